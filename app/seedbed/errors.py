@@ -1,0 +1,77 @@
+"""Every error that Seedbed raises on purpose.
+
+    SeedbedError
+    ├── SpecError (ValueError)        the request cannot mean a file
+    │   ├── ShapeError                a shape, or the fans taken from it
+    │   ├── ParameterError            a scheme's parameter, alone or for this tensor
+    │   └── TokenError                a URL token that does not decode to a spec
+    ├── LimitError                    the request is sound, but larger than a setting allows
+    └── EngineError (RuntimeError)    drawing failed: a defect, never the caller's doing
+
+Errors carry their facts as attributes, so that a reader (HTTP, command line) can show them in
+its own form. Nothing here knows of status codes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+Path = tuple[str | int, ...]
+
+
+class SeedbedError(Exception):
+    """Base of all errors raised on purpose."""
+
+
+class SpecError(SeedbedError, ValueError):
+    """The request cannot mean a file.
+
+    Attributes:
+        message: what is wrong, with the offending value.
+        path: where, as keys and indices into the spec (`("tensors", 0, "shape")`).
+        allowed: what would have been accepted, if that can be listed.
+    """
+
+    def __init__(self, message: str, path: Path = (), allowed: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.message = message
+        self.path = path
+        self.allowed = tuple(allowed)
+
+    def within(self, *prefix: str | int) -> SpecError:
+        """The same error, seen from an enclosing object."""
+        return type(self)(self.message, (*prefix, *self.path), self.allowed)
+
+
+class ShapeError(SpecError):
+    """A shape that the format or the scheme cannot take."""
+
+
+class ParameterError(SpecError):
+    """A parameter that is out of range, alone or together with shape and dtype."""
+
+
+class TokenError(SpecError):
+    """A URL token that does not decode to a spec."""
+
+
+class LimitError(SeedbedError):
+    """The request is sound, but larger than this installation allows.
+
+    Attributes:
+        limit: name of the setting.
+        actual: what the request needs.
+        maximum: what the setting allows.
+        unit: of both numbers.
+    """
+
+    def __init__(self, limit: str, actual: int, maximum: int, unit: str) -> None:
+        super().__init__(f"{actual:,} {unit} asked for; {limit} allows {maximum:,}")
+        self.limit = limit
+        self.actual = actual
+        self.maximum = maximum
+        self.unit = unit
+
+
+class EngineError(SeedbedError, RuntimeError):
+    """Drawing failed. A defect of Seedbed or of the machine, never of the request."""

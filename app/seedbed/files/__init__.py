@@ -1,0 +1,15 @@
+"""A safetensors file that exists only as arithmetic: spec → plan → layout → header → bytes."""
+
+from seedbed.files.spec import CheckpointSpec, Seed, seed_to_json, spec_from_token
+from seedbed.files.virtual import CHUNK_BYTES, FILE_NAME, VirtualFile, split
+
+__all__ = [
+    "CHUNK_BYTES",
+    "FILE_NAME",
+    "CheckpointSpec",
+    "Seed",
+    "VirtualFile",
+    "seed_to_json",
+    "spec_from_token",
+    "split",
+]

@@ -1,0 +1,199 @@
+"""The request body: everything a file depends on, and its canonical form.
+
+A `CheckpointSpec` is the request body of POST, what a URL token decodes to, what the one-line GET
+and the command line build. Two specs mean the same file exactly if their canonical JSON is equal.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+import re
+import zlib
+from functools import cached_property
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
+from pydantic_core import PydanticCustomError
+
+from seedbed.errors import TokenError
+from seedbed.init import Rule, TensorSpec, Text
+from seedbed.stream import SEED_MAX, STREAM_VERSION, FloatCode
+
+_DECIMAL = re.compile(r"0|[1-9][0-9]{0,19}")
+_JSON_SAFE_INTEGER = 2**53 - 1
+
+
+def _seed(value: object) -> object:
+    """A decimal string as the integer it spells; anything else is left to the integer's checks."""
+    if isinstance(value, str):
+        if not _DECIMAL.fullmatch(value):
+            raise PydanticCustomError(
+                "seed", "a seed is an integer from 0 to 2**64 − 1, as a number or decimal string"
+            )
+        return int(value)
+    return value
+
+
+Seed = Annotated[
+    int,
+    Field(strict=True, ge=0, le=SEED_MAX),
+    BeforeValidator(
+        _seed,
+        json_schema_input_type=Annotated[int, Field(ge=0, le=SEED_MAX)]
+        | Annotated[str, Field(pattern=f"^({_DECIMAL.pattern})$")],
+    ),
+]
+
+
+def seed_to_json(seed: int) -> int | str:
+    """A seed as JSON that every language reads exactly: a number up to 2**53 − 1, else a string."""
+    return seed if seed <= _JSON_SAFE_INTEGER else str(seed)
+
+
+def _not_reserved(key: str) -> str:
+    if key == "format" or key.startswith("seedbed."):
+        raise PydanticCustomError(
+            "reserved_metadata", "the keys format and seedbed.* are written by Seedbed itself"
+        )
+    return key
+
+
+MetadataKey = Annotated[Text, Field(min_length=1), AfterValidator(_not_reserved)]
+
+
+class CheckpointSpec(BaseModel):
+    """A checkpoint: tensors, how to fill them, and the seed."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        json_schema_extra={
+            "examples": [
+                {
+                    "seed": 42,
+                    "dtype": "BF16",
+                    "tensors": [
+                        {"name": "fc.weight", "shape": [256, 784], "init": "he_normal"},
+                        {"name": "fc.bias", "shape": [256], "init": "zeros", "dtype": "F32"},
+                    ],
+                }
+            ]
+        },
+    )
+
+    seed: Seed = Field(
+        0,
+        description="0 … 2**64 − 1, as a number or, for languages whose numbers end at 2**53, as a "
+        "decimal string.",
+    )
+    dtype: FloatCode = Field("F32", description="Of every tensor that does not say otherwise.")
+    tensors: Annotated[tuple[TensorSpec, ...], Field(strict=False, min_length=1)] = Field(
+        description="The tensors, with unique names, in any order."
+    )
+    rules: Annotated[tuple[Rule, ...], Field(strict=False)] = Field(
+        (), description="Changes by name, in order; for each tensor the last match wins."
+    )
+    metadata: dict[MetadataKey, Text] = Field(
+        default_factory=dict, description="Strings for the file's own metadata."
+    )
+
+    @cached_property
+    def canonical_json(self) -> str:
+        """The spec without its seed in one spelling: sorted keys, tensors by name, no defaults.
+
+        Numbers are spelled as Python's `repr` does, the shortest decimal that reads back alike.
+        """
+        body: dict[str, Any] = {
+            "tensors": [
+                _tensor(t) for t in sorted(self.tensors, key=lambda t: t.name.encode())
+            ]
+        }
+        if self.dtype != "F32":
+            body["dtype"] = self.dtype
+        if self.rules:
+            body["rules"] = [_tensor(rule) for rule in self.rules]
+        if self.metadata:
+            body["metadata"] = self.metadata
+        return _dumps(body)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the canonical JSON and the stream version: which file this is, but for seed.
+
+        64 hexadecimal digits.
+        """
+        message = f"seedbed/spec/{STREAM_VERSION}\n{self.canonical_json}"
+        return hashlib.sha256(message.encode()).hexdigest()
+
+    @cached_property
+    def token(self) -> str:
+        """The spec and its seed as text for a URL: deflated canonical JSON in base64url.
+
+        Different versions of zlib may spell one spec differently; all spellings decode alike, and
+        no byte of a file and no ETag depends on the spelling.
+        """
+        body = f'{{"seed":{self.seed},{self.canonical_json[1:]}'
+        packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+        packed = packer.compress(body.encode()) + packer.flush()
+        return base64.urlsafe_b64encode(packed).rstrip(b"=").decode()
+
+
+def spec_from_token(token: str, max_bytes: int) -> CheckpointSpec:
+    """The spec that a token spells.
+
+    Args:
+        token: from `CheckpointSpec.token`, of this or any other installation.
+        max_bytes: refuse a token that inflates to more, before it does.
+
+    Raises:
+        TokenError: it is not such a token, or what it spells is not a spec.
+    """
+    try:
+        packed = base64.b64decode(
+            token.encode("ascii") + b"=" * (-len(token) % 4), altchars=b"-_", validate=True
+        )
+        inflater = zlib.decompressobj(-15)
+        body = inflater.decompress(packed, max_bytes)
+    except (UnicodeEncodeError, binascii.Error, zlib.error) as error:
+        raise TokenError("the token is damaged: it is not deflated JSON in base64url") from error
+    if inflater.unconsumed_tail:
+        raise TokenError(f"the token inflates to more than {max_bytes:,} bytes")
+    if not inflater.eof or inflater.unused_data:
+        raise TokenError("the token is damaged: its compressed text is cut short or has a tail")
+    try:
+        return CheckpointSpec.model_validate_json(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = "/".join(map(str, first["loc"]))
+        raise TokenError(f"the token spells no valid spec: {place}: {first['msg']}") from error
+
+
+def _tensor(part: TensorSpec | Rule) -> dict[str, Any]:
+    """A tensor or a rule in canonical form."""
+    fields: dict[str, Any] = (
+        {"name": part.name, "shape": part.shape}
+        if isinstance(part, TensorSpec)
+        else {"match": part.match}
+    )
+    if part.init is not None:
+        fields["init"] = part.init.canonical()
+    if part.dtype is not None:
+        fields["dtype"] = part.dtype
+    return fields
+
+
+def _dumps(value: object) -> str:
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )

@@ -1,0 +1,169 @@
+"""A safetensors file that exists only as arithmetic.
+
+Size, header and ETag are known before any weight is drawn, and any byte range is made on its own,
+in memory and time that depend on the range only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect_right
+from collections.abc import Iterator
+from functools import cached_property
+
+from seedbed.files.header import make_header
+from seedbed.files.layout import lay_out
+from seedbed.files.spec import CheckpointSpec
+from seedbed.init import Limits, Source, TensorPlan, plan
+from seedbed.stream import STREAM_VERSION, Engine, get_engine
+
+CHUNK_BYTES = 1 << 20
+
+FILE_NAME = "model.safetensors"
+
+SPEC_IN_METADATA_BYTES = 8192
+"""A canonical spec up to this size goes into the file's metadata whole, a longer one as digest."""
+
+
+class VirtualFile:
+    """The file that a spec means.
+
+    Immutable; any number of threads may read it at once.
+
+    Args:
+        spec: tensors, schemes, seed.
+        limits: what it may ask for.
+        engine: who draws; every engine draws the same.
+        name: the file's name, which is part of its ETag.
+
+    Raises:
+        SpecError: the spec cannot mean a file, and where.
+        LimitError: the file would be larger than a limit.
+    """
+
+    def __init__(
+        self,
+        spec: CheckpointSpec,
+        limits: Limits | None = None,
+        engine: Engine | None = None,
+        name: str = FILE_NAME,
+    ) -> None:
+        limits = limits or Limits()
+        self.spec = spec
+        self.name = name
+        self._engine = engine or get_engine()
+        user_bytes = sum(len(k.encode()) + len(v.encode()) for k, v in spec.metadata.items())
+        limits.require("max_metadata_bytes", user_bytes, "bytes of metadata")
+        self._layout = lay_out(plan(spec.tensors, spec.rules, spec.dtype, limits), limits)
+        self._header = make_header(self._layout, self.metadata, limits)
+        self.size = len(self._header) + self._layout.size_bytes
+
+    @property
+    def tensors(self) -> tuple[TensorPlan, ...]:
+        """The tensors in the order of the file."""
+        return self._layout.tensors
+
+    @property
+    def header(self) -> bytes:
+        """Everything before the first tensor: length, JSON, padding."""
+        return self._header
+
+    @cached_property
+    def metadata(self) -> dict[str, str]:
+        """The file's `__metadata__`: what made it, and the caller's own strings.
+
+        `format` is there because transformers 4 refuses files without it.
+        """
+        spec = self.spec
+        made_by = {
+            "format": "pt",
+            "seedbed.seed": str(spec.seed),
+            "seedbed.spec_sha256": spec.digest,
+            "seedbed.stream": str(STREAM_VERSION),
+        }
+        if len(spec.canonical_json.encode()) <= SPEC_IN_METADATA_BYTES:
+            made_by["seedbed.spec"] = spec.canonical_json
+        return {**spec.metadata, **made_by}
+
+    @cached_property
+    def etag(self) -> str:
+        """Strong validator, 32 hexadecimal digits: digest of stream version, spec, seed and name.
+
+        Hexadecimal only, and not 40 or 64 digits, since Hub clients make it a file name and take
+        those lengths for true hashes of the content.
+        """
+        message = f"seedbed/file/{STREAM_VERSION}\n{self.spec.digest}\n{self.spec.seed}\n{self.name}"
+        return hashlib.sha256(message.encode()).hexdigest()[:32]
+
+    def offset(self, index: int) -> int:
+        """Where the tensor at `index` of `tensors` starts, in bytes from the start of the file."""
+        return len(self._header) + self._layout.offsets[index]
+
+    def read(self, start: int, stop: int) -> bytearray:
+        """Bytes `[start, stop)`, clipped to the file as a slice would be.
+
+        Takes memory for these bytes only; see `chunks` for long ranges.
+        """
+        start, stop, _ = slice(start, stop).indices(self.size)
+        out = bytearray(max(stop - start, 0))
+        self.read_into(start, memoryview(out))
+        return out
+
+    def read_into(self, start: int, out: memoryview) -> None:
+        """Fill `out` with the bytes from `start` on, all within the file."""
+        stop = start + len(out)
+        position = start
+        head = len(self._header)
+        if position < min(head, stop):
+            part = self._header[position:stop]
+            out[: len(part)] = part
+            position += len(part)
+        offsets = self._layout.offsets
+        # The last segment that starts at or before the position; of several at one place (empty
+        # tensors) the last, which is the one with bytes.
+        index = bisect_right(offsets, position - head) - 1
+        while position < stop:
+            first = head + offsets[index]
+            end = min(head + offsets[index + 1], stop)
+            if position < end:
+                self._read_tensor(
+                    index, position - first, out[position - start : end - start]
+                )
+                position = end
+            index += 1
+
+    def chunks(
+        self, start: int = 0, stop: int | None = None, size: int = CHUNK_BYTES
+    ) -> Iterator[bytearray]:
+        """Bytes `[start, stop)` in pieces of `size`, each made when it is asked for."""
+        for first, last in split(start, self.size if stop is None else stop, size):
+            yield self.read(first, last)
+
+    def _read_tensor(self, index: int, start: int, out: memoryview) -> None:
+        """Bytes from `start` on of one tensor; whole elements are written in place."""
+        tensor = self._layout.tensors[index]
+        source = Source(self._engine, self.spec.seed, tensor.name, tensor.dtype)
+        size = tensor.dtype.size_bytes
+        cut = min(-start % size, len(out))  # what is left of a first element that is cut
+        whole = cut + (len(out) - cut) // size * size
+        if cut:
+            self._read_cut(tensor, source, start, out[:cut])
+        if cut < whole:
+            tensor.fill.write(source, (start + cut) // size, out[cut:whole])
+        if whole < len(out):
+            self._read_cut(tensor, source, start + whole, out[whole:])
+
+    def _read_cut(self, tensor: TensorPlan, source: Source, start: int, out: memoryview) -> None:
+        """Some of the bytes of one element."""
+        element = bytearray(tensor.dtype.size_bytes)
+        index, skip = divmod(start, len(element))
+        tensor.fill.write(source, index, memoryview(element))
+        out[:] = element[skip : skip + len(out)]
+
+
+def split(start: int, stop: int, size: int) -> Iterator[tuple[int, int]]:
+    """`[start, stop)` as consecutive ranges that end at multiples of `size`."""
+    while start < stop:
+        end = min((start // size + 1) * size, stop)
+        yield start, end
+        start = end

@@ -1,0 +1,21 @@
+"""Which tensors exist and what fills each one. Pure: no value is made until it is asked for."""
+
+from seedbed.init.fills import Fill, Source
+from seedbed.init.limits import Limits
+from seedbed.init.model import Rule, TensorPlan, TensorSpec, Text, plan
+from seedbed.init.schemes import SCHEMES, Init, Scheme, canonical_name
+
+__all__ = [
+    "SCHEMES",
+    "Fill",
+    "Init",
+    "Limits",
+    "Rule",
+    "Scheme",
+    "Source",
+    "TensorPlan",
+    "TensorSpec",
+    "Text",
+    "canonical_name",
+    "plan",
+]

@@ -1,0 +1,472 @@
+"""The initialisation schemes: what each name means for a shape.
+
+A scheme is a frozen model tagged by its name; its fields are its parameters, in the JSON body, in
+the query string, on the command line and in the catalogue alike. To add one, write its class here
+and name it in `SCHEMES` at the foot of the file.
+
+Shapes are in PyTorch's order, (out, in, *kernel), and so are fans; `framework` layouts are
+transpositions of these same values.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self, get_args
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from seedbed.errors import ShapeError
+from seedbed.init import fills
+from seedbed.init.fills import Drawn, Fill
+from seedbed.stream import Normal, TruncatedNormal, Uniform
+from seedbed.stream import LogUniform as LogUniformDistribution
+
+Shape = tuple[int, ...]
+Mode = Literal["fan_in", "fan_out", "fan_avg", "fan_geo_avg"]
+Convention = Literal["torch", "keras", "jax"]
+Nonlinearity = Literal[
+    "linear", "conv1d", "conv2d", "conv3d",
+    "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
+    "sigmoid", "tanh", "relu", "leaky_relu", "selu",
+]  # fmt: skip
+
+TRUNCATED_STD = 0.87962566103423978
+"""Standard deviation of a standard normal cut at ±2; Keras and JAX divide by this literal."""
+
+
+class Fans(NamedTuple):
+    """How many inputs an output sums over, and how many outputs an input feeds."""
+
+    fan_in: int
+    fan_out: int
+
+
+def fans_of(shape: Shape) -> Fans:
+    """Fans of a weight of shape (out, in, *kernel).
+
+    As `torch.nn.init._calculate_fan_in_and_fan_out`: the kernel's size multiplies both, groups and
+    transposition are not known.
+
+    Raises:
+        ShapeError: fewer than two dimensions, for which fans are not defined.
+    """
+    if len(shape) < 2:
+        raise ShapeError(
+            f"shape {list(shape)} has no fans: this scheme needs at least 2 dimensions (out, in, "
+            "*kernel); give 1-D tensors zeros, ones, constant, uniform or normal",
+            ("shape",),
+        )
+    kernel = math.prod(shape[2:])
+    return Fans(shape[1] * kernel, shape[0] * kernel)
+
+
+def gain_of(nonlinearity: Nonlinearity, a: float) -> float:
+    """Gain for a nonlinearity, as `torch.nn.init.calculate_gain`; `a` is leaky_relu's slope."""
+    if nonlinearity == "tanh":
+        return 5.0 / 3.0
+    if nonlinearity == "relu":
+        return math.sqrt(2.0)
+    if nonlinearity == "leaky_relu":
+        return math.sqrt(2.0 / (1.0 + a * a))
+    if nonlinearity == "selu":
+        return 0.75
+    return 1.0
+
+
+class Scheme(BaseModel):
+    """A rule that fills a tensor of any shape it accepts.
+
+    Class attributes describe it in the catalogue: `aliases` are other names it answers to,
+    `formula` says in one line what is drawn, `paper` where it comes from.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    scheme: str
+    aliases: ClassVar[tuple[str, ...]] = ()
+    formula: ClassVar[str]
+    paper: ClassVar[str | None] = None
+
+    def fill(self, shape: Shape) -> Fill:
+        """What fills a tensor of this shape.
+
+        Raises:
+            ShapeError: the shape has no fans.
+            ParameterProblem: the parameters do not go together.
+        """
+        raise NotImplementedError
+
+    def fans(self, shape: Shape) -> Fans | None:
+        """The fans that `fill` used, for schemes that use any."""
+        return None
+
+    def canonical(self) -> str | dict[str, Any]:
+        """The shortest JSON that means this: the bare name, or only what differs from defaults."""
+        given = {
+            name: value
+            for name, field in type(self).model_fields.items()
+            if name != "scheme" and (value := getattr(self, name)) != field.default
+        }
+        return {"scheme": self.scheme, **given} if given else self.scheme
+
+
+class Zeros(Scheme):
+    """Every element 0."""
+
+    scheme: Literal["zeros"] = "zeros"
+    aliases = ("zeros_", "zero", "Zeros")
+    formula = "0"
+
+    def fill(self, shape: Shape) -> Fill:
+        return fills.Constant(0)
+
+
+class Ones(Scheme):
+    """Every element 1."""
+
+    scheme: Literal["ones"] = "ones"
+    aliases = ("ones_", "one", "Ones")
+    formula = "1"
+
+    def fill(self, shape: Shape) -> Fill:
+        return fills.Constant(1)
+
+
+def _as_number(value: object) -> object:
+    """true and false as 1 and 0, whole floats as integers, so that equal constants are equal."""
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return value if value == 0 and math.copysign(1, value) < 0 else int(value)
+    return value
+
+
+class Constant(Scheme):
+    """Every element the same value, which integers and BOOL must hold exactly."""
+
+    scheme: Literal["constant"] = "constant"
+    aliases = ("constant_", "Constant", "full")
+    formula = "value"
+
+    value: Annotated[int | float, BeforeValidator(_as_number)] = Field(
+        description="The value; true and false mean 1 and 0."
+    )
+
+    def fill(self, shape: Shape) -> Fill:
+        return fills.Constant(self.value)
+
+
+class UniformScheme(Scheme):
+    """Uniform on the open interval (low, high)."""
+
+    scheme: Literal["uniform"] = "uniform"
+    aliases = ("uniform_", "RandomUniform", "random_uniform")
+    formula = "U(low, high)"
+
+    low: float = Field(-1.0, description="Lower bound, never drawn.")
+    high: float = Field(1.0, description="Upper bound, never drawn.")
+
+    def fill(self, shape: Shape) -> Fill:
+        return Drawn(Uniform(self.low, self.high))
+
+
+class NormalScheme(Scheme):
+    """Normal with a given mean and standard deviation."""
+
+    scheme: Literal["normal"] = "normal"
+    aliases = ("normal_", "RandomNormal", "random_normal", "gaussian")
+    formula = "N(mean, std²)"
+
+    mean: float = Field(0.0, description="Mean.")
+    std: float = Field(1.0, ge=0.0, description="Standard deviation (not the variance).")
+
+    def fill(self, shape: Shape) -> Fill:
+        return Drawn(Normal(self.mean, self.std))
+
+
+class TruncatedNormalScheme(Scheme):
+    """Normal cut to an interval; `std` is that of the parent, before the cut.
+
+    With `bounds: "sigma"` (Keras, JAX, timm's `trunc_normal_tf_`) lower and upper count parent
+    standard deviations from the mean; with `"absolute"` (torch's `trunc_normal_`) they are values.
+    """
+
+    scheme: Literal["truncated_normal"] = "truncated_normal"
+    aliases = ("trunc_normal", "trunc_normal_", "TruncatedNormal")
+    formula = "N(mean, std²) given that it lies between the bounds"
+
+    mean: float = Field(0.0, description="Mean of the parent normal.")
+    std: float = Field(1.0, gt=0.0, description="Standard deviation of the parent normal.")
+    lower: float | None = Field(-2.0, description="Lower bound; null for none.")
+    upper: float | None = Field(2.0, description="Upper bound; null for none.")
+    bounds: Literal["sigma", "absolute"] = Field(
+        "sigma", description="Whether bounds count standard deviations or are values."
+    )
+
+    def fill(self, shape: Shape) -> Fill:
+        lower = -math.inf if self.lower is None else self.lower
+        upper = math.inf if self.upper is None else self.upper
+        if self.bounds == "absolute":
+            lower, upper = (lower - self.mean) / self.std, (upper - self.mean) / self.std
+        return Drawn(TruncatedNormal(self.mean, self.std, lower, upper))
+
+
+class LogUniformScheme(Scheme):
+    """exp of a uniform on (ln low, ln high): every octave equally likely."""
+
+    scheme: Literal["log_uniform"] = "log_uniform"
+    formula = "exp U(ln low, ln high)"
+
+    low: float = Field(gt=0.0, description="Lower bound, positive, never drawn.")
+    high: float = Field(gt=0.0, description="Upper bound, never drawn.")
+
+    def fill(self, shape: Shape) -> Fill:
+        return Drawn(LogUniformDistribution(self.low, self.high))
+
+
+class FanScheme(Scheme):
+    """A scheme whose standard deviation follows from fans."""
+
+    shape_of_draws: ClassVar[Literal["normal", "uniform"]]
+
+    convention: Convention = Field(
+        "torch",
+        description="Whose meaning: torch's normal is untruncated, that of keras and jax is cut at "
+        "2 parent standard deviations and rescaled to the same standard deviation.",
+    )
+
+    def std(self, fans: Fans) -> float:
+        """The standard deviation of the values."""
+        raise NotImplementedError
+
+    def fans(self, shape: Shape) -> Fans:
+        return fans_of(shape)
+
+    def fill(self, shape: Shape) -> Fill:
+        std = self.std(self.fans(shape))
+        if self.shape_of_draws == "uniform":
+            return Drawn(uniform_of_std(std))
+        return Drawn(Normal(0.0, std) if self.convention == "torch" else truncated_of_std(std))
+
+
+def uniform_of_std(std: float) -> Uniform:
+    """The uniform about 0 with this standard deviation: bound √3·std."""
+    bound = math.sqrt(3.0) * std
+    return Uniform(-bound, bound)
+
+
+def truncated_of_std(std: float) -> TruncatedNormal:
+    """The normal about 0 cut at 2 parent standard deviations, with this one after the cut."""
+    return TruncatedNormal(0.0, std / TRUNCATED_STD, -2.0, 2.0)
+
+
+def fan_of(mode: Mode, fans: Fans) -> float:
+    """The number that `mode` picks; 1 for a tensor without elements, whose scale is moot."""
+    if mode == "fan_in":
+        fan = float(fans.fan_in)
+    elif mode == "fan_out":
+        fan = float(fans.fan_out)
+    elif mode == "fan_avg":
+        fan = (fans.fan_in + fans.fan_out) / 2.0
+    else:
+        fan = math.sqrt(fans.fan_in * fans.fan_out)
+    return fan or 1.0
+
+
+class VarianceScaling(FanScheme):
+    """Variance scale / n, with n chosen by mode: the rule behind He, Glorot and LeCun."""
+
+    scheme: Literal["variance_scaling"] = "variance_scaling"
+    aliases = ("VarianceScaling",)
+    formula = "variance scale / n, n = fan_in, fan_out, their mean or their geometric mean"
+
+    scale: float = Field(1.0, gt=0.0, description="Variance times n.")
+    mode: Mode = Field("fan_in", description="Which fan n is.")
+    distribution: Literal["normal", "truncated_normal", "untruncated_normal", "uniform"] = Field(
+        "truncated_normal",
+        description="Shape of the draws. `normal` means untruncated, but truncated under the "
+        "keras convention, as there.",
+    )
+
+    def std(self, fans: Fans) -> float:
+        return math.sqrt(self.scale / fan_of(self.mode, fans))
+
+    def fill(self, shape: Shape) -> Fill:
+        std = self.std(self.fans(shape))
+        if self.distribution == "uniform":
+            return Drawn(uniform_of_std(std))
+        plain = self.distribution == "untruncated_normal" or (
+            self.distribution == "normal" and self.convention != "keras"
+        )
+        return Drawn(Normal(0.0, std) if plain else truncated_of_std(std))
+
+
+class He(FanScheme):
+    """Standard deviation gain / √n, n = fan_in by default."""
+
+    paper = "He, Zhang, Ren, Sun 2015, Delving Deep into Rectifiers, arXiv:1502.01852"
+
+    mode: Literal["fan_in", "fan_out"] = Field("fan_in", description="Which fan n is.")
+    nonlinearity: Nonlinearity = Field(
+        "leaky_relu", description="Sets the gain; with the default slope a = 0 it is ReLU's √2."
+    )
+    a: float = Field(0.0, description="Negative slope of leaky_relu; no effect on the others.")
+    gain: float | None = Field(
+        None, gt=0.0, description="The gain itself, instead of nonlinearity and a."
+    )
+
+    @model_validator(mode="after")
+    def _one_source_of_gain(self) -> Self:
+        if self.gain is not None and self.model_fields_set & {"nonlinearity", "a"}:
+            raise PydanticCustomError(
+                "gain_twice", "give either gain, or nonlinearity and a, not both"
+            )
+        return self
+
+    def std(self, fans: Fans) -> float:
+        gain = gain_of(self.nonlinearity, self.a) if self.gain is None else self.gain
+        return gain / math.sqrt(fan_of(self.mode, fans))
+
+
+class HeNormal(He):
+    """He normal: standard deviation gain / √n, gain √2 for ReLU."""
+
+    scheme: Literal["he_normal"] = "he_normal"
+    aliases = ("kaiming_normal", "kaiming_normal_", "HeNormal")
+    formula = "N(0, gain² / n)"
+    shape_of_draws = "normal"
+
+
+class HeUniform(He):
+    """He uniform: bound gain·√(3 / n), gain √2 for ReLU."""
+
+    scheme: Literal["he_uniform"] = "he_uniform"
+    aliases = ("kaiming_uniform", "kaiming_uniform_", "HeUniform")
+    formula = "U(−b, b), b = gain·√(3 / n)"
+    shape_of_draws = "uniform"
+
+
+class Glorot(FanScheme):
+    """Standard deviation gain·√(2 / (fan_in + fan_out))."""
+
+    paper = (
+        "Glorot, Bengio 2010, Understanding the difficulty of training deep feedforward "
+        "neural networks"
+    )
+
+    gain: float = Field(1.0, gt=0.0, description="Multiplies the standard deviation.")
+
+    def std(self, fans: Fans) -> float:
+        return self.gain * math.sqrt(2.0 / ((fans.fan_in + fans.fan_out) or 1))
+
+
+class GlorotNormal(Glorot):
+    """Glorot (Xavier) normal: variance gain²·2 / (fan_in + fan_out)."""
+
+    scheme: Literal["glorot_normal"] = "glorot_normal"
+    aliases = ("xavier_normal", "xavier_normal_", "GlorotNormal")
+    formula = "N(0, gain²·2 / (fan_in + fan_out))"
+    shape_of_draws = "normal"
+
+
+class GlorotUniform(Glorot):
+    """Glorot (Xavier) uniform: bound gain·√(6 / (fan_in + fan_out))."""
+
+    scheme: Literal["glorot_uniform"] = "glorot_uniform"
+    aliases = ("xavier_uniform", "xavier_uniform_", "GlorotUniform")
+    formula = "U(−b, b), b = gain·√(6 / (fan_in + fan_out))"
+    shape_of_draws = "uniform"
+
+
+class LeCun(FanScheme):
+    """Standard deviation gain / √fan_in, gain 1."""
+
+    paper = "attributed to LeCun, Bottou, Orr, Müller 1998, Efficient BackProp"
+
+    gain: float = Field(1.0, gt=0.0, description="Multiplies the standard deviation.")
+    mode: Literal["fan_in", "fan_out"] = Field("fan_in", description="Which fan n is.")
+
+    def std(self, fans: Fans) -> float:
+        return self.gain / math.sqrt(fan_of(self.mode, fans))
+
+
+class LecunNormal(LeCun):
+    """LeCun normal: variance 1 / fan_in."""
+
+    scheme: Literal["lecun_normal"] = "lecun_normal"
+    aliases = ("LecunNormal",)
+    formula = "N(0, gain² / n)"
+    shape_of_draws = "normal"
+
+
+class LecunUniform(LeCun):
+    """LeCun uniform: bound √(3 / fan_in)."""
+
+    scheme: Literal["lecun_uniform"] = "lecun_uniform"
+    aliases = ("LecunUniform",)
+    formula = "U(−b, b), b = gain·√(3 / n)"
+    shape_of_draws = "uniform"
+
+
+AnyScheme = (
+    Zeros
+    | Ones
+    | Constant
+    | UniformScheme
+    | NormalScheme
+    | TruncatedNormalScheme
+    | LogUniformScheme
+    | VarianceScaling
+    | HeNormal
+    | HeUniform
+    | GlorotNormal
+    | GlorotUniform
+    | LecunNormal
+    | LecunUniform
+)
+
+SCHEMES: dict[str, type[Scheme]] = {
+    scheme.model_fields["scheme"].default: scheme for scheme in get_args(AnyScheme)
+}
+"""Canonical name → class."""
+
+_BY_NAME = {
+    name: canonical
+    for canonical, scheme in SCHEMES.items()
+    for name in (canonical, *scheme.aliases)
+}
+
+
+def canonical_name(name: str) -> str:
+    """The canonical name of a scheme, given that or an alias.
+
+    Raises:
+        PydanticCustomError: there is no such scheme; the message lists those that are close.
+    """
+    if name in _BY_NAME:
+        return _BY_NAME[name]
+    close = difflib.get_close_matches(name, _BY_NAME, n=3)
+    hint = f"; did you mean {' or '.join(close)}?" if close else ""
+    raise PydanticCustomError(
+        "scheme_unknown",
+        "there is no scheme {given}{hint}",
+        {"given": repr(name[:100]), "hint": hint, "allowed": sorted(SCHEMES)},
+    )
+
+
+def _spell_out(value: object) -> object:
+    """A bare name as an object, and an alias as the canonical name."""
+    if isinstance(value, str):
+        return {"scheme": canonical_name(value)}
+    if isinstance(value, dict) and isinstance(name := value.get("scheme"), str):
+        return {**value, "scheme": canonical_name(name)}
+    return value
+
+
+Init = Annotated[
+    Annotated[AnyScheme, Field(discriminator="scheme")],
+    BeforeValidator(_spell_out, json_schema_input_type=str | AnyScheme),
+]
+"""A scheme in a request: its name, or an object with the name under `scheme` and parameters."""

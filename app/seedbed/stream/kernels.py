@@ -1,0 +1,253 @@
+"""The definitions of `distributions` and `dtypes`, compiled: words → bytes in one pass.
+
+Each function here has its counterpart in NumPy there, step for step, and must agree with it to the
+byte (a property test holds them equal). Numba compiles them without the GIL and
+LLVM vectorises the loops. Nothing may let the compiler change a result:
+
+- no `fastmath`: reassociation and reciprocals round differently from one vector width to another;
+- no fused multiply-add: it rounds once where the definition rounds twice, and only some machines
+  have it. Without `fastmath` LLVM may not contract, so plain `*` and `+` stay two operations.
+
+Integers are cast back to 32 bits after every step, since Numba widens them to 64.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
+from numpy.typing import NDArray
+
+from seedbed.stream import distributions as d
+from seedbed.stream.distributions import SQRT_HALF_BITS, A, B, C, E
+from seedbed.stream.dtypes import Dtype
+
+_A0, _A1, _A2, _A3, _A4 = A
+_B0, _B1, _B2, _B3, _B4 = B
+_C0, _C1, _C2, _C3, _C4, _C5, _C6, _C7 = C
+_E0, _E1, _E2, _E3, _E4, _E5 = E
+
+_F = np.float32
+_U = np.uint32
+_I = np.int32
+
+Bytes = NDArray[np.uint8]
+
+_compile = njit(nogil=True, cache=True, error_model="numpy", boundscheck=False)
+
+
+@intrinsic
+def bits_of(_typing_context: Any, value: Any) -> Any:
+    """The bits of a float32 as uint32."""
+
+    def codegen(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.bitcast(arguments[0], ir.IntType(32))
+
+    return types.uint32(types.float32), codegen
+
+
+@intrinsic
+def float_of(_typing_context: Any, bits: Any) -> Any:
+    """The float32 with these bits."""
+
+    def codegen(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.bitcast(arguments[0], ir.FloatType())
+
+    return types.float32(types.uint32), codegen
+
+
+@intrinsic
+def shift_right(_typing_context: Any, bits: Any, count: Any) -> Any:
+    """A 32-bit logical shift by less than 32; Numba's own `>>` would widen to 64 bits."""
+
+    def codegen(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.lshr(*arguments)
+
+    return types.uint32(types.uint32, types.uint32), codegen
+
+
+@_compile
+def symmetric_odd(word: Any) -> Any:
+    odd = _I(_I(word >> _U(8)) * _I(2) - _I(0xFFFFFF))
+    return _F(odd) * _F(2.0**-24)
+
+
+@_compile
+def half_normal(x: Any) -> Any:
+    bits = _U(bits_of(x) - SQRT_HALF_BITS)
+    exponent = _I(_I(bits) >> _I(23))
+    u = float_of(_U(_U(bits & _U(0x7FFFFF)) + SQRT_HALF_BITS)) - _F(1.0)
+    log = _C0
+    log = log * u + _C1
+    log = log * u + _C2
+    log = log * u + _C3
+    log = log * u + _C4
+    log = log * u + _C5
+    log = log * u + _C6
+    log = log * u + _C7
+    level = _F(_I(_I(31) - exponent)) + u * log
+    above = level + _A0
+    above = above * level + _A1
+    above = above * level + _A2
+    above = above * level + _A3
+    above = above * level + _A4
+    below = level + _B0
+    below = below * level + _B1
+    below = below * level + _B2
+    below = below * level + _B3
+    below = below * level + _B4
+    return level * above / below
+
+
+@_compile
+def clamp(value: Any, first: Any, last: Any) -> Any:
+    raised = first if value < first else value
+    return last if raised > last else raised
+
+
+@_compile
+def uniform(word: Any, parameters: Any) -> Any:
+    centre, half, first, last = parameters
+    return clamp(half * symmetric_odd(word) + centre, first, last)
+
+
+@_compile
+def normal(word: Any, parameters: Any) -> Any:
+    """The two-sided map with both sides whole and nothing to clamp."""
+    centre, spread = parameters
+    magnitude = half_normal(_F(_I(word & _U(0x7FFFFFFF))) + _F(0.5))
+    sign = _U(word & _U(0x80000000))
+    return spread * float_of(_U(bits_of(magnitude) | sign)) + centre
+
+
+@_compile
+def truncated_normal(word: Any, parameters: Any) -> Any:
+    top, scale_up, offset_up, scale_down, offset_down, centre, spread, first, last = parameters
+    down = word > top
+    h = _U(_U(word - top) - _U(1)) if down else word
+    scale = scale_down if down else scale_up
+    offset = offset_down if down else offset_up
+    x = (_F(h) + _F(0.5)) * scale + offset
+    whole = _F(2.0**31)
+    magnitude = half_normal(whole if x > whole else x)
+    sign = _U(0x80000000) if down else _U(0)
+    t = float_of(_U(bits_of(magnitude) | sign))
+    return clamp(spread * t + centre, first, last)
+
+
+@_compile
+def log_uniform(word: Any, parameters: Any) -> Any:
+    centre, half, first, last = parameters
+    y = half * symmetric_odd(word)
+    whole = np.rint(y)
+    r = y - whole
+    power = _E0
+    power = power * r + _E1
+    power = power * r + _E2
+    power = power * r + _E3
+    power = power * r + _E4
+    power = power * r + _E5
+    power = r * power + _F(1.0)
+    octave = _U(_U(_I(whole)) << _U(23))
+    return clamp(centre * float_of(_U(bits_of(power) + octave)), first, last)
+
+
+@_compile
+def round_narrow(value: Any, narrow: Any) -> Any:
+    """All bits of the narrow float nearest to `value`; see `dtypes.round_narrow`."""
+    shift, half, rebias, magic, smallest_normal, sign_shift = narrow
+    bits = bits_of(value)
+    magnitude = _U(bits & _U(0x7FFFFFFF))
+    odd = _U(shift_right(magnitude, shift) & _U(1))
+    normal = _U(shift_right(_U(magnitude + _U(half + odd)), shift) - rebias)
+    shifted = float_of(magnitude) + float_of(magic)
+    subnormal = _U(bits_of(shifted) - magic)
+    rounded = subnormal if magnitude < smallest_normal else normal
+    return _U(rounded | shift_right(_U(bits & _U(0x80000000)), sign_shift))
+
+
+@_compile
+def uniform_wide(words: Any, parameters: Any, out: Any) -> None:
+    for i in range(words.size):
+        out[i] = uniform(words[i], parameters)
+
+
+@_compile
+def uniform_narrow(words: Any, parameters: Any, narrow: Any, out: Any) -> None:
+    for i in range(words.size):
+        out[i] = round_narrow(uniform(words[i], parameters), narrow)
+
+
+@_compile
+def normal_wide(words: Any, parameters: Any, out: Any) -> None:
+    for i in range(words.size):
+        out[i] = normal(words[i], parameters)
+
+
+@_compile
+def normal_narrow(words: Any, parameters: Any, narrow: Any, out: Any) -> None:
+    for i in range(words.size):
+        out[i] = round_narrow(normal(words[i], parameters), narrow)
+
+
+@_compile
+def truncated_normal_wide(words: Any, parameters: Any, out: Any) -> None:
+    for i in range(words.size):
+        out[i] = truncated_normal(words[i], parameters)
+
+
+@_compile
+def truncated_normal_narrow(words: Any, parameters: Any, narrow: Any, out: Any) -> None:
+    for i in range(words.size):
+        out[i] = round_narrow(truncated_normal(words[i], parameters), narrow)
+
+
+@_compile
+def log_uniform_wide(words: Any, parameters: Any, out: Any) -> None:
+    for i in range(words.size):
+        out[i] = log_uniform(words[i], parameters)
+
+
+@_compile
+def log_uniform_narrow(words: Any, parameters: Any, narrow: Any, out: Any) -> None:
+    for i in range(words.size):
+        out[i] = round_narrow(log_uniform(words[i], parameters), narrow)
+
+
+_LOOPS = {
+    d.Uniform: (uniform_wide, uniform_narrow),
+    d.Normal: (normal_wide, normal_narrow),
+    d.TruncatedNormal: (truncated_normal_wide, truncated_normal_narrow),
+    d.LogUniform: (log_uniform_wide, log_uniform_narrow),
+}
+
+
+def encode(
+    distribution: d.Distribution, dtype: Dtype, words: NDArray[np.uint32], out: Bytes
+) -> None:
+    """Write the draws of `words` as elements of `dtype` into `out` (bytes, of the exact size)."""
+    parameters: tuple[np.generic, ...] = distribution.parameters
+    if isinstance(distribution, d.Normal):
+        parameters = (distribution.parameters.centre, distribution.parameters.spread)
+    wide, narrow = _LOOPS[type(distribution)]
+    elements = out.view(dtype.storage)
+    if dtype.mantissa_bits:
+        narrow(words, tuple(parameters), _narrow_constants(dtype), elements)
+    else:
+        wide(words, tuple(parameters), elements)
+
+
+def _narrow_constants(dtype: Dtype) -> tuple[np.uint32, ...]:
+    """What `round_narrow` needs to know of a dtype; the same expressions as in `dtypes`."""
+    m, bias = dtype.mantissa_bits, dtype.exponent_bias
+    return (
+        _U(23 - m),
+        _U((1 << (22 - m)) - 1),
+        _U((127 - bias) << m),
+        _U((127 + 23 + 1 - bias - m) << 23),
+        _U((128 - bias) << 23),
+        _U(32 - 8 * dtype.size_bytes),
+    )

@@ -1,0 +1,46 @@
+"""Write the vector tables of docs/stream.md from tests/golden/stream-v1.json."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+DOCUMENT = ROOT / "docs" / "stream.md"
+VECTORS = ROOT / "tests" / "golden" / "stream-v1.json"
+
+
+def tables() -> dict[str, str]:
+    """The tables' text by marker."""
+    vectors = json.loads(VECTORS.read_text())
+    words = ["| seed | name | lane | key | words 0 … 3 |", "|---|---|---|---|---|"]
+    for entry in vectors["words"]:
+        if entry["start"] == 0:
+            first = " ".join(entry["words"][:4])
+            words.append(
+                f"| {entry['seed']} | {entry['name']} | {entry['lane']} | `{entry['key']}` "
+                f"| `{first}` |"
+            )
+    draws = ["| distribution | dtype | bytes |", "|---|---|---|"]
+    draws += [
+        f"| {entry['distribution']} | {entry['dtype']} | `{entry['hex']}` |"
+        for entry in vectors["draws"]
+        if entry["start"] == 0
+    ]
+    return {"words": "\n".join(words), "draws": "\n".join(draws)}
+
+
+def render(text: str) -> str:
+    """The document with its tables renewed."""
+    for marker, table in tables().items():
+        text = re.sub(
+            rf"<!-- {marker} -->\n(\n\|[^<]*?\n(?=\n|\Z))?",
+            lambda _, m=marker, t=table: f"<!-- {m} -->\n\n{t}\n",
+            text,
+        )
+    return text
+
+
+if __name__ == "__main__":
+    DOCUMENT.write_text(render(DOCUMENT.read_text()))
