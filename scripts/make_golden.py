@@ -13,6 +13,7 @@ from pathlib import Path
 
 from seedbed.stream import (
     DTYPES,
+    Distribution,
     LogUniform,
     Normal,
     TruncatedNormal,
@@ -25,7 +26,7 @@ from seedbed.stream.aesctr import keystream, scratch
 TARGET = Path(__file__).parent.parent / "tests" / "golden" / "stream-v1.json"
 
 INFINITY = float("inf")
-DISTRIBUTIONS = {
+DISTRIBUTIONS: dict[str, Distribution] = {
     "uniform(-1, 1)": Uniform(-1.0, 1.0),
     "uniform(0, 1)": Uniform(0.0, 1.0),
     "uniform(-0.1, 0.3)": Uniform(-0.1, 0.3),

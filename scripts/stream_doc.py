@@ -34,11 +34,9 @@ def tables() -> dict[str, str]:
 def render(text: str) -> str:
     """The document with its tables renewed."""
     for marker, table in tables().items():
-        text = re.sub(
-            rf"<!-- {marker} -->\n(\n\|[^<]*?\n(?=\n|\Z))?",
-            lambda _, m=marker, t=table: f"<!-- {m} -->\n\n{t}\n",
-            text,
-        )
+        place = rf"<!-- {marker} -->\n(\n\|[^<]*?\n(?=\n|\Z))?"
+        renewed = f"<!-- {marker} -->\n\n{table}\n".replace("\\", r"\\")
+        text = re.sub(place, renewed, text)
     return text
 
 

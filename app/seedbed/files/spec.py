@@ -27,7 +27,7 @@ from pydantic_core import PydanticCustomError
 
 from seedbed.errors import TokenError
 from seedbed.init import Rule, TensorSpec, Text
-from seedbed.stream import SEED_MAX, STREAM_VERSION, FloatCode
+from seedbed.stream import SEED_MAX, STREAM_VERSION, DtypeCode, FloatCode
 
 _DECIMAL = re.compile(r"0|[1-9][0-9]{0,19}")
 _JSON_SAFE_INTEGER = 2**53 - 1
@@ -68,6 +68,13 @@ def _not_reserved(key: str) -> str:
     return key
 
 
+def _some(tensors: tuple[TensorSpec, ...]) -> tuple[TensorSpec, ...]:
+    """Not `min_length`, which would also count the tensors that are wrong as missing."""
+    if not tensors:
+        raise PydanticCustomError("no_tensors", "a checkpoint has at least one tensor")
+    return tensors
+
+
 MetadataKey = Annotated[Text, Field(min_length=1), AfterValidator(_not_reserved)]
 
 
@@ -98,8 +105,9 @@ class CheckpointSpec(BaseModel):
         "decimal string.",
     )
     dtype: FloatCode = Field("F32", description="Of every tensor that does not say otherwise.")
-    tensors: Annotated[tuple[TensorSpec, ...], Field(strict=False, min_length=1)] = Field(
-        description="The tensors, with unique names, in any order."
+    tensors: Annotated[tuple[TensorSpec, ...], Field(strict=False), AfterValidator(_some)] = Field(
+        description="The tensors, with unique names, in any order.",
+        json_schema_extra={"minItems": 1},
     )
     rules: Annotated[tuple[Rule, ...], Field(strict=False)] = Field(
         (), description="Changes by name, in order; for each tensor the last match wins."
@@ -116,13 +124,14 @@ class CheckpointSpec(BaseModel):
         """
         body: dict[str, Any] = {
             "tensors": [
-                _tensor(t) for t in sorted(self.tensors, key=lambda t: t.name.encode())
+                _canonical(tensor, self.dtype)
+                for tensor in sorted(self.tensors, key=lambda t: t.name.encode())
             ]
         }
         if self.dtype != "F32":
             body["dtype"] = self.dtype
         if self.rules:
-            body["rules"] = [_tensor(rule) for rule in self.rules]
+            body["rules"] = [_canonical(rule, None) for rule in self.rules]
         if self.metadata:
             body["metadata"] = self.metadata
         return _dumps(body)
@@ -179,8 +188,8 @@ def spec_from_token(token: str, max_bytes: int) -> CheckpointSpec:
         raise TokenError(f"the token spells no valid spec: {place}: {first['msg']}") from error
 
 
-def _tensor(part: TensorSpec | Rule) -> dict[str, Any]:
-    """A tensor or a rule in canonical form."""
+def _canonical(part: TensorSpec | Rule, default: DtypeCode | None) -> dict[str, Any]:
+    """A tensor or a rule in canonical form, without the dtype it would have anyway."""
     fields: dict[str, Any] = (
         {"name": part.name, "shape": part.shape}
         if isinstance(part, TensorSpec)
@@ -188,7 +197,7 @@ def _tensor(part: TensorSpec | Rule) -> dict[str, Any]:
     )
     if part.init is not None:
         fields["init"] = part.init.canonical()
-    if part.dtype is not None:
+    if part.dtype not in (None, default):
         fields["dtype"] = part.dtype
     return fields
 

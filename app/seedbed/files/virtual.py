@@ -92,7 +92,9 @@ class VirtualFile:
         Hexadecimal only, and not 40 or 64 digits, since Hub clients make it a file name and take
         those lengths for true hashes of the content.
         """
-        message = f"seedbed/file/{STREAM_VERSION}\n{self.spec.digest}\n{self.spec.seed}\n{self.name}"
+        message = (
+            f"seedbed/file/{STREAM_VERSION}\n{self.spec.digest}\n{self.spec.seed}\n{self.name}"
+        )
         return hashlib.sha256(message.encode()).hexdigest()[:32]
 
     def offset(self, index: int) -> int:
@@ -126,9 +128,7 @@ class VirtualFile:
             first = head + offsets[index]
             end = min(head + offsets[index + 1], stop)
             if position < end:
-                self._read_tensor(
-                    index, position - first, out[position - start : end - start]
-                )
+                self._read_tensor(index, position - first, out[position - start : end - start])
                 position = end
             index += 1
 

@@ -2,7 +2,7 @@
 
 from seedbed.init.fills import Fill, Source
 from seedbed.init.limits import Limits
-from seedbed.init.model import Rule, TensorPlan, TensorSpec, Text, plan
+from seedbed.init.model import Rule, TensorName, TensorPlan, TensorSpec, Text, plan
 from seedbed.init.schemes import SCHEMES, Init, Scheme, canonical_name
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "Rule",
     "Scheme",
     "Source",
+    "TensorName",
     "TensorPlan",
     "TensorSpec",
     "Text",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from seedbed.errors import ParameterError
 from seedbed.stream import DTYPES, Distribution, Dtype, Engine, Summary
@@ -67,9 +68,7 @@ class Drawn:
 
     def write(self, source: Source, start: int, out: memoryview) -> None:
         """Draw straight into the caller's buffer."""
-        source.engine.draw(
-            source.seed, source.name, self.distribution, source.dtype, start, out
-        )
+        source.engine.draw(source.seed, source.name, self.distribution, source.dtype, start, out)
 
     def summary(self) -> Summary:
         """Of the distribution."""
@@ -99,10 +98,11 @@ class Constant:
         """Repeat one element."""
         np.frombuffer(out, source.dtype.storage)[:] = self._element(source.dtype)
 
-    def _element(self, dtype: Dtype) -> np.generic:
+    def _element(self, dtype: Dtype) -> NDArray[np.generic]:
+        """An array of one element."""
         if dtype.is_float:
-            return dtype.encode(np.array([self.value], np.float32))[0]
-        return np.array([int(self.value)], dtype.storage)[0]
+            return dtype.encode(np.array([self.value], np.float32))
+        return np.array([int(self.value)], dtype.storage)
 
     def summary(self) -> Summary:
         """A point."""

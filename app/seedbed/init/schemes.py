@@ -10,18 +10,20 @@ transpositions of these same values.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import json
 import math
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
 
 from seedbed.errors import ShapeError
 from seedbed.init import fills
 from seedbed.init.fills import Drawn, Fill
-from seedbed.stream import Normal, TruncatedNormal, Uniform
 from seedbed.stream import LogUniform as LogUniformDistribution
+from seedbed.stream import Normal, TruncatedNormal, Uniform
 
 Shape = tuple[int, ...]
 Mode = Literal["fan_in", "fan_out", "fan_avg", "fan_geo_avg"]
@@ -134,8 +136,17 @@ class Ones(Scheme):
         return fills.Constant(1)
 
 
-def _as_number(value: object) -> object:
-    """true and false as 1 and 0, whole floats as integers, so that equal constants are equal."""
+def _as_number(value: object, info: ValidationInfo) -> object:
+    """True and false as 1 and 0, whole floats as integers, so that equal constants are equal.
+
+    From text (a query string, a command line) what JSON would read there.
+    """
+    mode: str = info.mode
+    if mode == "string" and isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            value = json.loads(value)
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        raise PydanticCustomError("number", "must be a finite number, true or false")
     if isinstance(value, bool):
         return int(value)
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:

@@ -24,9 +24,7 @@ def scratch(words: int) -> NDArray[np.uint32]:
     return np.empty(words + _SLACK_BYTES // WORD_BYTES, dtype="<u4")
 
 
-def keystream(
-    key: bytes, start: int, count: int, buffer: NDArray[np.uint32]
-) -> NDArray[np.uint32]:
+def keystream(key: bytes, start: int, count: int, buffer: NDArray[np.uint32]) -> NDArray[np.uint32]:
     """Words `[start, start + count)` of the stream of `key`.
 
     Args:
@@ -43,7 +41,7 @@ def keystream(
     encryptor = cipher.encryptor()
     if skip:
         encryptor.update(_ZEROS[: skip * WORD_BYTES])
-    target = memoryview(buffer).cast("B")
+    target = buffer.view(np.uint8).data
     done, size = 0, count * WORD_BYTES
     while done < size:
         step = min(size - done, len(_ZEROS))

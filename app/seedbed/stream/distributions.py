@@ -54,8 +54,8 @@ TRUNCATED_REACH = 8.0
 NEAR_EDGE_LIMIT = 4.0
 """A truncation interval must come within so many σ of the mean: the map is fitted to p ≥ 2⁻⁴⁸."""
 
-FAR = 40.0
-"""Past so many σ the normal density is 0 in float64."""
+NARROWEST = 2.0**-40
+"""A truncation interval must be so many σ wide: parameters are known to 80 digits, not for ever."""
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 
@@ -131,6 +131,8 @@ def interval(
     """The least and the greatest float32 between two bounds, which may be infinite.
 
     Args:
+        low: the lower bound.
+        high: the upper bound.
         strict: whether they must differ from the bounds.
         blame: the parameter to name if that cannot be.
 
@@ -275,7 +277,8 @@ def draw_normal(words: Words, parameters: NormalParameters) -> Draws:
     magnitude = half_normal(np.where(x > whole, whole, x))
     sign = down.astype(np.uint32) << np.uint32(31)
     t = (magnitude.view(np.uint32) | sign).view(np.float32)
-    return clamp(spread * t + centre, first, last)
+    with np.errstate(over="ignore"):  # what passes float32's own end is clamped to the bound
+        return clamp(spread * t + centre, first, last)
 
 
 @dataclass(frozen=True)
@@ -305,8 +308,16 @@ class TruncatedNormal:
                 f"the interval must come within {NEAR_EDGE_LIMIT:g} standard deviations of the "
                 f"mean, but is {self.lower:g}σ … {self.upper:g}σ",
             )
-        interval(*self.bounds, strict=False, blame="upper")
+        if self.upper - self.lower < NARROWEST:
+            raise ParameterProblem(
+                "upper",
+                f"the interval must be at least {NARROWEST:g} standard deviations wide, but is "
+                f"{self.upper - self.lower:g}",
+            )
         within_float32(**dict(zip(("lower", "upper"), self.reach, strict=True)))
+        furthest = min(max(-self.lower, self.upper), TRUNCATED_REACH)
+        within_float32(std=self.std * furthest)  # before the mean may bring it back
+        interval(*self.bounds, strict=False, blame="upper")
 
     @property
     def reach(self) -> tuple[float, float]:
@@ -349,45 +360,16 @@ class TruncatedNormal:
         return draw_normal(words, self.parameters)
 
     def summary(self) -> Summary:
-        """Moments after the cut (Johnson, Kotz & Balakrishnan 1994, §10.1), and the bounds."""
-        a, b = self.lower, self.upper
-        mass = float(_mass(a, b))
-
-        def edge(power: int) -> float:
-            """(aⁿφ(a) − bⁿφ(b)) / mass, where far ends contribute nothing."""
-            at_a = a**power * _density(a) if abs(a) < FAR else 0.0
-            at_b = b**power * _density(b) if abs(b) < FAR else 0.0
-            return (at_a - at_b) / mass
-
-        m1 = edge(0)
-        m2 = 1 + edge(1)
-        m3 = 2 * m1 + edge(2)
-        m4 = 3 * m2 + edge(3)
-        std, kurtosis = spread_of(m1, m2, m3, m4, b - a)
+        """Moments after the cut, and the bounds."""
+        mean, std, kurtosis = exact.truncated_moments(self.lower, self.upper)
         low, high = self.bounds
         return Summary(
-            self.mean + self.std * m1,
+            self.mean + self.std * mean,
             self.std * std,
             low if math.isfinite(low) else None,
             high if math.isfinite(high) else None,
             kurtosis,
         )
-
-
-def _density(z: float) -> float:
-    return math.exp(-z * z / 2) / math.sqrt(2 * math.pi)
-
-
-def _mass(lower: float, upper: float) -> float:
-    """Probability of (lower, upper) under the standard normal."""
-
-    def below(z: float) -> float:
-        tail = float(exact.two_sided_tail(abs(z))) / 2
-        return tail if z < 0 else 1 - tail
-
-    if lower >= 0:
-        return below(-lower) - below(-upper)
-    return below(upper) - below(lower)
 
 
 @dataclass(frozen=True)
@@ -406,9 +388,7 @@ class LogUniform:
         if self.low < float(np.finfo(np.float32).tiny):
             raise ParameterProblem("low", f"low ({self.low!r}) is below float32's normal range")
         if math.log2(self.high) - math.log2(self.low) > LOG2_RATIO_LIMIT:
-            raise ParameterProblem(
-                "high", f"high/low must not exceed 2**{LOG2_RATIO_LIMIT:g}"
-            )
+            raise ParameterProblem("high", f"high/low must not exceed 2**{LOG2_RATIO_LIMIT:g}")
         interval(self.low, self.high, strict=True)
 
     @property
@@ -435,7 +415,8 @@ class LogUniform:
         power = r * horner(r, E) + np.float32(1.0)
         octave = whole.astype(np.int32).view(np.uint32) << np.uint32(23)
         scaled = (power.view(np.uint32) + octave).view(np.float32)
-        return clamp(centre * scaled, first, last)
+        with np.errstate(over="ignore"):  # what passes float32's own end is clamped to the bound
+            return clamp(centre * scaled, first, last)
 
     def summary(self) -> Summary:
         """Moments and bounds."""

@@ -1,14 +1,15 @@
 """Real numbers that parameters need, correctly rounded on every machine.
 
 Truncation needs Φ and log-uniform needs log₂. Library versions of both differ in the last place
-between machines, and a parameter that differs changes a whole tensor. Here they are evaluated in decimal arithmetic with digits to
-spare (Python's `decimal` rounds every operation correctly to the context's precision, by
-specification) and handed on as fractions, whose arithmetic is exact, so that the one rounding that
-counts, to float32 or to an integer, is the rounding of the real number.
+between machines, and a parameter that differs changes a whole tensor. Here they are evaluated in
+decimal arithmetic with digits to spare (Python's `decimal` rounds every operation correctly to the
+context's precision, by specification) and handed on as fractions, whose arithmetic is exact, so
+that the one rounding that counts, to float32 or to an integer, is the rounding of the real number.
 """
 
 from __future__ import annotations
 
+import math
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from fractions import Fraction
 from functools import lru_cache
@@ -67,6 +68,43 @@ def two_sided_tail(z: float) -> Fraction:
     for k in range(2000, 0, -1):
         fraction = context.add(x, context.divide(Decimal(k), fraction))
     return Fraction(context.divide(density, fraction))
+
+
+@lru_cache(maxsize=4096)
+def truncated_moments(lower: float, upper: float) -> tuple[float, float, float]:
+    """Mean, standard deviation and excess kurtosis of a standard normal cut to (lower, upper).
+
+    Raw moments by Johnson, Kotz & Balakrishnan 1994, §10.1, as fractions: the digits that cancel
+    in a narrow interval are there to spare.
+    """
+    if upper <= 0:
+        mean, std, kurtosis = truncated_moments(-upper, -lower)
+        return -mean, std, kurtosis
+    if lower >= 0:
+        mass = (two_sided_tail(lower) - two_sided_tail(upper)) / 2
+    else:
+        mass = 1 - (two_sided_tail(-lower) + two_sided_tail(upper)) / 2
+
+    def edge(power: int) -> Fraction:
+        """(aⁿφ(a) − bⁿφ(b)) / mass, where far ends contribute nothing."""
+        ends = (Fraction(z) ** power * _density(z) if abs(z) < _FAR else 0 for z in (lower, upper))
+        at_lower, at_upper = ends
+        return (at_lower - at_upper) / mass
+
+    m1 = edge(0)
+    m2 = 1 + edge(1)
+    m3 = 2 * m1 + edge(2)
+    m4 = 3 * m2 + edge(3)
+    variance = m2 - m1**2
+    central4 = m4 - 4 * m1 * m3 + 6 * m1**2 * m2 - 3 * m1**4
+    return float(m1), math.sqrt(variance), float(central4 / variance**2 - 3)
+
+
+def _density(z: float) -> Fraction:
+    """φ(z) of the standard normal."""
+    context = _CONTEXT
+    half_square = context.divide(context.multiply(Decimal(z), Decimal(z)), Decimal(-2))
+    return Fraction(context.multiply(_SQRT_2_OVER_PI, context.exp(half_square))) / 2
 
 
 @lru_cache(maxsize=4096)

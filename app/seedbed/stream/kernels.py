@@ -104,8 +104,8 @@ def half_normal(x: Any) -> Any:
 
 @_compile
 def clamp(value: Any, first: Any, last: Any) -> Any:
-    raised = first if value < first else value
-    return last if raised > last else raised
+    raised = max(value, first)
+    return min(raised, last)
 
 
 @_compile
@@ -132,7 +132,7 @@ def truncated_normal(word: Any, parameters: Any) -> Any:
     offset = offset_down if down else offset_up
     x = (_F(h) + _F(0.5)) * scale + offset
     whole = _F(2.0**31)
-    magnitude = half_normal(whole if x > whole else x)
+    magnitude = half_normal(min(x, whole))
     sign = _U(0x80000000) if down else _U(0)
     t = float_of(_U(bits_of(magnitude) | sign))
     return clamp(spread * t + centre, first, last)

@@ -1,0 +1,3 @@
+"""The command line: `seedbed serve | generate | inspect`."""
+
+from __future__ import annotations

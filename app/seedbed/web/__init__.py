@@ -1,0 +1,1 @@
+"""HTTP only: no arithmetic on weights. `application.create_app` composes it."""

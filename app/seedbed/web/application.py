@@ -1,0 +1,75 @@
+"""The application, composed: settings → service, middleware, error handlers, routes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from importlib.metadata import version
+
+import structlog
+from fastapi import FastAPI
+
+from seedbed.stream import warm
+from seedbed.web import documentation, problems
+from seedbed.web.observability import Observability, configure_logging
+from seedbed.web.routes import catalogue, checkpoints, docs, health, tensors
+from seedbed.web.service import Service
+from seedbed.web.settings import Settings
+
+log = structlog.get_logger("seedbed")
+
+DESCRIPTION = """\
+Initial weights of neural networks as safetensors files, streamed.
+
+A file is a pure function of its spec and seed: its size and ETag are known before a weight is
+drawn, any byte range can be fetched on its own, and the bytes are the same on every machine.
+"""
+
+TAGS = [
+    {"name": "checkpoints", "description": "A spec in, a safetensors file out."},
+    {"name": "tensors", "description": "One tensor by a line of curl."},
+    {"name": "catalogue", "description": "What can be asked for."},
+    {"name": "operations", "description": "Health and metrics."},
+]
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The service with these settings, or with those of the environment."""
+    settings = settings or Settings()
+    configure_logging(settings.log_format, settings.log_level)
+    service = Service(settings)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        if service.engine.name == "numpy" and settings.engine == "auto":
+            log.warning("numba is not installed: drawing with NumPy, the same bytes, slower")
+        await asyncio.to_thread(warm, service.engine)
+        service.ready = True
+        log.info("ready", engine=service.engine.name, threads=settings.worker_threads)
+        try:
+            yield
+        finally:
+            service.ready = False
+            service.streamer.close()
+
+    app = FastAPI(
+        title="Seedbed",
+        summary="The weights a model starts from, as a URL",
+        description=DESCRIPTION,
+        version=version("seedbed"),
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        openapi_tags=TAGS,
+        servers=[{"url": "/", "description": "This server"}],
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.service = service
+    problems.install(app)
+    for router in (checkpoints.router, tensors.router, catalogue.router, health.router):
+        app.include_router(router)
+    docs.install(app)
+    documentation.install(app)
+    app.add_middleware(Observability, metrics=service.metrics)
+    return app

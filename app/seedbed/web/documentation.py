@@ -1,0 +1,154 @@
+"""What OpenAPI says of files, errors and options; read from the models, never repeated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, Response
+from fastapi.openapi.utils import get_openapi
+from pydantic.json_schema import models_json_schema
+
+from seedbed.files import CheckpointSpec
+from seedbed.files.one_tensor import OneTensor, scheme_parameters
+from seedbed.init import SCHEMES
+from seedbed.web.problems import MEDIA_TYPE as PROBLEM_TYPE
+from seedbed.web.problems import Problem
+from seedbed.web.responses import MEDIA_TYPE as FILE_TYPE
+
+_PROBLEM_CONTENT = {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    "4XX": {"description": "Something is wrong with the request.", "content": _PROBLEM_CONTENT},
+    "5XX": {"description": "Something is wrong with the service.", "content": _PROBLEM_CONTENT},
+}
+
+_BINARY = {FILE_TYPE: {"schema": {"type": "string", "format": "binary"}}}
+_ETAG = {"ETag": {"description": "Strong validator.", "schema": {"type": "string"}}}
+_RANGE_HEADERS = {
+    **_ETAG,
+    "Content-Range": {"description": "Which bytes these are.", "schema": {"type": "string"}},
+}
+
+FILE_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The safetensors file.", "headers": _ETAG, "content": _BINARY},
+    206: {
+        "description": "The bytes asked for, several ranges as multipart/byteranges.",
+        "headers": _RANGE_HEADERS,
+        "content": {
+            **_BINARY,
+            "multipart/byteranges": {"schema": {"type": "string", "format": "binary"}},
+        },
+    },
+    304: {"description": "The file is the one that If-None-Match names.", "headers": _ETAG},
+}
+
+_CONDITIONS = {
+    "Range": "Bytes to send, as bytes=0-1023, bytes=-1024 or bytes=4096-.",
+    "If-Range": "Send the range only if this is the ETag, else the whole file.",
+    "If-None-Match": "304 if one of these is the ETag.",
+    "If-Match": "412 unless one of these is the ETag.",
+}
+
+
+def _condition_parameters() -> list[dict[str, Any]]:
+    return [
+        {"name": name, "in": "header", "description": text, "schema": {"type": "string"}}
+        for name, text in _CONDITIONS.items()
+    ]
+
+
+def tensor_parameters() -> list[dict[str, Any]]:
+    """The query of the one-line GET: options of a single tensor, parameters of all schemes."""
+    parameters = [
+        _query_parameter(name, schema, schema.pop("description", ""))
+        for name, schema in OneTensor.model_json_schema()["properties"].items()
+    ]
+    schemas = {name: scheme.model_json_schema() for name, scheme in SCHEMES.items()}
+    for name, takers in scheme_parameters().items():
+        kinds: list[dict[str, Any]] = []
+        texts: dict[str, list[str]] = {}
+        for taker in takers:
+            kind = dict(schemas[taker]["properties"][name])
+            texts.setdefault(kind.pop("description", ""), []).append(taker)
+            kind.pop("default", None)
+            kind.pop("title", None)
+            if kind not in kinds:
+                kinds.append(kind)
+        text = " ".join(f"{meaning} (`{'`, `'.join(who)}`)" for meaning, who in texts.items())
+        parameters.append(
+            _query_parameter(name, kinds[0] if len(kinds) == 1 else {"anyOf": kinds}, text)
+        )
+    return parameters
+
+
+def _query_parameter(name: str, schema: dict[str, Any], description: str) -> dict[str, Any]:
+    return {"name": name, "in": "query", "description": description, "schema": schema}
+
+
+def file_routes(
+    router: APIRouter,
+    path: str,
+    endpoint: Callable[..., Any],
+    *,
+    operation: str,
+    summary: str,
+    parameters: Sequence[dict[str, Any]] = (),
+) -> None:
+    """Serve a virtual file at a path by GET and HEAD.
+
+    Args:
+        router: to add the routes to.
+        path: of both.
+        endpoint: gives a `VirtualFileResponse`, which tells GET from HEAD.
+        operation: noun of the operation ids, `getNoun` and `headNoun`.
+        summary: what the file is, in a few words.
+        parameters: of OpenAPI, beside those that the endpoint declares.
+    """
+    head = {status: {**answer} for status, answer in FILE_RESPONSES.items() if status != 206}
+    head[200].pop("content")
+    for method, verb, responses in (
+        ("GET", "Download", FILE_RESPONSES),
+        ("HEAD", "Size and ETag of", head),
+    ):
+        router.add_api_route(
+            path,
+            endpoint,
+            methods=[method],
+            operation_id=f"{method.lower()}{operation}",
+            summary=f"{verb} {summary}",
+            response_class=Response,
+            responses={**responses, **PROBLEMS},
+            openapi_extra={"parameters": [*parameters, *_condition_parameters()]},
+        )
+
+
+def install(app: FastAPI) -> None:
+    """Let the application's OpenAPI name the models of bodies and errors."""
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            schema = get_openapi(
+                title=app.title,
+                version=app.version,
+                summary=app.summary,
+                description=app.description,
+                license_info=app.license_info,
+                tags=app.openapi_tags,
+                servers=app.servers,
+                routes=app.routes,
+            )
+            _, models = models_json_schema(
+                [(CheckpointSpec, "validation"), (Problem, "validation")],
+                ref_template="#/components/schemas/{model}",
+            )
+            components = schema.setdefault("components", {}).setdefault("schemas", {})
+            components.update(models["$defs"])
+            for name in ("HTTPValidationError", "ValidationError"):
+                components.pop(name, None)
+            for operation in (o for path in schema["paths"].values() for o in path.values()):
+                operation["responses"].pop("422", None)  # FastAPI's own, which is never sent
+            app.openapi_schema = schema
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]

@@ -1,0 +1,138 @@
+"""Request ids, log lines and metrics, as one plain ASGI middleware."""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+import sys
+import time
+from typing import Literal
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from seedbed.web.admission import Admission
+
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+log = structlog.get_logger("seedbed.access")
+
+
+class Metrics:
+    """What Prometheus is told, in a registry of the application's own."""
+
+    def __init__(self, admission: Admission) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "seedbed_requests", "Requests answered.", ["method", "route", "status"],
+            registry=self.registry,
+        )  # fmt: skip
+        self.sent_bytes = Counter(
+            "seedbed_sent_bytes", "Bytes of response bodies handed to the network.", ["route"],
+            registry=self.registry,
+        )  # fmt: skip
+        self.first_byte_seconds = Histogram(
+            "seedbed_first_byte_seconds", "From the request to the first byte of the answer.",
+            ["route"], registry=self.registry,
+            buckets=(0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+        )  # fmt: skip
+        self.aborted = Counter(
+            "seedbed_aborted_responses", "Bodies that ended before their announced length.",
+            ["route"], registry=self.registry,
+        )  # fmt: skip
+        streams = Gauge("seedbed_streams", "Downloads being sent.", registry=self.registry)
+        streams.set_function(lambda: admission.active)
+        waiting = Gauge(
+            "seedbed_streams_waiting", "Downloads in the queue.", registry=self.registry
+        )
+        waiting.set_function(lambda: admission.waiting)
+
+
+class Observability:
+    """Gives each request an id, counts it, and logs one line when it ends."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on and watch what is sent."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = time.perf_counter()
+        request_id = _request_id(scope)
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        status, sent, complete, first_byte = 0, 0, False, 0.0
+
+        async def watched_send(message: Message) -> None:
+            nonlocal status, sent, complete, first_byte
+            if message["type"] == "http.response.start":
+                first_byte = time.perf_counter() - began
+                status = message["status"]
+                message["headers"] = [
+                    *message["headers"],
+                    (b"x-request-id", request_id.encode()),
+                ]
+            else:
+                sent += len(message.get("body", b""))
+                complete = not message.get("more_body", False)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched_send)
+        finally:
+            route = getattr(scope.get("route"), "path", "unknown")
+            metrics = self._metrics
+            method = scope["method"] if scope["method"] in _METHODS else "other"
+            metrics.requests.labels(method, route, status or 499).inc()
+            metrics.sent_bytes.labels(route).inc(sent)
+            if status:
+                metrics.first_byte_seconds.labels(route).observe(first_byte)
+            if not complete:
+                metrics.aborted.labels(route).inc()
+            log.info(
+                "request",
+                method=scope["method"],
+                path=scope["path"],
+                status=status,
+                sent_bytes=sent,
+                complete=complete,
+                seconds=round(time.perf_counter() - began, 6),
+            )
+            structlog.contextvars.clear_contextvars()
+
+
+def _request_id(scope: Scope) -> str:
+    """The client's own request id if it is harmless, else a new one."""
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
+            return str(value.decode())
+    return secrets.token_hex(8)
+
+
+def configure_logging(form: Literal["console", "json"], level: str) -> None:
+    """Send all log lines to standard error, for people or as JSON objects."""
+    renderer: structlog.types.Processor = (
+        structlog.processors.JSONRenderer()
+        if form == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(
+            logging.getLevelNamesMapping()[level.upper()]
+        ),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )

@@ -1,0 +1,1 @@
+"""Thin endpoints, a module a surface: unpack, call one thing, wrap."""

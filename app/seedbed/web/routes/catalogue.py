@@ -1,0 +1,52 @@
+"""What can be asked for: schemes and dtypes, read from the code's own tables."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+from pydantic_core import PydanticCustomError
+
+from seedbed.init import SCHEMES, canonical_name
+from seedbed.stream import DTYPES
+from seedbed.web.documentation import PROBLEMS
+from seedbed.web.problems import RequestProblem
+from seedbed.web.schemas import (
+    DtypeDescription,
+    SchemeDescription,
+    describe_dtype,
+    describe_scheme,
+)
+
+router = APIRouter(tags=["catalogue"])
+
+
+@cache
+def _schemes() -> dict[str, SchemeDescription]:
+    return {name: describe_scheme(scheme) for name, scheme in SCHEMES.items()}
+
+
+@router.get("/v1/schemes", operation_id="listSchemes", summary="All schemes", responses=PROBLEMS)
+async def list_schemes() -> list[SchemeDescription]:
+    """Every initialisation scheme with its parameters, defaults, formula and paper."""
+    return list(_schemes().values())
+
+
+@router.get(
+    "/v1/schemes/{name}", operation_id="getScheme", summary="One scheme", responses=PROBLEMS
+)
+async def get_scheme(
+    name: Annotated[str, Path(description="The scheme's name or an alias.")],
+) -> SchemeDescription:
+    """One initialisation scheme."""
+    try:
+        return _schemes()[canonical_name(name)]
+    except PydanticCustomError as error:
+        raise RequestProblem(404, "not-found", error.message()) from error
+
+
+@router.get("/v1/dtypes", operation_id="listDtypes", summary="All dtypes", responses=PROBLEMS)
+async def list_dtypes() -> list[DtypeDescription]:
+    """Every dtype that a tensor can have."""
+    return [describe_dtype(dtype) for dtype in DTYPES.values()]

@@ -1,0 +1,75 @@
+"""Checkpoints: a spec in, the file out; links to it; and its plan without the bytes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Request, Response
+
+from seedbed.web.documentation import FILE_RESPONSES, PROBLEMS, file_routes
+from seedbed.web.schemas import Description, describe_file
+from seedbed.web.service import ServiceOf
+
+router = APIRouter(tags=["checkpoints"])
+
+_SPEC_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {"schema": {"$ref": "#/components/schemas/CheckpointSpec"}}
+        },
+    }
+}
+
+
+@router.post(
+    "/v1/checkpoints",
+    operation_id="createCheckpoint",
+    summary="Stream the checkpoint of a spec",
+    response_class=Response,
+    responses={200: FILE_RESPONSES[200], **PROBLEMS},
+    openapi_extra=_SPEC_BODY,
+)
+async def create_checkpoint(request: Request, service: ServiceOf) -> Response:
+    """Always one safetensors file, whatever its size.
+
+    `Content-Location` is a link to the same bytes for GET, with ranges, if a URL can hold the spec.
+    """
+    spec = await service.read_spec(request)
+    file = await service.plan(spec)
+    return service.respond(request, file, location=service.link(request, spec))
+
+
+@router.post(
+    "/v1/describe",
+    operation_id="describeCheckpoint",
+    summary="Plan a checkpoint without drawing it",
+    responses=PROBLEMS,
+    openapi_extra=_SPEC_BODY,
+)
+async def describe_checkpoint(request: Request, service: ServiceOf) -> Description:
+    """For each tensor its place, scheme, fans, moments and bounds; totals; a link."""
+    spec = await service.read_spec(request)
+    return describe_file(await service.plan(spec), service.link(request, spec))
+
+
+async def get_checkpoint(
+    request: Request,
+    service: ServiceOf,
+    token: Annotated[
+        str,
+        Path(description="The spec itself, compressed: from Content-Location or describe's links."),
+    ],
+    file: Annotated[str, Path(description="model.safetensors")],
+) -> Response:
+    """The same file as POST made, whole or in ranges, from any replica and after any restart."""
+    return service.respond(request, await service.file_of_token(token, file))
+
+
+file_routes(
+    router,
+    "/v1/checkpoints/{token}/{file}",
+    get_checkpoint,
+    operation="Checkpoint",
+    summary="a checkpoint by its link",
+)

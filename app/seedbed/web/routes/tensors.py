@@ -1,0 +1,50 @@
+"""One tensor by a line of curl."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Request, Response
+
+from seedbed.files.one_tensor import spec_of_one
+from seedbed.init import canonical_name
+from seedbed.web.documentation import file_routes, tensor_parameters
+from seedbed.web.requests import query_options
+from seedbed.web.service import ServiceOf
+
+router = APIRouter(tags=["tensors"])
+
+
+async def get_tensor(
+    request: Request,
+    service: ServiceOf,
+    scheme: Annotated[str, Path(description="A scheme's name or alias; see /v1/schemes.")],
+    shape: Annotated[
+        str, Path(description="Dimensions joined by x, (out)x(in)x(kernel…); or scalar.")
+    ],
+) -> Response:
+    """A safetensors file with one tensor, whole or in ranges.
+
+    Beside the parameters listed, of which each scheme takes its own, the query has `seed`, `dtype`
+    and `name` of the tensor.
+    """
+    key = (scheme, shape, request.scope["query_string"])
+    file = service.remembered(
+        key,
+        lambda: spec_of_one(scheme, shape, query_options(request)),
+        f"{scheme}-{shape}.safetensors",
+    )
+    seed = file.spec.seed
+    return service.respond(
+        request, file, f"{canonical_name(scheme)}-{shape}-seed{seed}.safetensors"
+    )
+
+
+file_routes(
+    router,
+    "/v1/tensors/{scheme}/{shape}.safetensors",
+    get_tensor,
+    operation="Tensor",
+    summary="one tensor",
+    parameters=tensor_parameters(),
+)

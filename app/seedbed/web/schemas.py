@@ -1,0 +1,169 @@
+"""Response bodies. Request bodies are the domain's own specs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from seedbed.files import VirtualFile, seed_to_json
+from seedbed.init import Scheme, TensorPlan
+from seedbed.stream import STREAM_VERSION, Dtype
+
+
+class TensorDescription(BaseModel):
+    """One tensor of a plan."""
+
+    name: str
+    shape: list[int] = Field(description="In PyTorch's order, (out, in, *kernel).")
+    dtype: str
+    elements: int
+    offset: int = Field(description="Of the first byte, from the start of the file.")
+    size_bytes: int
+    init: str | dict[str, Any] = Field(description="The scheme in canonical form.")
+    scheme: str = Field(description="Its canonical name.")
+    fan_in: int | None = Field(description="Inputs an output sums over, where the scheme uses it.")
+    fan_out: int | None = Field(description="Outputs an input feeds, where the scheme uses it.")
+    mean: float = Field(description="Of the values, before rounding to the dtype.")
+    std: float = Field(description="Of the values: after a truncation, if there is one.")
+    lower: float | None = Field(description="No value is lower; null if there is no bound.")
+    upper: float | None = Field(description="No value is higher; null if there is no bound.")
+    excess_kurtosis: float | None = Field(
+        description="0 for a normal, −1.2 for a uniform, null for constants."
+    )
+
+
+class Links(BaseModel):
+    """Where to get the file."""
+
+    file: str | None = Field(description="Path for GET; null if the spec is too long for a URL.")
+
+
+class Description(BaseModel):
+    """What a spec means, without a weight being drawn."""
+
+    seed: int | str = Field(description="A number up to 2**53 − 1, else a decimal string.")
+    stream_version: int
+    spec_sha256: str = Field(description="Digest of the canonical spec, without the seed.")
+    etag: str = Field(description="Strong validator of the file.")
+    size_bytes: int = Field(description="Of the whole file.")
+    header_bytes: int = Field(description="Before the first tensor.")
+    tensor_count: int
+    parameter_count: int = Field(description="Elements of all tensors.")
+    metadata: dict[str, str] = Field(description="The file's own metadata.")
+    tensors: list[TensorDescription] = Field(description="In the order of the file.")
+    links: Links
+
+
+class Parameter(BaseModel):
+    """A parameter of a scheme."""
+
+    name: str
+    required: bool
+    default: Any = Field(description="Null also where there is none; see required.")
+    description: str
+    json_schema: dict[str, Any] = Field(description="What it accepts, as JSON Schema.")
+
+
+class SchemeDescription(BaseModel):
+    """A scheme of the catalogue."""
+
+    name: str
+    aliases: list[str]
+    summary: str
+    formula: str
+    paper: str | None
+    parameters: list[Parameter]
+
+
+class DtypeDescription(BaseModel):
+    """A dtype of the format."""
+
+    code: str
+    size_bytes: int
+    floating: bool = Field(description="Whether it can hold draws; others hold constants only.")
+    lowest: int | float
+    highest: int | float
+    about: str
+
+
+class Health(BaseModel):
+    """Whether the process is alive or ready."""
+
+    status: str
+
+
+def describe_tensor(tensor: TensorPlan, offset: int) -> TensorDescription:
+    """A planned tensor in words and numbers."""
+    fans = tensor.scheme.fans(tensor.shape)
+    summary = tensor.fill.summary()
+    return TensorDescription(
+        name=tensor.name,
+        shape=list(tensor.shape),
+        dtype=tensor.dtype.code,
+        elements=tensor.elements,
+        offset=offset,
+        size_bytes=tensor.size_bytes,
+        init=tensor.scheme.canonical(),
+        scheme=tensor.scheme.scheme,
+        fan_in=fans.fan_in if fans else None,
+        fan_out=fans.fan_out if fans else None,
+        **summary._asdict(),
+    )
+
+
+def describe_file(file: VirtualFile, link: str | None) -> Description:
+    """A virtual file in words and numbers."""
+    return Description(
+        seed=seed_to_json(file.spec.seed),
+        stream_version=STREAM_VERSION,
+        spec_sha256=file.spec.digest,
+        etag=file.etag,
+        size_bytes=file.size,
+        header_bytes=len(file.header),
+        tensor_count=len(file.tensors),
+        parameter_count=sum(tensor.elements for tensor in file.tensors),
+        metadata=file.metadata,
+        tensors=[describe_tensor(t, file.offset(i)) for i, t in enumerate(file.tensors)],
+        links=Links(file=link),
+    )
+
+
+def describe_scheme(scheme: type[Scheme]) -> SchemeDescription:
+    """A scheme class as its catalogue entry."""
+    properties = scheme.model_json_schema()["properties"]
+    fields = scheme.model_fields.items()
+    return SchemeDescription(
+        name=scheme.model_fields["scheme"].default,
+        aliases=list(scheme.aliases),
+        summary=(scheme.__doc__ or "").strip(),
+        formula=scheme.formula,
+        paper=scheme.paper,
+        parameters=[
+            Parameter(
+                name=name,
+                required=field.is_required(),
+                default=None if field.is_required() else field.default,
+                description=field.description or "",
+                json_schema={
+                    key: value
+                    for key, value in properties[name].items()
+                    if key not in ("title", "default", "description")
+                },
+            )
+            for name, field in fields
+            if name != "scheme"
+        ],
+    )
+
+
+def describe_dtype(dtype: Dtype) -> DtypeDescription:
+    """A dtype as its catalogue entry."""
+    return DtypeDescription(
+        code=dtype.code,
+        size_bytes=dtype.size_bytes,
+        floating=dtype.is_float,
+        lowest=dtype.lowest,
+        highest=dtype.highest,
+        about=dtype.about,
+    )

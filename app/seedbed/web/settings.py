@@ -1,0 +1,123 @@
+"""All settings: environment variables with the prefix `SEEDBED_`, read once at start."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import fields
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from seedbed.init import Limits
+from seedbed.stream import EngineName
+
+_LIMITS = Limits()
+
+
+class Settings(BaseSettings):
+    """Every limit and switch of the service, with its unit and reason."""
+
+    model_config = SettingsConfigDict(env_prefix="SEEDBED_", frozen=True, extra="ignore")
+
+    host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for all.")
+    port: int = Field(8000, ge=0, le=65535, description="TCP port to listen on; 0 picks one.")
+    engine: EngineName = Field(
+        "auto",
+        description="Who draws: numba (compiled), numpy (the definition, 15 times slower, same "
+        "bytes), or auto: numba if it can be imported.",
+    )
+    log_format: Literal["console", "json"] = Field(
+        "console", description="Log lines for people, or one JSON object each."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severity that is logged; info has one line a request."
+    )
+
+    threads: int = Field(
+        0, ge=0, le=1024, description="Threads that draw; 0 means one for each core."
+    )
+    chunk_bytes: int = Field(
+        2**20, ge=2**12, le=2**26, description="Bytes drawn and sent at a time, by one thread."
+    )
+    chunks_ahead: int = Field(
+        3,
+        ge=1,
+        le=64,
+        description="Chunks of one download made before the client takes them. Times chunk_bytes "
+        "it is the memory that a slow reader holds.",
+    )
+
+    max_body_bytes: int = Field(
+        2**25, ge=1, description="Request body, in bytes: about 300,000 tensors. Beyond it, 413."
+    )
+    body_seconds: float = Field(
+        30.0, gt=0, description="Time for a request body to arrive, in seconds. Beyond it, 408."
+    )
+    max_token_bytes: int = Field(
+        2**20, ge=1, description="What a URL token may inflate to, in bytes."
+    )
+    max_url_token_chars: int = Field(
+        4096,
+        ge=0,
+        description="Longest token offered as a link (Content-Location), in characters: many "
+        "proxies refuse longer request lines.",
+    )
+    max_ranges: int = Field(
+        16, ge=1, le=1024, description="Ranges of one request; more are answered whole."
+    )
+    max_tensors: int = Field(
+        _LIMITS.max_tensors, ge=1, description="Tensors of one spec: planning costs memory by each."
+    )
+    max_rank: int = Field(_LIMITS.max_rank, ge=0, description="Dimensions of a tensor.")
+    max_rules: int = Field(_LIMITS.max_rules, ge=0, description="Rules of one spec.")
+    max_name_bytes: int = Field(_LIMITS.max_name_bytes, ge=1, description="A tensor's name, UTF-8.")
+    max_metadata_bytes: int = Field(
+        _LIMITS.max_metadata_bytes, ge=0, description="Caller's metadata, keys and values together."
+    )
+    max_header_bytes: int = Field(
+        _LIMITS.max_header_bytes, ge=8, description="Header of a file; loaders refuse over 100 MB."
+    )
+    max_file_bytes: int = Field(
+        _LIMITS.max_file_bytes, ge=8, description="All tensors of one file: 16 TiB."
+    )
+
+    max_streams: int = Field(
+        64, ge=1, description="Downloads sent at the same time; more wait their turn."
+    )
+    max_queued: int = Field(
+        256, ge=0, description="Downloads that may wait. Beyond it, 429 with Retry-After."
+    )
+    queue_seconds: float = Field(
+        5.0,
+        ge=0,
+        description="How long one may wait, in seconds; then 429. Hub clients give up after 10.",
+    )
+    retry_after_seconds: int = Field(
+        2, ge=1, description="What Retry-After says, in whole seconds."
+    )
+    cached_tensors: int = Field(
+        20_000,
+        ge=0,
+        description="Plans kept for requests to come, counted in tensors (about 1.5 KB each).",
+    )
+    shutdown_seconds: int = Field(
+        30, ge=0, description="How long downloads may go on after SIGTERM before they are cut."
+    )
+
+    @property
+    def limits(self) -> Limits:
+        """The limits that the core takes, by the same names."""
+        return Limits(**{field.name: getattr(self, field.name) for field in fields(Limits)})
+
+    @property
+    def worker_threads(self) -> int:
+        """Threads that draw."""
+        return self.threads or usable_cores()
+
+
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,253 @@
+"""Hypothesis strategies for names, shapes, schemes, whole specs and byte ranges.
+
+Specs are drawn as the JSON bodies that clients send; `specs` makes models of them.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import math
+import types
+from typing import Any, Literal, Union, get_args, get_origin
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+
+from seedbed.files import CheckpointSpec
+from seedbed.init import SCHEMES, Scheme
+from seedbed.stream import DTYPES, SEED_MAX
+
+untimed = settings(
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+"""No test is timed: not by its deadline, and not by how long its data took."""
+
+FLOATS = tuple(sorted(code for code, dtype in DTYPES.items() if dtype.is_float))
+INTEGERS = tuple(sorted(code for code, dtype in DTYPES.items() if not dtype.is_float))
+
+REQUIRED: dict[str, dict[str, Any]] = {
+    "constant": {"value": 0.5},
+    "log_uniform": {"low": 0.25, "high": 4.0},
+}
+"""Parameters without which a scheme means nothing; a scheme that is not listed has none."""
+
+ODD_NAMES = (
+    "weight",
+    "encoder.layer.0.attention.self.query.weight",
+    "größe.重み",
+    'quo"te',
+    "back\\slash",
+    "a b/c",
+    "\u2028",
+    "\uffff",
+    "\U0001f331",
+    "e\u0301",
+    "é",
+    "[0]",
+)
+"""Names that have gone wrong somewhere: escapes, normal forms, surrogate pairs, globs."""
+
+seeds = st.integers(0, SEED_MAX)
+
+plain_text = st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=12)
+"""Text without control characters and halves of surrogate pairs."""
+
+names = st.one_of(
+    st.sampled_from(ODD_NAMES), plain_text.filter(lambda name: name not in ("", "__metadata__"))
+)
+
+float_codes = st.sampled_from(FLOATS)
+
+
+@st.composite
+def shapes(draw: st.DrawFn, max_elements: int = 200) -> list[int]:
+    """Shapes of any rank up to 5: scalars, dimensions of 0 and 1, up to so many elements."""
+    room, shape = max_elements, []
+    for _ in range(draw(st.integers(0, 5))):
+        shape.append(draw(st.integers(0, max(1, min(room, 12)))))
+        room //= max(shape[-1], 1)
+    return draw(st.permutations(shape))
+
+
+def _object(scheme: str, **parameters: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.fixed_dictionaries({"scheme": st.just(scheme), **parameters})
+
+
+_spreads = st.floats(0.015625, 4.0)
+
+_draws = st.one_of(
+    st.sampled_from(("uniform", "normal", "truncated_normal")),
+    _object("uniform", low=st.floats(-3.0, 0.0), high=st.floats(0.25, 3.0)),
+    _object("normal", mean=st.floats(-3.0, 3.0), std=st.floats(0.0, 4.0)),
+    _object("truncated_normal", std=_spreads, lower=st.floats(-3, 0), upper=st.floats(0.5, 3)),
+    _object("log_uniform", low=st.floats(0.001, 0.1), high=st.floats(1.0, 9.0)),
+)
+
+_fan_draws = st.one_of(
+    st.sampled_from(
+        [name for name in sorted(SCHEMES) if "convention" in SCHEMES[name].model_fields]
+    ),
+    _object(
+        "variance_scaling",
+        scale=_spreads,
+        mode=st.sampled_from(("fan_in", "fan_out", "fan_avg", "fan_geo_avg")),
+        distribution=st.sampled_from(
+            ("normal", "uniform", "truncated_normal", "untruncated_normal")
+        ),
+        convention=st.sampled_from(("torch", "keras", "jax")),
+    ),
+    _object("he_normal", gain=_spreads, convention=st.sampled_from(("torch", "keras", "jax"))),
+    _object("he_uniform", nonlinearity=st.sampled_from(("relu", "tanh", "selu", "linear"))),
+    _object("he_normal", mode=st.just("fan_out"), a=st.floats(0.0, 2.0)),
+    _object("glorot_uniform", gain=_spreads),
+    _object("lecun_normal", mode=st.just("fan_out"), convention=st.just("jax")),
+)
+
+
+def constants(code: str) -> st.SearchStrategy[Any]:
+    """Inits that fill a tensor of this dtype with one value, which it can hold."""
+    low, high = DTYPES[code].lowest, DTYPES[code].highest
+    if code == "BOOL":
+        values: st.SearchStrategy[Any] = st.sampled_from((0, 1, True, False, 0.0, 1.0))
+    elif code in INTEGERS:
+        values = st.integers(int(low), int(high))
+    else:
+        edge = min(high, DTYPES["F32"].highest)
+        values = st.floats(-edge, edge) | st.integers(-200, 200)
+    return st.one_of(st.sampled_from(("zeros", "ones")), _object("constant", value=values))
+
+
+def inits(code: str, rank: int) -> st.SearchStrategy[Any]:
+    """Inits that a tensor of this dtype and rank can have; draws stay within ±448."""
+    if code in INTEGERS:
+        return constants(code)
+    return st.one_of(constants(code), _draws, *([_fan_draws] if rank > 1 else []))
+
+
+@st.composite
+def tensors(draw: st.DrawFn, default: str, max_elements: int = 200) -> dict[str, Any]:
+    """One tensor as JSON, in a checkpoint with this dtype."""
+    code = draw(st.one_of(st.none(), st.sampled_from(sorted(DTYPES))))
+    shape = draw(shapes(max_elements))
+    tensor: dict[str, Any] = {"name": draw(names), "shape": shape}
+    tensor["init"] = draw(inits(code or default, len(shape)))
+    if code is not None or draw(st.booleans()):
+        tensor["dtype"] = code
+    return tensor
+
+
+@st.composite
+def globs(draw: st.DrawFn, targets: list[str]) -> str:
+    """Patterns most of which match one or more of these names."""
+    target = draw(st.sampled_from(targets))
+    cut = draw(st.integers(0, len(target)))
+    return draw(
+        st.sampled_from(
+            (
+                "*",
+                f"{target[:cut]}*",
+                f"*{target[cut:]}",
+                "?" * len(target),
+                target,
+                f"[!{target}]*",
+            )
+        )
+    )
+
+
+@st.composite
+def bodies(draw: st.DrawFn, max_tensors: int = 5, max_elements: int = 200) -> dict[str, Any]:
+    """Specs as JSON: any mixture of dtypes, shapes, schemes and names, with rules and metadata.
+
+    Every one is sound: each rule leaves each tensor with an init that its dtype can hold.
+    """
+    default = draw(float_codes)
+    body: dict[str, Any] = {
+        "seed": draw(seeds),
+        "dtype": default,
+        "tensors": draw(
+            st.lists(
+                tensors(default, max_elements),
+                min_size=1,
+                max_size=max_tensors,
+                unique_by=lambda tensor: tensor["name"],
+            )
+        ),
+    }
+    rules = []
+    for _ in range(draw(st.integers(0, 2))):
+        pattern = draw(globs([tensor["name"] for tensor in body["tensors"]]))
+        # Zeros and ones fit every dtype, so they may change with the init but not without it.
+        rule = {"match": pattern, "init": draw(st.sampled_from(("zeros", "ones")))}
+        if draw(st.booleans()):
+            rule["dtype"] = draw(st.sampled_from(sorted(DTYPES)))
+        rules.append(rule)
+    if rules:
+        body["rules"] = rules
+    if draw(st.booleans()):
+        body["metadata"] = draw(
+            st.dictionaries(plain_text.filter(_free_key), plain_text, max_size=3)
+        )
+    return body
+
+
+def _free_key(key: str) -> bool:
+    return key not in ("", "format") and not key.startswith("seedbed.")
+
+
+def specs(max_tensors: int = 5, max_elements: int = 200) -> st.SearchStrategy[CheckpointSpec]:
+    """Specs as models."""
+    return bodies(max_tensors, max_elements).map(CheckpointSpec.model_validate)
+
+
+def matches(name: str, pattern: str) -> bool:
+    """Whether a rule is about a tensor, as the shell has it."""
+    return fnmatch.fnmatchcase(name, pattern)
+
+
+def byte_ranges(size: int) -> st.SearchStrategy[tuple[int, int]]:
+    """Half-open ranges within a file of this size: empty, whole and everything between."""
+    ends = st.integers(0, size)
+    return st.tuples(ends, ends).map(lambda pair: (min(pair), max(pair)))
+
+
+_EDGES = (0.0, -0.0, 1.0, 4.0, -4.0, 1e-320, 1e-45, 1e-30, 448.0, 65504.0, 1e38, 3.4e38, 1e300)
+
+
+def values_of(annotation: Any) -> st.SearchStrategy[Any]:
+    """Values of a scheme parameter, in range or not, from the type it is declared with."""
+    if get_origin(annotation) is Literal:
+        return st.sampled_from(get_args(annotation))
+    if get_origin(annotation) in (Union, types.UnionType):
+        return st.one_of(*map(values_of, get_args(annotation)))
+    if annotation is float:
+        return st.one_of(
+            st.sampled_from(_EDGES),
+            st.floats(-8.0, 8.0),
+            st.floats(allow_nan=False, allow_infinity=False),
+        )
+    if annotation is int:
+        return st.integers(-(2**70), 2**70)
+    if annotation is type(None):
+        return st.none()
+    if annotation is bool:
+        return st.booleans()
+    raise NotImplementedError(f"no values of {annotation!r} yet: add them here")
+
+
+@st.composite
+def scheme_objects(draw: st.DrawFn, scheme: type[Scheme] | None = None) -> dict[str, Any]:
+    """Any member of `SCHEMES` with any of its parameters, many of them out of range."""
+    kind = scheme or SCHEMES[draw(st.sampled_from(sorted(SCHEMES)))]
+    parameters = {
+        name: draw(values_of(field.annotation))
+        for name, field in kind.model_fields.items()
+        if name != "scheme" and (field.is_required() or draw(st.booleans()))
+    }
+    return {"scheme": kind.model_fields["scheme"].default, **parameters}
+
+
+def is_finite_number(value: object) -> bool:
+    """Whether JSON can carry a value as a number."""
+    return isinstance(value, int | float) and math.isfinite(value)
