@@ -6,6 +6,7 @@
     │   ├── ParameterError            a scheme's parameter, alone or for this tensor
     │   └── TokenError                a URL token that does not decode to a spec
     ├── LimitError                    the request is sound, but larger than a setting allows
+    ├── OutputError (OSError)         a file cannot be written where it should go
     └── EngineError (RuntimeError)    drawing failed: a defect, never the caller's doing
 
 Errors carry their facts as attributes, so that a reader (HTTP, command line) can show them in
@@ -71,6 +72,10 @@ class LimitError(SeedbedError):
         self.actual = actual
         self.maximum = maximum
         self.unit = unit
+
+
+class OutputError(SeedbedError, OSError):
+    """A file cannot be written where it should go."""
 
 
 class EngineError(SeedbedError, RuntimeError):

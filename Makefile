@@ -1,0 +1,70 @@
+# Two commands are all you need: `make serve` and `make test`. They need Python 3.11+ and make.
+#
+#   make serve            set up and start the service (PORT=8000)
+#   make test             set up and run the tests
+#   make check            formatting, lint, types, OpenAPI, docs
+#   make test-interop     the service against real clients: torch, JAX, Keras, Node, curl, aria2 …
+#   make bench            measure side by side with torch, JAX, NumPy, nginx
+#   make fix              format and mend what ruff can
+#   make constraints      pin the versions that are installed now
+#   make clean            remove environments and caches
+
+PYTHON ?= python3
+PORT ?= 8000
+VENV ?= .venv
+INTEROP ?= .venv-interop
+BIN := $(VENV)/bin
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: serve test check test-interop bench fix constraints openapi clean
+
+serve: $(VENV)/.serve
+	SEEDBED_PORT=$(PORT) $(BIN)/seedbed serve
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest -m "not interop" $(PYTEST)
+
+check: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python scripts/openapi.py --check
+
+test-interop: $(INTEROP)/.interop
+	$(INTEROP)/bin/python -m pytest -m interop $(PYTEST)
+
+bench: $(INTEROP)/.interop
+	$(INTEROP)/bin/python -m benchmarks
+
+fix: $(VENV)/.dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+openapi: $(VENV)/.dev
+	$(BIN)/python scripts/openapi.py
+
+constraints: $(VENV)/.dev $(INTEROP)/.interop
+	$(BIN)/python scripts/constraints.py $(BIN)/python $(INTEROP)/bin/python > constraints.txt
+
+clean:
+	rm -rf $(VENV) $(INTEROP) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+# Each environment is made anew when what it holds changes. Kernels are compiled here, not at the
+# first request.
+$(VENV)/.serve: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
+	$(BIN)/seedbed compile
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.serve
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+$(INTEROP)/.interop: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(INTEROP)
+	$(INTEROP)/bin/pip install --quiet --constraint constraints.txt --editable '.[dev,interop]'
+	$(INTEROP)/bin/seedbed compile
+	touch $@

@@ -1,0 +1,100 @@
+"""A virtual file written to disk: in parallel, atomically, and resumed where it was cut off."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from seedbed.errors import OutputError
+from seedbed.files import CHUNK_BYTES, VirtualFile, split
+
+try:
+    import fcntl
+except ImportError:  # not POSIX: two writers of one file are then not kept apart
+    fcntl = None  # type: ignore[assignment]
+
+WINDOW_BYTES = 256 << 20
+"""Written before the next window begins and then synced, so that a resumed file has no holes."""
+
+
+def partial_path(file: VirtualFile, target: Path) -> Path:
+    """Where a file is kept until it is complete; the ETag in its name says which file it is."""
+    return target.with_name(f".{target.name}.{file.etag}.partial")
+
+
+def write(
+    file: VirtualFile,
+    target: Path,
+    threads: int,
+    progress: Callable[[int], object] = int,
+    window_bytes: int = WINDOW_BYTES,
+) -> None:
+    """Write a virtual file to `target`, which appears only when it is complete and synced.
+
+    A call that was cut off, at whatever point and however hard, is continued by the next one. What
+    lies before the window that was being written had been synced; the rest is drawn again.
+
+    Args:
+        file: to write.
+        target: replaced if it exists.
+        threads: that draw and write at the same time.
+        progress: told how many bytes of the file are there, ever more.
+        window_bytes: between two syncs.
+
+    Raises:
+        OutputError: another process is writing the same file to the same place.
+        OSError: the disk is full, the directory is missing, …; what was written can be resumed.
+    """
+    partial = partial_path(file, target)
+    descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+    try:
+        _lock(descriptor, partial)
+        begun = os.fstat(descriptor).st_size
+        start = max(begun - 1, 0) // window_bytes * window_bytes
+        os.ftruncate(descriptor, start)
+        progress(start)
+        with ThreadPoolExecutor(threads, thread_name_prefix="write") as pool:
+            for first, last in split(start, file.size, window_bytes):
+                done = first
+                chunks = list(split(first, last, CHUNK_BYTES))
+                writes = pool.map(lambda chunk: _write_chunk(file, descriptor, *chunk), chunks)
+                for written in writes:
+                    done += written
+                    progress(done)
+                os.fsync(descriptor)
+        partial.replace(target)
+    finally:
+        os.close(descriptor)
+    _sync_directory(target.parent)
+
+
+def _write_chunk(file: VirtualFile, descriptor: int, start: int, stop: int) -> int:
+    """Draw and write `[start, stop)`; gives its length."""
+    data = memoryview(file.read(start, stop))
+    done = 0
+    while done < len(data):
+        done += os.pwrite(descriptor, data[done:], start + done)
+    return done
+
+
+def _lock(descriptor: int, partial: Path) -> None:
+    if fcntl is None:
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise OutputError(f"another process is writing {str(partial)!r}") from error
+
+
+def _sync_directory(directory: Path) -> None:
+    """Make the rename last, where directories can be synced."""
+    try:
+        descriptor = os.open(directory, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
