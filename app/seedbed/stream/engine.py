@@ -1,7 +1,8 @@
-"""Draws of one tensor as bytes: keystream and encoding, a block at a time.
+"""Draws of one tensor as bytes: the keystream, and what a distribution and a dtype make of it.
 
-Two encoders give the same bytes: the compiled one, and the definition in NumPy for machines where
-Numba cannot be imported.
+Three engines give the same bytes. `numpy` is the definition. `numba` is its compiled form, on
+OpenSSL's keystream. `fused` makes the keystream in the compiled code too, on processors with the
+instructions for it, so that a whole chunk is one call without the GIL.
 """
 
 from __future__ import annotations
@@ -21,11 +22,13 @@ from seedbed.stream.distributions import Distribution, LogUniform, Normal, Trunc
 from seedbed.stream.dtypes import DTYPES, Dtype
 from seedbed.stream.keys import VALUES, derive_key
 
-Encode = Callable[[Distribution, Dtype, NDArray[np.uint32], NDArray[np.uint8]], None]
-EngineName = Literal["auto", "numba", "numpy"]
+EngineName = Literal["auto", "fused", "numba", "numpy"]
+Bytes = NDArray[np.uint8]
+Fill = Callable[[bytes, Distribution, Dtype, int, Bytes], None]
+"""Writes elements from an index on: key, distribution, dtype, index, aligned buffer."""
 
 BLOCK_ELEMENTS = 1 << 18
-"""Elements of one keystream call and one kernel call, both without the GIL.
+"""Elements of one keystream call and one kernel call where these are two, both without the GIL.
 
 Smaller blocks make threads queue for the GIL between calls; larger ones leave the cache.
 """
@@ -37,10 +40,10 @@ _local = threading.local()
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """An encoder and its name."""
+    """A way to draw, and its name."""
 
     name: str
-    encode: Encode
+    fill: Fill
 
     def draw(
         self,
@@ -53,15 +56,31 @@ class Engine:
         lane: str = VALUES,
     ) -> None:
         """Write elements `[start, start + n)` of a tensor's draws into `out`, n·size bytes."""
-        key = derive_key(seed, tensor, lane)
         target = np.frombuffer(out, np.uint8)
+        if not len(target):
+            return
+        key = derive_key(seed, tensor, lane)
+        if target.ctypes.data % dtype.size_bytes:  # a range may start anywhere, kernels may not
+            aligned = np.empty_like(target)
+            self.fill(key, distribution, dtype, start, aligned)
+            target[:] = aligned
+        else:
+            self.fill(key, distribution, dtype, start, target)
+
+
+def _blocks(encode: Callable[[Distribution, Dtype, NDArray[np.uint32], Bytes], None]) -> Fill:
+    """Fill block by block: OpenSSL's keystream, then an encoder of its words."""
+
+    def fill(key: bytes, distribution: Distribution, dtype: Dtype, start: int, out: Bytes) -> None:
         size = dtype.size_bytes
-        count = len(target) // size
+        count = len(out) // size
         words = _scratch()
         for done in range(0, count, BLOCK_ELEMENTS):
             step = min(BLOCK_ELEMENTS, count - done)
             block = keystream(key, start + done, step, words)
-            self.encode(distribution, dtype, block, target[done * size : (done + step) * size])
+            encode(distribution, dtype, block, out[done * size : (done + step) * size])
+
+    return fill
 
 
 def _scratch() -> NDArray[np.uint32]:
@@ -73,9 +92,9 @@ def _scratch() -> NDArray[np.uint32]:
 
 
 def encode_with_numpy(
-    distribution: Distribution, dtype: Dtype, words: NDArray[np.uint32], out: NDArray[np.uint8]
+    distribution: Distribution, dtype: Dtype, words: NDArray[np.uint32], out: Bytes
 ) -> None:
-    """The definition, block by block."""
+    """The definition."""
     elements = out.view(dtype.storage)
     for i in range(0, len(words), _NUMPY_BLOCK):
         part = slice(i, i + _NUMPY_BLOCK)
@@ -84,20 +103,24 @@ def encode_with_numpy(
 
 @cache
 def get_engine(name: EngineName = "auto") -> Engine:
-    """The encoder of this name; `auto` is the compiled one if Numba can be imported.
+    """The engine of this name; `auto` is the fastest that this machine has.
 
     Raises:
-        EngineError: Numba was asked for by name and cannot be used.
+        EngineError: one was asked for by name that this machine does not have.
     """
     if name != "numpy":
         try:
-            from seedbed.stream import kernels  # costs half a second; only here when wanted
+            from seedbed.stream import kernels  # only here: costs half a second
         except ImportError as error:
-            if name == "numba":
+            if name != "auto":
                 raise EngineError(f"Numba cannot be used: {error}") from error
         else:
-            return Engine("numba", kernels.encode)
-    return Engine("numpy", encode_with_numpy)
+            if name != "numba" and kernels.CAN_FUSE:
+                return Engine("fused", kernels.fill)
+            if name == "fused":
+                raise EngineError("this processor has no AES instructions that Numba can use")
+            return Engine("numba", _blocks(kernels.encode))
+    return Engine("numpy", _blocks(encode_with_numpy))
 
 
 def warm(engine: Engine) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from functools import lru_cache
 
 STREAM_VERSION = 1
 """Version of everything that decides a byte of a file. A released version never changes."""
@@ -14,6 +15,7 @@ VALUES = "values"
 """The lane of a tensor's values, the only one that most schemes use."""
 
 
+@lru_cache(maxsize=4096)
 def derive_key(seed: int, name: str, lane: str = VALUES) -> bytes:
     """The 16-byte AES-128 key of one stream of one tensor.
 
