@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import functools
 import inspect as introspection
+import io
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,6 +19,8 @@ from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
+from pydantic_core import from_json
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -26,13 +30,14 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
-from rich.table import Table
+from rich.text import Text
 
 from seedbed import disk
 from seedbed.errors import LimitError, SeedbedError, SpecError
 from seedbed.files import CheckpointSpec, VirtualFile
-from seedbed.files.one_tensor import OneTensor, scheme_parameters, spec_of_one
-from seedbed.stream import STREAM_VERSION, get_engine
+from seedbed.files.findings import findings
+from seedbed.files.one_tensor import OneTensor, option_of, scheme_parameters, spec_of_one
+from seedbed.stream import LEVELS, STREAM_VERSION, compile_and_keep, get_engine, host_levels
 from seedbed.web.settings import Settings
 
 app = typer.Typer(
@@ -41,7 +46,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="The weights a model starts from: seeded initial checkpoints as safetensors files.",
 )
-errors = Console(stderr=True, highlight=False)
+errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 Source = Annotated[
     str,
@@ -118,23 +123,46 @@ def _refusals() -> Iterator[None]:
     try:
         yield
     except SeedbedError as error:
-        if isinstance(error, SpecError) and error.path:
-            errors.print(f"[bold]{'/'.join(map(str, error.path))}[/]: ", end="")
-        errors.print(getattr(error, "message", None) or str(error), style="red", markup=False)
-        if isinstance(error, LimitError):
-            errors.print(f"raise it with SEEDBED_{error.limit.upper()}", markup=False)
-        if isinstance(error, SpecError) and error.allowed:
-            errors.print(f"allowed: {', '.join(error.allowed)}", markup=False)
+        _complain(error)
         raise typer.Exit(2) from error
-    except ValidationError as error:
-        for finding in error.errors(include_url=False):
-            place = "/".join(map(str, finding["loc"]))
-            errors.print(f"[bold]{place}[/]: ", end="")
-            errors.print(finding["msg"], style="red", markup=False)
+    except ValidationError as error:  # of the settings, or of an option
+        for finding in findings(error, None):
+            _complain(finding)
         raise typer.Exit(2) from error
-    except OSError as error:
-        errors.print(str(error), style="red", markup=False)
+    except ExceptionGroup as group:  # of a spec, which may have several faults
+        for fault in group.exceptions:
+            _complain(fault)
+        raise typer.Exit(2) from group
+    except BrokenPipeError as error:  # whoever read has seen enough; what is buffered goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(1) from error
+    except OSError as error:
+        _say((str(error), "red"))
+        raise typer.Exit(1) from error
+
+
+def _complain(error: Exception) -> None:
+    """Where, what is wrong, and what would be right."""
+    if not isinstance(error, SpecError):
+        _say((str(error), "red"))
+        if isinstance(error, LimitError):
+            _say(f"raise it with SEEDBED_{error.limit.upper()}")
+        return
+    place = "/".join(map(str, error.path))
+    _say((place, "bold"), ": " if place else "", (error.message, "red"))
+    if error.allowed:
+        _say(f"allowed: {', '.join(error.allowed)}")
+
+
+def _say(*parts: str | tuple[str, str]) -> None:
+    """A line on standard error, whatever characters a user's own text in it has."""
+    styled = (part if isinstance(part, tuple) else (part, "") for part in parts)
+    errors.print(Text.assemble(*((_printable(text), style) for text, style in styled)))
+
+
+def _printable(text: str) -> str:
+    """Text without characters that would move the cursor."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def _spec(source: str, shape: str | None, options: Mapping[str, str]) -> CheckpointSpec:
@@ -142,7 +170,8 @@ def _spec(source: str, shape: str | None, options: Mapping[str, str]) -> Checkpo
 
     Raises:
         SpecError: they name none.
-        ValidationError: the JSON is no spec.
+        ExceptionGroup: the JSON is no spec, in these places.
+        ValidationError: the seed is none.
         OSError: there is no such file.
     """
     if shape is not None:
@@ -160,17 +189,30 @@ def _spec(source: str, shape: str | None, options: Mapping[str, str]) -> Checkpo
             ("source",),
         )
     text = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
-    spec = CheckpointSpec.model_validate_json(text)
-    if "seed" in options:
-        seed = OneTensor.model_validate_strings({"seed": options["seed"]}).seed
-        spec = spec.model_copy(update={"seed": seed})
-    return spec
+    try:
+        spec = CheckpointSpec.model_validate_json(text)
+    except ValidationError as error:
+        raise ExceptionGroup("no spec", list(findings(error, _parsed(text)))) from error
+    return spec.with_seed(options["seed"]) if "seed" in options else spec
+
+
+def _parsed(text: bytes) -> object:
+    """JSON as Python has it, or None where it is none."""
+    try:
+        return from_json(text)
+    except ValueError:
+        return None
 
 
 def _file(source: str, shape: str | None, options: Mapping[str, str]) -> VirtualFile:
     settings = Settings()
     spec = _spec(source, shape, options)
-    return VirtualFile(spec, settings.limits, get_engine(settings.engine))
+    try:
+        return VirtualFile(spec, settings.limits, get_engine(settings.engine))
+    except SpecError as error:
+        if shape is None:
+            raise
+        raise type(error)(error.message, option_of(error.path), error.allowed) from error
 
 
 @app.command()
@@ -201,7 +243,7 @@ def generate(
         if output.exists() and not force:
             raise SpecError(f"{str(output)!r} exists; --force replaces it", ("output",))
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             DownloadColumn(binary_units=True),
             TransferSpeedColumn(),
@@ -223,39 +265,70 @@ def inspect(*, source: Source, shape: Shape = None, options: Mapping[str, str]) 
     """Print the plan of a spec as a table, without drawing anything."""
     with _refusals():
         file = _file(source, shape, options)
-    width = None if sys.stdout.isatty() else 160
-    output = Console(width=width, highlight=False)
-    table = Table("tensor", "dtype", "shape", "scheme", "fan in/out", box=None, pad_edge=False)
-    for heading in ("std", "bounds", "offset", "bytes"):
-        table.add_column(heading, justify="right")
-    for i, tensor in enumerate(file.tensors):
-        fans = tensor.scheme.fans(tensor.shape)
-        summary = tensor.fill.summary()
-        bounds = (
-            "" if summary.lower is None and summary.upper is None
-            else f"{_number(summary.lower, '-∞')} … {_number(summary.upper, '∞')}"
-        )  # fmt: skip
-        table.add_row(
-            tensor.name,
-            tensor.dtype.code,
-            "×".join(map(str, tensor.shape)) or "scalar",
-            tensor.scheme.scheme,
-            f"{fans.fan_in}/{fans.fan_out}" if fans else "",
-            f"{summary.std:.6g}",
-            bounds,
-            f"{file.offset(i):,}",
-            f"{tensor.size_bytes:,}",
-        )
-    output.print(table)
+        if isinstance(sys.stdout, io.TextIOWrapper):  # whatever characters it can show
+            sys.stdout.reconfigure(errors="backslashreplace")
+        for line in _table(file):
+            typer.echo(line)
+
+
+_HEADINGS = ("tensor", "dtype", "shape", "scheme", "fan in/out", "std", "bounds", "offset", "bytes")
+_LEFT = 5
+"""Columns of text; those after them have numbers, which end together."""
+
+
+def _table(file: VirtualFile) -> Iterator[str]:
+    """The plan of a file in lines: a heading, a line a tensor, totals."""
+    rows = [_HEADINGS, *(_row(file, i) for i in range(len(file.tensors)))]
+    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        spaces = [" " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True)]
+        cells = zip(row, spaces, range(len(row)), strict=True)
+        yield "  ".join(c + space if i < _LEFT else space + c for c, space, i in cells)
     elements = sum(tensor.elements for tensor in file.tensors)
-    output.print(
+    yield (
         f"{len(file.tensors):,} tensors, {elements:,} parameters, {file.size:,} bytes; "
         f"seed {file.spec.seed}, stream version {STREAM_VERSION}, ETag {file.etag}"
     )
 
 
+def _row(file: VirtualFile, index: int) -> tuple[str, ...]:
+    """One tensor in words and numbers."""
+    tensor = file.tensors[index]
+    fans = tensor.scheme.fans(tensor.shape)
+    summary = tensor.fill.summary()
+    bounded = summary.lower is not None or summary.upper is not None
+    return (
+        _printable(tensor.name),
+        tensor.dtype.code,
+        "×".join(map(str, tensor.shape)) or "scalar",
+        tensor.scheme.scheme,
+        f"{fans.fan_in}/{fans.fan_out}" if fans else "",
+        f"{summary.std:.6g}",
+        f"{_number(summary.lower, '-∞')} … {_number(summary.upper, '∞')}" if bounded else "",
+        f"{file.offset(index):,}",
+        f"{tensor.size_bytes:,}",
+    )
+
+
 def _number(value: float | None, missing: str) -> str:
     return missing if value is None else f"{value:.6g}"
+
+
+@app.command("compile")
+def compile_kernels(
+    *,
+    everything: Annotated[
+        bool,
+        typer.Option(
+            "--all", help="For every instruction set of this kind of processor, as images want it."
+        ),
+    ] = False,
+) -> None:
+    """Compile the kernels now, so that no start has to; a few seconds for each instruction set."""
+    with _refusals():
+        for level in LEVELS if everything else host_levels()[:1]:
+            _, path = compile_and_keep(level)
+            typer.echo(f"{level.name}: {path or 'compiled, but no directory to keep it in'}")
 
 
 @app.command()

@@ -14,18 +14,22 @@ from seedbed.stream.distributions import (
     Uniform,
 )
 from seedbed.stream.dtypes import DTYPES, Dtype, DtypeCode, FloatCode
-from seedbed.stream.engine import Engine, EngineName, get_engine, warm
+from seedbed.stream.engine import AUTO, ENGINES, NUMPY, Engine, compile_and_keep, get_engine
 from seedbed.stream.keys import SEED_MAX, STREAM_VERSION, derive_key
+from seedbed.stream.levels import LEVELS, host_levels
 
 __all__ = [
+    "AUTO",
     "DTYPES",
+    "ENGINES",
+    "LEVELS",
+    "NUMPY",
     "SEED_MAX",
     "STREAM_VERSION",
     "Distribution",
     "Dtype",
     "DtypeCode",
     "Engine",
-    "EngineName",
     "FloatCode",
     "LogUniform",
     "Normal",
@@ -33,7 +37,8 @@ __all__ = [
     "Summary",
     "TruncatedNormal",
     "Uniform",
+    "compile_and_keep",
     "derive_key",
     "get_engine",
-    "warm",
+    "host_levels",
 ]

@@ -6,10 +6,13 @@ the little-endian 32-bit integer at byte 4·*i* of the keystream, so four words 
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from numpy.typing import NDArray
 
+ROUNDS = 10
 WORDS_PER_BLOCK = 4
 WORD_BYTES = 4
 
@@ -17,6 +20,34 @@ WORD_BYTES = 4
 # than it will ever write in counter mode.
 _ZEROS = memoryview(bytes(1 << 20))
 _SLACK_BYTES = 16
+
+
+# FIPS 197, figure 7.
+_S_BOX = bytes.fromhex(
+    "637c777bf26b6fc53001672bfed7ab76ca82c97dfa5947f0add4a2af9ca472c0"
+    "b7fd9326363ff7cc34a5e5f171d8311504c723c31896059a071280e2eb27b275"
+    "09832c1a1b6e5aa0523bd6b329e32f8453d100ed20fcb15b6acbbe394a4c58cf"
+    "d0efaafb434d338545f9027f503c9fa851a3408f929d38f5bcb6da2110fff3d2"
+    "cd0c13ec5f974417c4a77e3d645d197360814fdc222a908846eeb814de5e0bdb"
+    "e0323a0a4906245cc2d3ac629195e479e7c8376d8dd54ea96c56f4ea657aae08"
+    "ba78252e1ca6b4c6e8dd741f4bbd8b8a703eb5664803f60e613557b986c11d9e"
+    "e1f8981169d98e949b1e87e9ce5528df8ca1890dbfe6426841992d0fb054bb16"
+)
+
+
+@lru_cache(maxsize=4096)
+def round_keys(key: bytes) -> NDArray[np.uint64]:
+    """The eleven round keys of a 16-byte key, two integers each (FIPS 197 §5.2)."""
+    expanded = list(key)
+    constant = 1
+    for i in range(16, 16 * (ROUNDS + 1), 4):
+        last = expanded[i - 4 : i]
+        if i % 16 == 0:
+            last = [_S_BOX[byte] for byte in (*last[1:], last[0])]
+            last[0] ^= constant
+            constant = constant << 1 ^ (0x11B if constant & 0x80 else 0)
+        expanded += [a ^ b for a, b in zip(last, expanded[i - 16 : i - 12], strict=True)]
+    return np.frombuffer(bytes(expanded), "<u8")
 
 
 def scratch(words: int) -> NDArray[np.uint32]:

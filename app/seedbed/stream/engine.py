@@ -1,41 +1,42 @@
-"""Draws of one tensor as bytes: the keystream, and what a distribution and a dtype make of it.
+"""Draws of one tensor as bytes, by the compiled kernels or by the definition.
 
-Three engines give the same bytes. `numpy` is the definition. `numba` is its compiled form, on
-OpenSSL's keystream. `fused` makes the keystream in the compiled code too, on processors with the
-instructions for it, so that a whole chunk is one call without the GIL.
+All engines give the same bytes. `numpy` is the definition. Each other one is a level (`levels`):
+the definition compiled for an instruction set, most of them with the keystream made in the same
+code, so that a whole chunk is one call without the GIL.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal
+from pathlib import Path
 
 import numpy as np
+import platformdirs
 from numpy.typing import NDArray
 
 from seedbed.errors import EngineError
 from seedbed.stream.aesctr import keystream, scratch
-from seedbed.stream.distributions import Distribution, LogUniform, Normal, TruncatedNormal, Uniform
-from seedbed.stream.dtypes import DTYPES, Dtype
+from seedbed.stream.build import build, fingerprint
+from seedbed.stream.compiled import Kernel, find, keep
+from seedbed.stream.distributions import Distribution
+from seedbed.stream.dtypes import Dtype
 from seedbed.stream.keys import VALUES, derive_key
+from seedbed.stream.levels import LEVELS, Level, host_levels
 
-EngineName = Literal["auto", "fused", "numba", "numpy"]
 Bytes = NDArray[np.uint8]
 Fill = Callable[[bytes, Distribution, Dtype, int, Bytes], None]
 """Writes elements from an index on: key, distribution, dtype, index, aligned buffer."""
 
-BLOCK_ELEMENTS = 1 << 18
-"""Elements of one keystream call and one kernel call where these are two, both without the GIL.
+NUMPY = "numpy"
+AUTO = "auto"
+ENGINES = (AUTO, *(level.name for level in LEVELS), NUMPY)
 
-Smaller blocks make threads queue for the GIL between calls; larger ones leave the cache.
-"""
+CACHES = (Path(__file__).parent / "__compiled__", platformdirs.user_cache_path("seedbed"))
+"""Where compiled kernels are looked for and kept: beside the code, else in the user's cache."""
 
 _NUMPY_BLOCK = 1 << 14  # the definition makes a dozen temporaries, which should stay in cache
-
-_local = threading.local()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,64 +69,62 @@ class Engine:
             self.fill(key, distribution, dtype, start, target)
 
 
-def _blocks(encode: Callable[[Distribution, Dtype, NDArray[np.uint32], Bytes], None]) -> Fill:
-    """Fill block by block: OpenSSL's keystream, then an encoder of its words."""
-
-    def fill(key: bytes, distribution: Distribution, dtype: Dtype, start: int, out: Bytes) -> None:
-        size = dtype.size_bytes
-        count = len(out) // size
-        words = _scratch()
-        for done in range(0, count, BLOCK_ELEMENTS):
-            step = min(BLOCK_ELEMENTS, count - done)
-            block = keystream(key, start + done, step, words)
-            encode(distribution, dtype, block, out[done * size : (done + step) * size])
-
-    return fill
-
-
-def _scratch() -> NDArray[np.uint32]:
-    """This thread's buffer for keystream words."""
-    words: NDArray[np.uint32] | None = getattr(_local, "words", None)
-    if words is None:
-        words = _local.words = scratch(BLOCK_ELEMENTS)
-    return words
-
-
-def encode_with_numpy(
-    distribution: Distribution, dtype: Dtype, words: NDArray[np.uint32], out: Bytes
+def fill_with_numpy(
+    key: bytes, distribution: Distribution, dtype: Dtype, start: int, out: Bytes
 ) -> None:
-    """The definition."""
+    """The definition, block by block."""
     elements = out.view(dtype.storage)
-    for i in range(0, len(words), _NUMPY_BLOCK):
-        part = slice(i, i + _NUMPY_BLOCK)
-        elements[part] = dtype.encode(distribution.draw(words[part]))
+    words = scratch(_NUMPY_BLOCK)
+    for done in range(0, len(elements), _NUMPY_BLOCK):
+        step = min(_NUMPY_BLOCK, len(elements) - done)
+        block = keystream(key, start + done, step, words)
+        elements[done : done + step] = dtype.encode(distribution.draw(block))
 
 
 @cache
-def get_engine(name: EngineName = "auto") -> Engine:
+def get_engine(name: str = AUTO) -> Engine:
     """The engine of this name; `auto` is the fastest that this machine has.
 
+    A kernel that was never compiled here is compiled first, which takes some seconds.
+
     Raises:
-        EngineError: one was asked for by name that this machine does not have.
+        EngineError: there is no such engine, or this machine cannot have it; `auto` always can.
     """
-    if name != "numpy":
-        try:
-            from seedbed.stream import kernels  # only here: costs half a second
-        except ImportError as error:
-            if name != "auto":
-                raise EngineError(f"Numba cannot be used: {error}") from error
-        else:
-            if name != "numba" and kernels.CAN_FUSE:
-                return Engine("fused", kernels.fill)
-            if name == "fused":
-                raise EngineError("this processor has no AES instructions that Numba can use")
-            return Engine("numba", _blocks(kernels.encode))
-    return Engine("numpy", _blocks(encode_with_numpy))
+    if name not in ENGINES:
+        raise EngineError(f"there is no engine {name!r}; there are {', '.join(ENGINES)}")
+    if name == NUMPY:
+        return Engine(NUMPY, fill_with_numpy)
+    levels = host_levels()
+    if name != AUTO:
+        levels = tuple(level for level in levels if level.name == name)
+        if not levels:
+            raise EngineError(f"this machine lacks what the engine {name!r} needs")
+    try:
+        level = levels[0]
+        return Engine(level.name, Kernel(level, obtain(level)).fill)
+    except (EngineError, IndexError):
+        if name != AUTO:
+            raise
+        return Engine(NUMPY, fill_with_numpy)
 
 
-def warm(engine: Engine) -> None:
-    """Draw once from every distribution in every floating dtype, so that all code is compiled."""
-    for dtype in DTYPES.values():
-        for distribution in (Uniform(0, 1), Normal(0, 1), TruncatedNormal(0, 1), LogUniform(1, 2)):
-            if dtype.is_float:
-                engine.draw(0, "", distribution, dtype, 0, memoryview(bytearray(dtype.size_bytes)))
+def obtain(level: Level, directories: Sequence[Path] = CACHES) -> bytes:
+    """The kernel of a level: one that was kept, or one that is compiled now and kept.
+
+    Raises:
+        EngineError: it was not kept and cannot be compiled.
+    """
+    made = find(level, fingerprint(), directories)
+    return compile_and_keep(level, directories)[0] if made is None else made
+
+
+def compile_and_keep(
+    level: Level, directories: Sequence[Path] = CACHES
+) -> tuple[bytes, Path | None]:
+    """A kernel compiled anew, and where it was kept, if anywhere.
+
+    Raises:
+        EngineError: it cannot be compiled.
+    """
+    made = build(level)
+    return made, keep(level, fingerprint(), made, directories)

@@ -1,33 +1,36 @@
-"""The definitions of `distributions` and `dtypes`, compiled: key → bytes in one call.
+"""The definitions of `distributions` and `dtypes` for a compiler: words → bytes.
 
 Each function here has its counterpart in NumPy there, step for step, and must agree with it to the
-byte (a property test holds them equal). Words, draws and bytes of a thousand elements at a time
-stay in the first-level cache; LLVM vectorises the loops; nothing holds the GIL. One function is
-compiled for all distributions and dtypes, so that there is one thing to load at a start. Nothing
-may let the compiler change a result:
+byte (a property test holds them equal). `build` compiles this module with Numba; nothing else
+imports it. Nothing may let the compiler change a result:
 
 - no `fastmath`: reassociation and reciprocals round differently from one vector width to another;
 - no fused multiply-add: it rounds once where the definition rounds twice, and only some machines
   have it. Without `fastmath` LLVM may not contract, so plain `*` and `+` stay two operations.
 
-Integers are cast back to 32 bits after every step, since Numba widens them to 64.
+Integers are cast back to 32 bits after every step, since Numba widens them to 64. Buffers are plain
+pointers: nothing here can raise, so that the code needs neither Python nor Numba where it runs.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
-from numpy.typing import NDArray
 
-from seedbed.stream import aesni
-from seedbed.stream import distributions as d
+from seedbed.stream.compiled import (
+    FLOAT32,
+    FLOAT64,
+    NARROW_8,
+    NARROW_16,
+    NORMAL,
+    TRUNCATED_NORMAL,
+    UNIFORM,
+)
 from seedbed.stream.distributions import SQRT_HALF_BITS, A, B, C, E
-from seedbed.stream.dtypes import Dtype
 
 _A0, _A1, _A2, _A3, _A4 = A
 _B0, _B1, _B2, _B3, _B4 = B
@@ -38,17 +41,7 @@ _F = np.float32
 _U = np.uint32
 _I = np.int32
 
-Bytes = NDArray[np.uint8]
-Bits = NDArray[np.uint32]
-
-UNIFORM, NORMAL, TRUNCATED_NORMAL, LOG_UNIFORM = range(4)
-FLOAT32, FLOAT64, BFLOAT16, NARROW_16, NARROW_8 = range(5)
-
-PIECE_WORDS = 1024
-"""Elements that are carried from key to bytes before the next ones are begun."""
-
-_options = {"nogil": True, "error_model": "numpy", "boundscheck": False}
-_compile = njit(**_options)  # becomes part of what calls it, and is not loaded on its own
+_compile = njit(error_model="numpy", boundscheck=False)
 
 
 @intrinsic
@@ -79,6 +72,36 @@ def shift_right(_typing_context: Any, bits: Any, count: Any) -> Any:
         return builder.lshr(*arguments)
 
     return types.uint32(types.uint32, types.uint32), codegen
+
+
+@intrinsic
+def pointer_at(_typing_context: Any, pointer: Any, index: Any) -> Any:
+    """A pointer so many elements further on."""
+
+    def codegen(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.gep(arguments[0], [arguments[1]])
+
+    return pointer(pointer, types.int64), codegen
+
+
+def _pointer_cast(element: Any) -> Any:
+    """An intrinsic that reads a pointer to bytes as one to elements of another type."""
+
+    @intrinsic
+    def cast(_typing_context: Any, pointer: Any) -> Any:
+        target = types.CPointer(element)
+
+        def codegen(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+            return builder.bitcast(arguments[0], context.get_value_type(target))
+
+        return target(pointer), codegen
+
+    return cast
+
+
+as_float32 = _pointer_cast(types.float32)
+as_float64 = _pointer_cast(types.float64)
+as_uint16 = _pointer_cast(types.uint16)
 
 
 @_compile
@@ -194,177 +217,80 @@ def four_floats(p: Any) -> Any:
 
 
 @_compile
-def draw_uniform(words: Any, p: Any, out: Any) -> None:
+def draw_uniform(words: Any, p: Any, count: Any, out: Any) -> None:
     parameters = four_floats(p)
-    for i in range(out.size):
+    for i in range(count):
         out[i] = uniform(words[i], parameters)
 
 
 @_compile
-def draw_normal(words: Any, p: Any, out: Any) -> None:
+def draw_normal(words: Any, p: Any, count: Any, out: Any) -> None:
     parameters = float_of(p[5]), float_of(p[6])
-    for i in range(out.size):
+    for i in range(count):
         out[i] = normal(words[i], parameters)
 
 
 @_compile
-def draw_truncated_normal(words: Any, p: Any, out: Any) -> None:
+def draw_truncated_normal(words: Any, p: Any, count: Any, out: Any) -> None:
     up = p[0], float_of(p[1]), float_of(p[2]), float_of(p[3]), float_of(p[4])
     parameters = (*up, float_of(p[5]), float_of(p[6]), float_of(p[7]), float_of(p[8]))
-    for i in range(out.size):
+    for i in range(count):
         out[i] = truncated_normal(words[i], parameters)
 
 
 @_compile
-def draw_log_uniform(words: Any, p: Any, out: Any) -> None:
+def draw_log_uniform(words: Any, p: Any, count: Any, out: Any) -> None:
     parameters = four_floats(p)
-    for i in range(out.size):
+    for i in range(count):
         out[i] = log_uniform(words[i], parameters)
 
 
 @_compile
-def draw(kind: Any, words: Any, parameters: Any, out: Any) -> None:
+def draw(kind: Any, words: Any, parameters: Any, count: Any, out: Any) -> None:
     if kind == UNIFORM:
-        draw_uniform(words, parameters, out)
+        draw_uniform(words, parameters, count, out)
     elif kind == NORMAL:
-        draw_normal(words, parameters, out)
+        draw_normal(words, parameters, count, out)
     elif kind == TRUNCATED_NORMAL:
-        draw_truncated_normal(words, parameters, out)
+        draw_truncated_normal(words, parameters, count, out)
     else:
-        draw_log_uniform(words, parameters, out)
+        draw_log_uniform(words, parameters, count, out)
 
 
 @_compile
-def widen(values: Any, out: Any) -> None:
-    for i in range(out.size):
+def widen(values: Any, count: Any, out: Any) -> None:
+    for i in range(count):
         out[i] = values[i]
 
 
 @_compile
-def encode_bfloat16(values: Any, out: Any) -> None:
-    for i in range(out.size):
+def encode_bfloat16(values: Any, count: Any, out: Any) -> None:
+    for i in range(count):
         out[i] = round_bfloat16(values[i])
 
 
 @_compile
-def encode_narrow(values: Any, narrow: Any, out: Any) -> None:
+def encode_narrow(values: Any, narrow: Any, count: Any, out: Any) -> None:
     constants = narrow[0], narrow[1], narrow[2], narrow[3], narrow[4], narrow[5]
-    for i in range(out.size):
+    for i in range(count):
         out[i] = round_narrow(values[i], constants)
 
 
 @_compile
-def draw_and_encode(
-    kind: Any, form: Any, words: Any, parameters: Any, narrow: Any, values: Any, out: Any
-) -> None:
-    """Bytes of the elements of `words`; `values` is room for their draws."""
-    if form == FLOAT32:
-        draw(kind, words, parameters, out.view(np.float32))
-        return
-    draw(kind, words, parameters, values)
-    if form == FLOAT64:
-        widen(values, out.view(np.float64))
-    elif form == BFLOAT16:
-        encode_bfloat16(values, out.view(np.uint16))
-    elif form == NARROW_16:
-        encode_narrow(values, narrow, out.view(np.uint16))
-    else:
-        encode_narrow(values, narrow, out)
-
-
-_ARRAYS = "uint32[::1], uint32[::1], uint8[::1]"
-
-
-@njit(f"void(int64, int64, int64, uint32[::1], {_ARRAYS})", cache=True, **_options)
-def encode_words(
-    kind: Any, form: Any, size: Any, words: Any, parameters: Any, narrow: Any, out: Any
-) -> None:
-    """Bytes of the elements of `words`, each of `size` bytes, from anyone's keystream."""
-    values = np.empty(PIECE_WORDS, np.float32)
-    for i in range(0, words.size, PIECE_WORDS):
-        n = min(PIECE_WORDS, words.size - i)
-        draw_and_encode(
-            kind, form, words[i : i + n], parameters, narrow,
-            values[:n], out[i * size : (i + n) * size],
-        )  # fmt: skip
-
-
-CAN_FUSE = aesni.VECTOR_BLOCKS > 0
-
-if CAN_FUSE:
-
-    @njit(f"void(int64, int64, int64, uint64[::1], int64, {_ARRAYS})", cache=True, **_options)
-    def encode_keystream(
-        kind: Any, form: Any, size: Any, round_keys: Any, start: Any, parameters: Any, narrow: Any,
-        out: Any,
-    ) -> None:  # fmt: skip
-        """Bytes of the elements from `start` on, as many as `out` holds."""
-        words = np.empty(PIECE_WORDS, np.uint32)
-        values = np.empty(PIECE_WORDS, np.float32)
-        count = out.size // size
-        skip = start % 4
-        block = start // 4
-        done = 0
-        while done < count:
-            n = min(PIECE_WORDS - skip, count - done)
-            groups = (skip + n + aesni.GROUP_WORDS - 1) // aesni.GROUP_WORDS
-            aesni.encrypt_counters(round_keys, np.uint64(block), np.uint64(groups), words)
-            draw_and_encode(
-                kind, form, words[skip : skip + n], parameters, narrow,
-                values[:n], out[done * size : (done + n) * size],
-            )  # fmt: skip
-            done += n
-            skip = 0
-            block += PIECE_WORDS // 4
-
-
-expand_key = lru_cache(maxsize=4096)(aesni.expand_key)
-
-_KINDS = {
-    d.Uniform: UNIFORM,
-    d.Normal: NORMAL,
-    d.TruncatedNormal: TRUNCATED_NORMAL,
-    d.LogUniform: LOG_UNIFORM,
-}
-
-
-@lru_cache(maxsize=4096)
-def pack(distribution: d.Distribution) -> tuple[int, Bits]:
-    """A distribution as its kind and the bits of its parameters."""
-    parameters = (np.asarray(p).view(np.uint32) for p in distribution.parameters)
-    return _KINDS[type(distribution)], np.array([*parameters], np.uint32)
-
-
-@lru_cache(maxsize=64)
-def pack_dtype(dtype: Dtype) -> tuple[int, int, Bits]:
-    """A dtype as its form, size in bytes, and what `round_narrow` needs to know of it."""
-    size = dtype.size_bytes
-    m, bias = dtype.mantissa_bits, dtype.exponent_bias
-    if not m:
-        return (FLOAT32 if size == 4 else FLOAT64), size, np.zeros(6, np.uint32)
-    constants = (  # the same expressions as in `dtypes`
-        23 - m,
-        (1 << (22 - m)) - 1,
-        (127 - bias) << m,
-        (127 + 23 + 1 - bias - m) << 23,
-        (128 - bias) << 23,
-        32 - 8 * size,
-    )
-    form = BFLOAT16 if dtype.code == "BF16" else NARROW_16 if size == 2 else NARROW_8
-    return form, size, np.array(constants, np.uint32)
-
-
 def encode(
-    distribution: d.Distribution, dtype: Dtype, words: NDArray[np.uint32], out: Bytes
-) -> None:
-    """Write the draws of `words` as elements of `dtype` into `out` (bytes, of the exact size)."""
-    kind, parameters = pack(distribution)
-    form, size, narrow = pack_dtype(dtype)
-    encode_words(kind, form, size, words, parameters, narrow, out)
-
-
-def fill(key: bytes, distribution: d.Distribution, dtype: Dtype, start: int, out: Bytes) -> None:
-    """Write the draws from element `start` on of the stream of `key` into `out`."""
-    kind, parameters = pack(distribution)
-    form, size, narrow = pack_dtype(dtype)
-    encode_keystream(kind, form, size, expand_key(key), start, parameters, narrow, out)
+    kind: Any, form: Any, words: Any, count: Any, parameters: Any, narrow: Any, values: Any,
+    out: Any, place: Any,
+) -> None:  # fmt: skip
+    """Elements of `words`, from element `place` of `out` on; `values` is room for their draws."""
+    if form == FLOAT32:
+        draw(kind, words, parameters, count, pointer_at(as_float32(out), place))
+        return
+    draw(kind, words, parameters, count, values)
+    if form == FLOAT64:
+        widen(values, count, pointer_at(as_float64(out), place))
+    elif form == NARROW_16:
+        encode_narrow(values, narrow, count, pointer_at(as_uint16(out), place))
+    elif form == NARROW_8:
+        encode_narrow(values, narrow, count, pointer_at(out, place))
+    else:
+        encode_bfloat16(values, count, pointer_at(as_uint16(out), place))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from importlib.metadata import version
@@ -10,7 +9,7 @@ from importlib.metadata import version
 import structlog
 from fastapi import FastAPI
 
-from seedbed.stream import warm
+from seedbed.stream import AUTO, NUMPY
 from seedbed.web import documentation, problems
 from seedbed.web.observability import Observability, configure_logging
 from seedbed.web.routes import catalogue, checkpoints, docs, health, tensors
@@ -42,9 +41,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        if service.engine.name == "numpy" and settings.engine == "auto":
-            log.warning("numba is not installed: drawing with NumPy, the same bytes, slower")
-        await asyncio.to_thread(warm, service.engine)
+        if service.engine.name == NUMPY and settings.engine == AUTO:
+            log.warning("no compiled kernels: drawing with NumPy, the same bytes, slower")
         service.ready = True
         log.info("ready", engine=service.engine.name, threads=settings.worker_threads)
         try:

@@ -10,7 +10,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from seedbed.init import Limits
-from seedbed.stream import EngineName
+from seedbed.stream import AUTO, ENGINES
 
 _LIMITS = Limits()
 
@@ -22,10 +22,10 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for all.")
     port: int = Field(8000, ge=0, le=65535, description="TCP port to listen on; 0 picks one.")
-    engine: EngineName = Field(
-        "auto",
-        description="Who draws: numba (compiled), numpy (the definition, 15 times slower, same "
-        "bytes), or auto: numba if it can be imported.",
+    engine: Literal[ENGINES] = Field(  # type: ignore[valid-type]
+        AUTO,
+        description="Who draws: a compiled kernel of some instruction set, numpy (the definition, "
+        "15 times slower, same bytes), or auto: the fastest that this machine has.",
     )
     log_format: Literal["console", "json"] = Field(
         "console", description="Log lines for people, or one JSON object each."
@@ -48,6 +48,12 @@ class Settings(BaseSettings):
         "it is the memory that a slow reader holds.",
     )
 
+    max_head_bytes: int = Field(
+        2**16,
+        ge=2**10,
+        description="Request line and headers, in bytes. Beyond it, 431, or 414 if the URL alone is "
+        "longer.",
+    )
     max_body_bytes: int = Field(
         2**25, ge=1, description="Request body, in bytes: about 300,000 tensors. Beyond it, 413."
     )
@@ -96,10 +102,17 @@ class Settings(BaseSettings):
     retry_after_seconds: int = Field(
         2, ge=1, description="What Retry-After says, in whole seconds."
     )
-    cached_tensors: int = Field(
-        20_000,
+    cache_bytes: int = Field(
+        2**25,
         ge=0,
-        description="Plans kept for requests to come, counted in tensors (about 1.5 KB each).",
+        description="Memory for plans kept for requests to come: about 2 KB a file and as much a "
+        "tensor.",
+    )
+    drain_seconds: float = Field(
+        0.0,
+        ge=0,
+        description="How long new connections are still taken after SIGTERM, in seconds, while "
+        "/readyz says 503: time for a load balancer to notice.",
     )
     shutdown_seconds: int = Field(
         30, ge=0, description="How long downloads may go on after SIGTERM before they are cut."

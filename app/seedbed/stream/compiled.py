@@ -1,0 +1,175 @@
+"""Compiled kernels where they are used: found or made once, loaded, called.
+
+A kernel is an object file with one function that needs nothing from outside. llvmlite's linker puts
+it into memory in a few milliseconds, and `ctypes` calls it without the GIL; Numba, which made it,
+is not imported.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import tempfile
+import threading
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seedbed.errors import EngineError
+from seedbed.stream.aesctr import keystream, round_keys, scratch
+from seedbed.stream.distributions import Distribution, LogUniform, Normal, TruncatedNormal, Uniform
+from seedbed.stream.dtypes import Dtype
+from seedbed.stream.levels import Level
+
+Bits = NDArray[np.uint32]
+
+UNIFORM, NORMAL, TRUNCATED_NORMAL, LOG_UNIFORM = range(4)
+"""Kinds of distribution, as kernels know them."""
+
+FLOAT32, FLOAT64, BFLOAT16, NARROW_16, NARROW_8 = range(5)
+"""Forms of an element."""
+
+PIECE_WORDS = 1024
+"""Elements that a kernel carries from key to bytes before it begins the next ones: 4 KB."""
+
+_KEYSTREAM_WORDS = 1 << 18  # of OpenSSL's, at a time; see `Kernel.fill`
+
+_KINDS = {
+    Uniform: UNIFORM,
+    Normal: NORMAL,
+    TruncatedNormal: TRUNCATED_NORMAL,
+    LogUniform: LOG_UNIFORM,
+}
+
+
+@lru_cache(maxsize=4096)
+def pack(distribution: Distribution) -> tuple[int, Bits]:
+    """A distribution as its kind and the bits of its parameters."""
+    parameters = (np.asarray(p).view(np.uint32) for p in distribution.parameters)
+    return _KINDS[type(distribution)], np.array([*parameters], np.uint32)
+
+
+@lru_cache(maxsize=64)
+def pack_dtype(dtype: Dtype) -> tuple[int, Bits]:
+    """A dtype as its form, and what rounding to it needs to know: the expressions of `dtypes`."""
+    size = dtype.size_bytes
+    m, bias = dtype.mantissa_bits, dtype.exponent_bias
+    if not m:
+        return (FLOAT32 if size == 4 else FLOAT64), np.zeros(6, np.uint32)
+    constants = (
+        23 - m,
+        (1 << (22 - m)) - 1,
+        (127 - bias) << m,
+        (127 + 23 + 1 - bias - m) << 23,
+        (128 - bias) << 23,
+        32 - 8 * size,
+    )
+    form = BFLOAT16 if dtype.code == "BF16" else NARROW_16 if size == 2 else NARROW_8
+    return form, np.array(constants, np.uint32)
+
+
+class _Room(threading.local):
+    """A thread's own buffers, as addresses: words and draws of one piece, and a keystream."""
+
+    def __init__(self) -> None:
+        self._piece = np.empty(2 * PIECE_WORDS, np.uint32)
+        self.words = self._piece.ctypes.data
+        self.values = self.words + 4 * PIECE_WORDS
+        self.keystream = np.empty(0, np.uint32)
+
+
+class Kernel:
+    """A kernel of some level, in memory.
+
+    Args:
+        level: that it was compiled for, which this machine must have.
+        made: what `build` gives: function name, line feed, object file.
+    """
+
+    def __init__(self, level: Level, made: bytes) -> None:
+        from llvmlite import binding
+
+        name, _, code = made.partition(b"\n")
+        binding.initialize_native_target()
+        binding.initialize_native_asmprinter()
+        machine = binding.Target.from_default_triple().create_target_machine()
+        self._linker = binding.create_mcjit_compiler(binding.parse_assembly(""), machine)
+        self._linker.add_object_file(binding.ObjectFileRef.from_data(code))
+        self._linker.finalize_object()
+        # Numba's calling convention: a status, room for a result and an exception, the arguments.
+        integer, pointer = ctypes.c_int64, ctypes.c_void_p
+        kind = ctypes.CFUNCTYPE(
+            ctypes.c_int32, pointer, pointer,
+            integer, integer, pointer, integer, integer, *[pointer] * 5,
+        )  # fmt: skip
+        self._call: Any = kind(self._linker.get_function_address(name.decode()))
+        self._fused = level.vector_blocks > 0
+        self._room = _Room()
+
+    def fill(
+        self,
+        key: bytes,
+        distribution: Distribution,
+        dtype: Dtype,
+        start: int,
+        out: NDArray[np.uint8],
+    ) -> None:
+        """Write the draws from element `start` on into `out`, aligned to the element's size."""
+        kind, parameters = pack(distribution)
+        form, narrow = pack_dtype(dtype)
+        room = self._room
+        size = dtype.size_bytes
+        count = len(out) // size
+        target = out.ctypes.data
+        rest = parameters.ctypes.data, narrow.ctypes.data, room.words, room.values
+        unused = room.words
+
+        def call(source: int, first: int, elements: int, place: int) -> None:
+            if self._call(
+                unused, unused, kind, form, source, first, elements, *rest, place
+            ):  # fmt: skip
+                raise EngineError("a kernel has failed")
+
+        if self._fused:
+            call(round_keys(key).ctypes.data, start, count, target)
+            return
+        # Few, long calls: smaller blocks make threads queue for the GIL, larger leave the cache.
+        if not len(room.keystream):
+            room.keystream = scratch(_KEYSTREAM_WORDS)
+        for done in range(0, count, _KEYSTREAM_WORDS):
+            step = min(_KEYSTREAM_WORDS, count - done)
+            words = keystream(key, start + done, step, room.keystream)
+            call(words.ctypes.data, 0, step, target + done * size)
+
+
+def find(level: Level, fingerprint: str, directories: Sequence[Path]) -> bytes | None:
+    """What was compiled for a level before, from the first directory that has it."""
+    for directory in directories:
+        try:
+            return (directory / _file_name(level, fingerprint)).read_bytes()
+        except OSError:
+            continue
+    return None
+
+
+def keep(level: Level, fingerprint: str, made: bytes, directories: Sequence[Path]) -> Path | None:
+    """Write what was compiled to the first directory that lets us; None if none does."""
+    for directory in directories:
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            descriptor, name = tempfile.mkstemp(dir=directory)
+            with os.fdopen(descriptor, "wb") as temporary:
+                temporary.write(made)
+            Path(name).chmod(0o644)  # who installs need not be who serves
+            return Path(name).replace(directory / _file_name(level, fingerprint))
+        except OSError:
+            continue
+    return None
+
+
+def _file_name(level: Level, fingerprint: str) -> str:
+    return f"{level.name}-{fingerprint}.o"
