@@ -11,20 +11,38 @@ from numpy.typing import NDArray
 
 from seedbed.stream import (
     DTYPES,
+    NUMPY,
     SEED_MAX,
     Distribution,
+    Dtype,
     LogUniform,
     Normal,
     ParameterProblem,
     TruncatedNormal,
     Uniform,
+    get_engine,
+    host_levels,
 )
+from seedbed.stream.keys import VALUES
 
 INFINITY = float("inf")
 
 FLOATS = tuple(dtype for dtype in DTYPES.values() if dtype.is_float)
 
 KINDS = (Uniform, Normal, TruncatedNormal, LogUniform)
+
+KINDS_BY_NAME: dict[str, Any] = {
+    "uniform": Uniform,
+    "normal": Normal,
+    "truncated_normal": TruncatedNormal,
+    "log_uniform": LogUniform,
+}
+"""As docs/stream.md and the golden vectors call them."""
+
+COMPILED = tuple(level.name for level in host_levels())
+"""The compiled engines that this machine can run."""
+
+ENGINES = (NUMPY, *COMPILED)
 
 untimed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """No test is timed: not by its deadline, and not by how long its data took."""
@@ -93,6 +111,36 @@ def distributions(highest: float = 1e38) -> st.SearchStrategy[Distribution]:
     return st.one_of(
         uniforms(highest), normals(highest), truncated_normals(highest), log_uniforms(highest)
     )
+
+
+@st.composite
+def draws(draw: st.DrawFn) -> tuple[Distribution, Dtype]:
+    """A distribution, and a dtype whose range none of its draws passes."""
+    dtype = draw(float_dtypes)
+    return draw(distributions(min(dtype.highest, 1e38))), dtype
+
+
+def parse(text: str) -> Distribution:
+    """The distribution that a text like `normal(0.5, 0.02)` means."""
+    name, _, arguments = text.rstrip(")").partition("(")
+    distribution: Distribution = KINDS_BY_NAME[name](*map(float, arguments.split(",")))
+    return distribution
+
+
+def drawn_bytes(
+    engine: str,
+    distribution: Distribution,
+    dtype: Dtype,
+    start: int,
+    count: int,
+    seed: int = 42,
+    name: str = "fc.weight",
+    lane: str = VALUES,
+) -> bytes:
+    """Elements `[start, start + count)` of a tensor's draws, as bytes."""
+    out = bytearray(count * dtype.size_bytes)
+    get_engine(engine).draw(seed, name, distribution, dtype, start, memoryview(out), lane)
+    return bytes(out)
 
 
 def special_words(distribution: Distribution) -> NDArray[np.uint32]:

@@ -16,7 +16,7 @@ from seedbed.stream.distributions import (
 from seedbed.stream.dtypes import DTYPES, Dtype, DtypeCode, FloatCode
 from seedbed.stream.engine import AUTO, ENGINES, NUMPY, Engine, compile_and_keep, get_engine
 from seedbed.stream.keys import SEED_MAX, STREAM_VERSION, derive_key
-from seedbed.stream.levels import LEVELS, host_levels
+from seedbed.stream.levels import LEVELS, host_levels, machine_levels
 
 __all__ = [
     "AUTO",
@@ -41,4 +41,5 @@ __all__ = [
     "derive_key",
     "get_engine",
     "host_levels",
+    "machine_levels",
 ]

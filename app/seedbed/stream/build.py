@@ -1,24 +1,25 @@
 """Compiles the kernels for a level, in a process of its own.
 
 Apart, because Numba takes half a second and a hundred megabytes that serving files does not need,
-and because its target is fixed when it is imported. `python -m seedbed.stream.build LEVEL` writes
-to standard output a line with the name of the function, then the object file that has it.
+and because its target is fixed when it is imported.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import subprocess
 import sys
 from functools import cache
 from importlib.resources import files
-from typing import Any
 
 from seedbed.errors import EngineError
-from seedbed.stream.compiled import PIECE_WORDS
 from seedbed.stream.levels import LEVELS, Level
 
-_SOURCES = ("aesni", "build", "compiled", "distributions", "kernels", "levels")
+_SOURCES = (
+    "aesctr", "aesni", "build", "compiled", "distributions", "householder", "kernels", "levels",
+    "tiles",
+)  # fmt: skip
 
 
 @cache
@@ -31,12 +32,12 @@ def fingerprint() -> str:
 
 
 def build(level: Level) -> bytes:
-    """Function name, line feed, object file of a level.
+    """The kernels of a level: a line of JSON, [name, symbol, size] of each, then object files.
 
     Raises:
         EngineError: Numba is missing, or it failed.
     """
-    command = [sys.executable, "-m", __spec__.name if __spec__ else __name__, level.name]
+    command = [sys.executable, "-c", f"from {__name__} import main; main({level.name!r})"]
     done = subprocess.run(command, capture_output=True, check=False)  # noqa: S603
     if done.returncode:
         lines = done.stderr.decode(errors="replace").strip().splitlines()
@@ -48,65 +49,45 @@ def compile_here(level: Level) -> bytes:
     """The same, compiled in this process, whose Numba is then bound to the level."""
     from numba.core import config
 
-    if level.cpu:
-        config.CPU_NAME, config.CPU_FEATURES = level.cpu, level.extra
+    config.CPU_NAME, config.CPU_FEATURES = level.cpu, level.extra
     from numba import njit, types
 
-    from seedbed.stream import aesni, kernels
+    from seedbed.stream import kernels, tiles
 
     integer, pointer = types.int64, types.CPointer
-    arguments = (
-        integer, integer, pointer(types.uint64 if level.vector_blocks else types.uint32), integer,
-        integer, pointer(types.uint32), pointer(types.uint32), pointer(types.uint32),
-        pointer(types.float32), pointer(types.uint8),
-    )  # fmt: skip
-
-    if level.vector_blocks:
-        encrypt_counters = aesni.encrypt_counters(level.vector_blocks)
-        group_words = 4 * aesni.group_blocks(level.vector_blocks)
-
-        def entry(
-            kind: Any, form: Any, source: Any, start: Any, count: Any,
-            parameters: Any, narrow: Any, words: Any, values: Any, out: Any,
-        ) -> None:  # fmt: skip
-            skip = start & 3
-            block = start >> 2
-            done = 0
-            while done < count:
-                n = min(PIECE_WORDS - skip, count - done)
-                groups = (skip + n + group_words - 1) // group_words
-                encrypt_counters(source, block, groups, words)
-                kernels.encode(
-                    kind, form, kernels.pointer_at(words, skip), n, parameters, narrow, values,
-                    out, done,
-                )  # fmt: skip
-                done += n
-                skip = 0
-                block += PIECE_WORDS >> 2
-    else:
-
-        def entry(
-            kind: Any, form: Any, source: Any, start: Any, count: Any,
-            parameters: Any, narrow: Any, words: Any, values: Any, out: Any,
-        ) -> None:  # fmt: skip
-            for done in range(0, count, PIECE_WORDS):
-                n = min(PIECE_WORDS, count - done)
-                kernels.encode(
-                    kind, form, kernels.pointer_at(source, start + done), n, parameters, narrow,
-                    values, out, done,
-                )  # fmt: skip
-
-    # Without the wrappers for Python and C, whose error handling would need both at run time. What
-    # is left follows Numba's own calling convention, which `compiled.Kernel` knows.
-    dispatcher = njit(
-        types.void(*arguments), error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True
-    )(entry)
-    (compiled,) = dispatcher.overloads.values()
-    name: str = compiled.fndesc.llvm_func_name
-    code: bytes = compiled.library._get_compiled_object()  # noqa: SLF001  there is no public way
-    return b"%s\n%s" % (name.encode(), code)
+    words, floats, doubles = (
+        pointer(kind) for kind in (types.uint32, types.float32, types.float64)
+    )
+    source = pointer(types.uint64) if level.vector_blocks else words
+    entries = {
+        "fill": (
+            kernels.fill_entry(level.vector_blocks),
+            (integer, integer, source, integer, integer, words, words, words, floats,
+             pointer(types.uint8)),
+        ),
+        "gram": (tiles.gram_entry(*level.tile), (doubles, integer, doubles)),
+        "reflect": (
+            tiles.reflect_entry(*level.tile),
+            (doubles, doubles, integer, integer, doubles, doubles, doubles),
+        ),
+    }  # fmt: skip
+    table, objects = [], []
+    for name, (entry, arguments) in entries.items():
+        # Without the wrappers for Python and C, whose error handling would need both at run time.
+        # What is left follows Numba's own calling convention, which `compiled.Kernel` knows.
+        dispatcher = njit(
+            types.void(*arguments),
+            error_model="numpy",
+            no_cpython_wrapper=True,
+            no_cfunc_wrapper=True,
+        )(entry)
+        (compiled,) = dispatcher.overloads.values()
+        objects.append(compiled.library._get_compiled_object())  # noqa: SLF001  no public way
+        table.append([name, compiled.fndesc.llvm_func_name, len(objects[-1])])
+    return json.dumps(table).encode() + b"\n" + b"".join(objects)
 
 
-if __name__ == "__main__":
-    wanted = next(level for level in LEVELS if level.name == sys.argv[1])
+def main(name: str) -> None:
+    """Compile the level of this name and write what it comes to to standard output."""
+    wanted = next(level for level in LEVELS if level.name == name)
     sys.stdout.buffer.write(compile_here(wanted))

@@ -1,17 +1,18 @@
 """Compiled kernels where they are used: found or made once, loaded, called.
 
-A kernel is an object file with one function that needs nothing from outside. llvmlite's linker puts
-it into memory in a few milliseconds, and `ctypes` calls it without the GIL; Numba, which made it,
-is not imported.
+Kernels are object files with a function each, which needs nothing from outside. llvmlite's linker
+puts them into memory in a few milliseconds, and `ctypes` calls them without the GIL; Numba, which
+made them, is not imported.
 """
 
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from seedbed.errors import EngineError
 from seedbed.stream.aesctr import keystream, round_keys, scratch
 from seedbed.stream.distributions import Distribution, LogUniform, Normal, TruncatedNormal, Uniform
 from seedbed.stream.dtypes import Dtype
+from seedbed.stream.householder import PANEL, STRIPE, Doubles, Reflectors
 from seedbed.stream.levels import Level
 
 Bits = NDArray[np.uint32]
@@ -82,31 +84,39 @@ class _Room(threading.local):
         self.keystream = np.empty(0, np.uint32)
 
 
-class Kernel:
-    """A kernel of some level, in memory.
+class Kernels:
+    """The kernels of some level, in memory.
 
     Args:
-        level: that it was compiled for, which this machine must have.
-        made: what `build` gives: function name, line feed, object file.
+        level: that they were compiled for, which this machine must have.
+        made: what `build` gives.
     """
 
     def __init__(self, level: Level, made: bytes) -> None:
         from llvmlite import binding
 
-        name, _, code = made.partition(b"\n")
+        self._nowhere = np.zeros(8, np.uint64)
+        head, _, code = made.partition(b"\n")
         binding.initialize_native_target()
         binding.initialize_native_asmprinter()
         machine = binding.Target.from_default_triple().create_target_machine()
         self._linker = binding.create_mcjit_compiler(binding.parse_assembly(""), machine)
-        self._linker.add_object_file(binding.ObjectFileRef.from_data(code))
+        table, start = json.loads(head), 0
+        for _name, _symbol, size in table:
+            part = binding.ObjectFileRef.from_data(code[start : start + size])
+            self._linker.add_object_file(part)
+            start += size
         self._linker.finalize_object()
-        # Numba's calling convention: a status, room for a result and an exception, the arguments.
+        symbols = {name: symbol for name, symbol, _size in table}
         integer, pointer = ctypes.c_int64, ctypes.c_void_p
-        kind = ctypes.CFUNCTYPE(
-            ctypes.c_int32, pointer, pointer,
-            integer, integer, pointer, integer, integer, *[pointer] * 5,
-        )  # fmt: skip
-        self._call: Any = kind(self._linker.get_function_address(name.decode()))
+        types = {
+            "fill": (integer, integer, pointer, integer, integer, *[pointer] * 5),
+            "gram": (pointer, integer, pointer),
+            "reflect": (pointer, pointer, integer, integer, *[pointer] * 3),
+        }
+        self._calls = {
+            name: self._function(symbols[name], arguments) for name, arguments in types.items()
+        }
         self._fused = level.vector_blocks > 0
         self._room = _Room()
 
@@ -126,16 +136,10 @@ class Kernel:
         count = len(out) // size
         target = out.ctypes.data
         rest = parameters.ctypes.data, narrow.ctypes.data, room.words, room.values
-        unused = room.words
-
-        def call(source: int, first: int, elements: int, place: int) -> None:
-            if self._call(
-                unused, unused, kind, form, source, first, elements, *rest, place
-            ):  # fmt: skip
-                raise EngineError("a kernel has failed")
-
+        call = self._calls["fill"]
         if self._fused:
-            call(round_keys(key).ctypes.data, start, count, target)
+            keys = round_keys(key)  # held here: other threads may drive it out of the cache
+            call(kind, form, keys.ctypes.data, start, count, *rest, target)
             return
         # Few, long calls: smaller blocks make threads queue for the GIL, larger leave the cache.
         if not len(room.keystream):
@@ -143,7 +147,38 @@ class Kernel:
         for done in range(0, count, _KEYSTREAM_WORDS):
             step = min(_KEYSTREAM_WORDS, count - done)
             words = keystream(key, start + done, step, room.keystream)
-            call(words.ctypes.data, 0, step, target + done * size)
+            place = target + done * size
+            call(kind, form, words.ctypes.data, 0, step, *rest, place)
+
+    def gram(self, vectors: Doubles) -> Doubles:
+        """`householder.Gram`."""
+        out = np.empty((len(vectors), PANEL, PANEL))
+        for panel, place in zip(vectors, out, strict=True):
+            self._calls["gram"](panel.ctypes.data, len(panel), place.ctypes.data)
+        return out
+
+    def reflect(self, reflectors: Reflectors, stripe: Doubles, panels: int) -> None:
+        """`householder.Reflect`."""
+        room = np.empty((2, PANEL, STRIPE))
+        self._calls["reflect"](
+            reflectors.vectors.ctypes.data, reflectors.factors.ctypes.data, len(stripe), panels,
+            stripe.ctypes.data, room[0].ctypes.data, room[1].ctypes.data,
+        )  # fmt: skip
+
+    def _function(self, symbol: str, arguments: Sequence[Any]) -> Callable[..., None]:
+        """A kernel as a Python function, by Numba's calling convention.
+
+        That is a status, then room for a result and for an exception, both unused here.
+        """
+        kind = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, *arguments)
+        function = kind(self._linker.get_function_address(symbol))
+        room = self._nowhere.ctypes.data
+
+        def call(*values: int) -> None:
+            if function(room, room, *values):
+                raise EngineError("a kernel has failed")
+
+        return call
 
 
 def find(level: Level, fingerprint: str, directories: Sequence[Path]) -> bytes | None:

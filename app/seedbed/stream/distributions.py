@@ -139,7 +139,8 @@ def interval(
     Raises:
         ParameterProblem: there is no float32 between them.
     """
-    first, last = np.float32(low), np.float32(high)
+    with np.errstate(over="ignore"):  # a bound past float32 becomes infinite, and is then moved
+        first, last = np.float32(low), np.float32(high)
     if math.isfinite(low) and (float(first) < low or (strict and float(first) == low)):
         first = np.nextafter(first, np.float32(np.inf))
     if math.isfinite(high) and (float(last) > high or (strict and float(last) == high)):
@@ -186,8 +187,28 @@ def half_normal(x: Draws) -> Draws:
     return numerator / horner(level, (np.float32(1.0), *B))
 
 
-@dataclass(frozen=True)
-class Uniform:
+class SignedZeros:
+    """Equality under which −0.0 is not 0.0, for dataclasses of numbers.
+
+    The two draw different zeros, so a cache must not take one for the other.
+    """
+
+    __match_args__: tuple[str, ...]
+
+    @cached_property
+    def _identity(self) -> tuple[object, ...]:
+        numbers: list[float] = [getattr(self, name) for name in self.__match_args__]
+        return (type(self), *numbers, *(math.copysign(1.0, number) for number in numbers))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SignedZeros) and self._identity == other._identity
+
+    def __hash__(self) -> int:
+        return hash(self._identity)
+
+
+@dataclass(frozen=True, eq=False)
+class Uniform(SignedZeros):
     """Uniform on the open interval (low, high)."""
 
     low: float
@@ -229,8 +250,8 @@ class Uniform:
         )
 
 
-@dataclass(frozen=True)
-class Normal:
+@dataclass(frozen=True, eq=False)
+class Normal(SignedZeros):
     """Normal with this mean and standard deviation, cut by nothing but the 32 bits of a word."""
 
     mean: float
@@ -281,8 +302,8 @@ def draw_normal(words: Words, parameters: NormalParameters) -> Draws:
         return clamp(spread * t + centre, first, last)
 
 
-@dataclass(frozen=True)
-class TruncatedNormal:
+@dataclass(frozen=True, eq=False)
+class TruncatedNormal(SignedZeros):
     """Normal cut to [mean + lower·std, mean + upper·std].
 
     `mean` and `std` are those of the parent, the normal before the cut; `lower` and `upper` count
@@ -372,8 +393,8 @@ class TruncatedNormal:
         )
 
 
-@dataclass(frozen=True)
-class LogUniform:
+@dataclass(frozen=True, eq=False)
+class LogUniform(SignedZeros):
     """exp of a uniform on (ln low, ln high): every octave equally likely."""
 
     low: float

@@ -19,9 +19,17 @@ from numpy.typing import NDArray
 from seedbed.errors import EngineError
 from seedbed.stream.aesctr import keystream, scratch
 from seedbed.stream.build import build, fingerprint
-from seedbed.stream.compiled import Kernel, find, keep
+from seedbed.stream.compiled import Kernels, find, keep
 from seedbed.stream.distributions import Distribution
 from seedbed.stream.dtypes import Dtype
+from seedbed.stream.householder import (
+    Doubles,
+    Gram,
+    Reflect,
+    gram_with_numpy,
+    orthogonal,
+    reflect_with_numpy,
+)
 from seedbed.stream.keys import VALUES, derive_key
 from seedbed.stream.levels import LEVELS, Level, host_levels
 
@@ -45,6 +53,10 @@ class Engine:
 
     name: str
     fill: Fill
+    gram: Gram = gram_with_numpy
+    reflect: Reflect = reflect_with_numpy
+    why: str = ""
+    """Why it is this one, where a faster one was wanted."""
 
     def draw(
         self,
@@ -67,6 +79,10 @@ class Engine:
             target[:] = aligned
         else:
             self.fill(key, distribution, dtype, start, target)
+
+    def orthogonal(self, gaussian: NDArray[np.float32], threads: int = 1) -> Doubles:
+        """The Haar-distributed orthogonal matrix of a tall Gaussian one; see `householder`."""
+        return orthogonal(gaussian, self.gram, self.reflect, threads)
 
 
 def fill_with_numpy(
@@ -93,19 +109,26 @@ def get_engine(name: str = AUTO) -> Engine:
     if name not in ENGINES:
         raise EngineError(f"there is no engine {name!r}; there are {', '.join(ENGINES)}")
     if name == NUMPY:
-        return Engine(NUMPY, fill_with_numpy)
+        return _numpy()
     levels = host_levels()
     if name != AUTO:
         levels = tuple(level for level in levels if level.name == name)
         if not levels:
             raise EngineError(f"this machine lacks what the engine {name!r} needs")
+    if not levels:
+        return _numpy("llvmlite cannot be imported")
+    level = levels[0]
     try:
-        level = levels[0]
-        return Engine(level.name, Kernel(level, obtain(level)).fill)
-    except (EngineError, IndexError):
+        kernels = Kernels(level, obtain(level))
+    except EngineError as error:
         if name != AUTO:
             raise
-        return Engine(NUMPY, fill_with_numpy)
+        return _numpy(str(error))
+    return Engine(level.name, kernels.fill, kernels.gram, kernels.reflect)
+
+
+def _numpy(why: str = "") -> Engine:
+    return Engine(NUMPY, fill_with_numpy, why=why)
 
 
 def obtain(level: Level, directories: Sequence[Path] = CACHES) -> bytes:

@@ -21,12 +21,14 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
+from seedbed.stream import aesni
 from seedbed.stream.compiled import (
     FLOAT32,
     FLOAT64,
     NARROW_8,
     NARROW_16,
     NORMAL,
+    PIECE_WORDS,
     TRUNCATED_NORMAL,
     UNIFORM,
 )
@@ -294,3 +296,44 @@ def encode(
         encode_narrow(values, narrow, count, pointer_at(out, place))
     else:
         encode_bfloat16(values, count, pointer_at(as_uint16(out), place))
+
+
+def fill_entry(vector_blocks: int) -> Any:
+    """The function that fills: with the keystream of round keys, or (0) with words handed to it.
+
+    Arguments: kind, form, round keys or words, first element, count of elements, parameters,
+    constants of rounding, room for words and for draws of one piece, output.
+    """
+    if not vector_blocks:
+
+        def from_words(
+            kind: Any, form: Any, source: Any, start: Any, count: Any, parameters: Any,
+            narrow: Any, _words: Any, values: Any, out: Any,
+        ) -> None:  # fmt: skip
+            for done in range(0, count, PIECE_WORDS):
+                n = min(PIECE_WORDS, count - done)
+                words = pointer_at(source, start + done)
+                encode(kind, form, words, n, parameters, narrow, values, out, done)
+
+        return from_words
+
+    encrypt_counters = aesni.encrypt_counters(vector_blocks)
+    group_words = 4 * aesni.group_blocks(vector_blocks)
+
+    def from_key(
+        kind: Any, form: Any, source: Any, start: Any, count: Any, parameters: Any,
+        narrow: Any, words: Any, values: Any, out: Any,
+    ) -> None:  # fmt: skip
+        skip = start & 3
+        block = start >> 2
+        done = 0
+        while done < count:
+            n = min(PIECE_WORDS - skip, count - done)
+            groups = (skip + n + group_words - 1) // group_words
+            encrypt_counters(source, block, groups, words)
+            encode(kind, form, pointer_at(words, skip), n, parameters, narrow, values, out, done)
+            done += n
+            skip = 0
+            block += PIECE_WORDS >> 2
+
+    return from_key
