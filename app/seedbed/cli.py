@@ -37,7 +37,13 @@ from seedbed.errors import LimitError, SeedbedError, SpecError
 from seedbed.files import CheckpointSpec, VirtualFile
 from seedbed.files.findings import findings
 from seedbed.files.one_tensor import OneTensor, option_of, scheme_parameters, spec_of_one
-from seedbed.stream import LEVELS, STREAM_VERSION, compile_and_keep, get_engine, host_levels
+from seedbed.stream import (
+    STREAM_VERSION,
+    compile_and_keep,
+    get_engine,
+    host_levels,
+    machine_levels,
+)
 from seedbed.web.settings import Settings
 
 app = typer.Typer(
@@ -84,7 +90,7 @@ def _with_tensor_options(command: Callable[..., None]) -> Callable[..., None]:
     helps = {name: field.description or "" for name, field in OneTensor.model_fields.items()}
     for name, takers in scheme_parameters().items():
         meanings = dict.fromkeys(field.description or "" for field in takers.values())
-        helps[name] = " / ".join(meanings) + f" [{', '.join(takers)}]"
+        helps[name] = f"{' / '.join(meanings)} ({', '.join(takers)})"
     added = [
         introspection.Parameter(
             f"option_{name}",
@@ -326,7 +332,7 @@ def compile_kernels(
 ) -> None:
     """Compile the kernels now, so that no start has to; a few seconds for each instruction set."""
     with _refusals():
-        for level in LEVELS if everything else host_levels()[:1]:
+        for level in machine_levels() if everything else host_levels()[:1]:
             _, path = compile_and_keep(level)
             typer.echo(f"{level.name}: {path or 'compiled, but no directory to keep it in'}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -34,7 +35,8 @@ def write(
     """Write a virtual file to `target`, which appears only when it is complete and synced.
 
     A call that was cut off, at whatever point and however hard, is continued by the next one. What
-    lies before the window that was being written had been synced; the rest is drawn again.
+    lies before the window that was being written had been synced; the rest is drawn again, so
+    `window_bytes` must be the same in every call.
 
     Args:
         file: to write.
@@ -44,14 +46,18 @@ def write(
         window_bytes: between two syncs.
 
     Raises:
-        OutputError: another process is writing the same file to the same place.
-        OSError: the disk is full, the directory is missing, …; what was written can be resumed.
+        OutputError: the target is no regular file or its directory is missing, or another process
+            is writing the same file to the same place.
+        OSError: the disk is full, the directory is read-only, …; what was written can be resumed.
     """
+    if not target.parent.is_dir():
+        raise OutputError(f"there is no directory {str(target.parent)!r}")
+    if target.exists() and not target.is_file():
+        raise OutputError(f"{str(target)!r} is not a regular file")
     partial = partial_path(file, target)
-    descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+    descriptor = _open_locked(partial)
     try:
-        _lock(descriptor, partial)
-        begun = os.fstat(descriptor).st_size
+        begun = min(os.fstat(descriptor).st_size, file.size)
         start = max(begun - 1, 0) // window_bytes * window_bytes
         os.ftruncate(descriptor, start)
         progress(start)
@@ -77,6 +83,26 @@ def _write_chunk(file: VirtualFile, descriptor: int, start: int, stop: int) -> i
     while done < len(data):
         done += os.pwrite(descriptor, data[done:], start + done)
     return done
+
+
+def _open_locked(partial: Path) -> int:
+    """A descriptor of the partial file, which no other process has.
+
+    Whoever had the lock until now may have renamed the file that was opened to its target, which
+    is complete and must not be touched: then there is a new partial file to open.
+    """
+    while True:
+        descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+        try:
+            _lock(descriptor, partial)
+            opened = os.fstat(descriptor)
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(opened, partial.stat()):
+                    return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
 
 
 def _lock(descriptor: int, partial: Path) -> None:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
-from seedbed.errors import ParameterError, ShapeError, SpecError
+from seedbed.errors import ParameterError, Path, ShapeError, SpecError
 from seedbed.files.spec import CheckpointSpec, Seed
 from seedbed.init import SCHEMES, TensorName, canonical_name
 from seedbed.stream import DtypeCode
@@ -104,6 +104,16 @@ def spec_of_one(scheme: str, shape: str, options: Mapping[str, str]) -> Checkpoi
 
 def first_problem(error: ValidationError) -> SpecError:
     """The first of Pydantic's findings, with the option it is about."""
-    first = error.errors(include_url=False)[0]
-    place = [part for part in first["loc"] if part not in SCHEMES]
-    return ParameterError(first["msg"], tuple(place[-1:]))
+    first = error.errors(include_url=False, include_input=False)[0]
+    return ParameterError(first["msg"], option_of(first["loc"]))
+
+
+def option_of(path: Path) -> Path:
+    """The option that a place in the spec of one tensor stands for.
+
+    `("tensors", 0, "init", "std")` is `("std",)`, and the init itself is `("scheme",)`.
+    """
+    parts = [part for part in path if isinstance(part, str) and part != "tensors"]
+    if parts[:1] == ["init"]:
+        parts = parts[1:] or ["scheme"]
+    return tuple(parts[:1])

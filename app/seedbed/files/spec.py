@@ -20,6 +20,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    FailFast,
     Field,
     ValidationError,
 )
@@ -105,16 +106,28 @@ class CheckpointSpec(BaseModel):
         "decimal string.",
     )
     dtype: FloatCode = Field("F32", description="Of every tensor that does not say otherwise.")
-    tensors: Annotated[tuple[TensorSpec, ...], Field(strict=False), AfterValidator(_some)] = Field(
+    # The first wrong tensor or rule ends the check: millions of findings would take gigabytes.
+    tensors: Annotated[
+        tuple[TensorSpec, ...], FailFast(), Field(strict=False), AfterValidator(_some)
+    ] = Field(
         description="The tensors, with unique names, in any order.",
         json_schema_extra={"minItems": 1},
     )
-    rules: Annotated[tuple[Rule, ...], Field(strict=False)] = Field(
+    rules: Annotated[tuple[Rule, ...], FailFast(), Field(strict=False)] = Field(
         (), description="Changes by name, in order; for each tensor the last match wins."
     )
     metadata: dict[MetadataKey, Text] = Field(
         default_factory=dict, description="Strings for the file's own metadata."
     )
+
+    def with_seed(self, seed: int | str) -> CheckpointSpec:
+        """The same checkpoint from another seed.
+
+        Raises:
+            ValidationError: it is not a seed.
+        """
+        fields = {name: getattr(self, name) for name in type(self).model_fields}
+        return CheckpointSpec.model_validate({**fields, "seed": seed})
 
     @cached_property
     def canonical_json(self) -> str:
@@ -173,10 +186,10 @@ def spec_from_token(token: str, max_bytes: int) -> CheckpointSpec:
             token.encode("ascii") + b"=" * (-len(token) % 4), altchars=b"-_", validate=True
         )
         inflater = zlib.decompressobj(-15)
-        body = inflater.decompress(packed, max_bytes)
+        body = inflater.decompress(packed, max_bytes + 1)
     except (UnicodeEncodeError, binascii.Error, zlib.error) as error:
         raise TokenError("the token is damaged: it is not deflated JSON in base64url") from error
-    if inflater.unconsumed_tail:
+    if len(body) > max_bytes:
         raise TokenError(f"the token inflates to more than {max_bytes:,} bytes")
     if not inflater.eof or inflater.unused_data:
         raise TokenError("the token is damaged: its compressed text is cut short or has a tail")

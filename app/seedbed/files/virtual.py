@@ -135,8 +135,12 @@ class VirtualFile:
     def chunks(
         self, start: int = 0, stop: int | None = None, size: int = CHUNK_BYTES
     ) -> Iterator[bytearray]:
-        """Bytes `[start, stop)` in pieces of `size`, each made when it is asked for."""
-        for first, last in split(start, self.size if stop is None else stop, size):
+        """Bytes `[start, stop)`, clipped as by `read`, in pieces each made when it is asked for.
+
+        Pieces end at multiples of `size` bytes.
+        """
+        begin, end, _ = slice(start, stop).indices(self.size)
+        for first, last in split(begin, end, size):
             yield self.read(first, last)
 
     def _read_tensor(self, index: int, start: int, out: memoryview) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seedbed.errors import ParameterError
-from seedbed.stream import DTYPES, Distribution, Dtype, Engine, Summary
+from seedbed.stream import DTYPES, Distribution, Dtype, Engine, Summary, exact
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,11 @@ class Constant:
     def _element(self, dtype: Dtype) -> NDArray[np.generic]:
         """An array of one element."""
         if dtype.is_float:
-            return dtype.encode(np.array([self.value], np.float32))
+            value = self.value
+            # NumPy would round a whole number past 2**53 twice, by way of float64.
+            twice = isinstance(value, int) and abs(value) > 2**53
+            nearest = exact.to_float32(Fraction(value)) if twice else np.float32(value)
+            return dtype.encode(np.array([nearest]))
         return np.array([int(self.value)], dtype.storage)
 
     def summary(self) -> Summary:

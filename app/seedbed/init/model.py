@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from seedbed.errors import ParameterError, ShapeError, SpecError
@@ -65,7 +65,7 @@ class TensorSpec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     name: TensorName = Field(description="Unique name; it takes part in the random stream.")
-    shape: Annotated[tuple[Dimension, ...], Field(strict=False)] = Field(
+    shape: Annotated[tuple[Dimension, ...], FailFast(), Field(strict=False)] = Field(
         description="Dimensions in PyTorch's order, (out, in, *kernel); [] is a scalar."
     )
     init: Init | None = Field(
@@ -157,6 +157,13 @@ class _Rules:
                     break
         return init or tensor.init, dtype or tensor.dtype
 
+    def source(self, tensor: TensorSpec, field: str | int) -> int | None:
+        """Index of the rule that decided a tensor's `init` or `dtype`, if any did."""
+        for i, (match, rule) in enumerate(self._rules, 1):
+            if getattr(rule, str(field), None) is not None and match(tensor.name):
+                return len(self._rules) - i
+        return None
+
 
 def plan(
     tensors: Sequence[TensorSpec],
@@ -167,13 +174,13 @@ def plan(
     """Decide every tensor, in the order given.
 
     Raises:
-        SpecError: with the place in the spec, as `("tensors", 0, "shape")`.
+        SpecError: with the place in the spec: `("tensors", 0, "shape")`, `("rules", 0, "init")`.
         LimitError: too many tensors or dimensions, or too long a name.
     """
     limits.require("max_tensors", len(tensors), "tensors")
     limits.require("max_rules", len(rules), "rules")
     applied = _Rules(rules)
-    fills: dict[tuple[Scheme, Shape, Dtype], Fill] = {}
+    fills: dict[tuple[str, Shape, str], Fill] = {}
     places: dict[str, int] = {}
     plans = []
     for i, tensor in enumerate(tensors):
@@ -191,11 +198,11 @@ def plan(
                     ("init",),
                 )
             decided = DTYPES[code or dtype]
-            key = (scheme, tensor.shape, decided)
+            key = (scheme.spelling, tensor.shape, decided.code)
             if (fill := fills.get(key)) is None:
                 fill = fills[key] = _fill(scheme, tensor.shape, decided)
         except SpecError as error:
-            raise error.within("tensors", i) from error
+            raise _placed(error, i, tensor, applied) from error
         plans.append(TensorPlan(tensor.name, tensor.shape, decided, scheme, fill, elements))
     return tuple(plans)
 
@@ -205,6 +212,19 @@ def _fill(scheme: Scheme, shape: Shape, dtype: Dtype) -> Fill:
     try:
         fill = scheme.fill(shape)
     except ParameterProblem as problem:
-        raise ParameterError(problem.message, ("init", problem.parameter)) from problem
+        if problem.parameter in type(scheme).model_fields:
+            raise ParameterError(problem.message, ("init", problem.parameter)) from problem
+        raise ParameterError(
+            f"{scheme.scheme} makes no draws for shape {list(shape)}: {problem.message}", ("init",)
+        ) from problem
     fill.check(dtype)
     return fill
+
+
+def _placed(error: SpecError, index: int, tensor: TensorSpec, rules: _Rules) -> SpecError:
+    """An error of one tensor, seen from the spec: in the tensor, or in the rule that decided."""
+    rule = rules.source(tensor, error.path[0])
+    if rule is None:
+        return error.within("tensors", index)
+    named = type(error)(f"{error.message} ({tensor.name!r})", error.path, error.allowed)
+    return named.within("rules", rule)

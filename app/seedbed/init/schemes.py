@@ -14,9 +14,18 @@ import contextlib
 import difflib
 import json
 import math
+from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from seedbed.errors import ShapeError
@@ -77,6 +86,13 @@ def gain_of(nonlinearity: Nonlinearity, a: float) -> float:
     return 1.0
 
 
+def _name_in_schema(schema: dict[str, Any], scheme: type[Scheme]) -> None:
+    """Let JSON Schema say what a request must: an object names its scheme, by whatever name."""
+    names = [scheme.model_fields["scheme"].default, *scheme.aliases]
+    schema["properties"]["scheme"] = {"type": "string", "enum": names, "title": "Scheme"}
+    schema["required"] = ["scheme", *schema.get("required", ())]
+
+
 class Scheme(BaseModel):
     """A rule that fills a tensor of any shape it accepts.
 
@@ -84,12 +100,24 @@ class Scheme(BaseModel):
     `formula` says in one line what is drawn, `paper` where it comes from.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        allow_inf_nan=False,
+        json_schema_extra=_name_in_schema,
+    )
 
     scheme: str
     aliases: ClassVar[tuple[str, ...]] = ()
     formula: ClassVar[str]
     paper: ClassVar[str | None] = None
+
+    @field_validator("*")
+    @classmethod
+    def _one_zero(cls, value: Any) -> Any:
+        """A parameter −0.0 as 0.0: the two are equal, and equal specs draw equal bytes."""
+        return 0.0 if isinstance(value, float) and value == 0 else value
 
     def fill(self, shape: Shape) -> Fill:
         """What fills a tensor of this shape.
@@ -112,6 +140,11 @@ class Scheme(BaseModel):
             if name != "scheme" and (value := getattr(self, name)) != field.default
         }
         return {"scheme": self.scheme, **given} if given else self.scheme
+
+    @cached_property
+    def spelling(self) -> str:
+        """`canonical` as text: schemes fill alike exactly if spelled alike (0 equals −0.0)."""
+        return json.dumps(self.canonical(), sort_keys=True)
 
 
 class Zeros(Scheme):
@@ -136,22 +169,30 @@ class Ones(Scheme):
         return fills.Constant(1)
 
 
-def _as_number(value: object, info: ValidationInfo) -> object:
-    """True and false as 1 and 0, whole floats as integers, so that equal constants are equal.
+_NUMBER_CHARS = 400
+"""More than any finite float64 takes in full."""
 
+
+def _as_number(value: object, info: ValidationInfo) -> object:
+    """True and false as 1 and 0, and one spelling of each number.
+
+    Whole numbers are integers as far as a dtype of integers reaches, and float64 beyond.
     From text (a query string, a command line) what JSON would read there.
     """
     mode: str = info.mode
-    if mode == "string" and isinstance(value, str):
+    if mode == "string" and isinstance(value, str) and len(value) <= _NUMBER_CHARS:
         with contextlib.suppress(ValueError):
             value = json.loads(value)
-    if not isinstance(value, int | float) or not math.isfinite(value):
-        raise PydanticCustomError("number", "must be a finite number, true or false")
-    if isinstance(value, bool):
-        return int(value)
-    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
-        return value if value == 0 and math.copysign(1, value) < 0 else int(value)
-    return value
+    try:
+        if not isinstance(value, int | float) or not math.isfinite(value):
+            raise PydanticCustomError("number", "must be a finite number, true or false")
+    except OverflowError as error:
+        raise PydanticCustomError("number", "is past the range of float64") from error
+    if not abs(value) < 2**64:
+        return float(value)
+    if value == 0 and math.copysign(1, value) < 0:
+        return value
+    return int(value) if value == int(value) else value
 
 
 class Constant(Scheme):
@@ -161,9 +202,15 @@ class Constant(Scheme):
     aliases = ("constant_", "Constant", "full")
     formula = "value"
 
-    value: Annotated[int | float, BeforeValidator(_as_number)] = Field(
-        description="The value; true and false mean 1 and 0."
-    )
+    value: Annotated[
+        int | float, BeforeValidator(_as_number, json_schema_input_type=bool | int | float)
+    ] = Field(description="The value; true and false mean 1 and 0.")
+
+    @field_validator("*")
+    @classmethod
+    def _one_zero(cls, value: Any) -> Any:
+        """Not here: a constant −0.0 has its sign."""
+        return value
 
     def fill(self, shape: Shape) -> Fill:
         return fills.Constant(self.value)
@@ -450,6 +497,12 @@ _BY_NAME = {
 }
 
 
+_ALLOWED = sorted(SCHEMES)
+
+_HINTED_CHARS = 64
+"""A name that is longer is no misspelt scheme, and would take long to compare."""
+
+
 def canonical_name(name: str) -> str:
     """The canonical name of a scheme, given that or an alias.
 
@@ -458,12 +511,12 @@ def canonical_name(name: str) -> str:
     """
     if name in _BY_NAME:
         return _BY_NAME[name]
-    close = difflib.get_close_matches(name, _BY_NAME, n=3)
+    close = difflib.get_close_matches(name, _BY_NAME, n=3) if len(name) <= _HINTED_CHARS else ()
     hint = f"; did you mean {' or '.join(close)}?" if close else ""
     raise PydanticCustomError(
         "scheme_unknown",
         "there is no scheme {given}{hint}",
-        {"given": repr(name[:100]), "hint": hint, "allowed": sorted(SCHEMES)},
+        {"given": repr(name[:100]), "hint": hint, "allowed": _ALLOWED},
     )
 
 
@@ -473,11 +526,22 @@ def _spell_out(value: object) -> object:
         return {"scheme": canonical_name(value)}
     if isinstance(value, dict) and isinstance(name := value.get("scheme"), str):
         return {**value, "scheme": canonical_name(name)}
-    return value
+    if isinstance(value, Scheme):
+        return value
+    raise PydanticCustomError(
+        "scheme_form",
+        "must be the name of a scheme, or an object with the name under scheme and its parameters "
+        "beside it",
+        {"allowed": _ALLOWED},
+    )
 
 
 Init = Annotated[
     Annotated[AnyScheme, Field(discriminator="scheme")],
-    BeforeValidator(_spell_out, json_schema_input_type=str | AnyScheme),
+    BeforeValidator(
+        _spell_out,
+        json_schema_input_type=Annotated[str, Field(json_schema_extra={"enum": [*_BY_NAME]})]
+        | AnyScheme,
+    ),
 ]
 """A scheme in a request: its name, or an object with the name under `scheme` and parameters."""

@@ -60,6 +60,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         openapi_tags=TAGS,
         servers=[{"url": "/", "description": "This server"}],
         lifespan=lifespan,
+        redirect_slashes=False,  # a path has one spelling, and no answer repeats a Host header
         docs_url=None,
         redoc_url=None,
     )

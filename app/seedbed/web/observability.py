@@ -8,16 +8,24 @@ import secrets
 import sys
 import time
 from typing import Literal
+from urllib.parse import quote
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from seedbed.web.admission import Admission
+from seedbed.web.problems import failure
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+_CLIENT_GONE = 499
+"""In the log and the metrics: the client left before there was an answer (nginx's number)."""
+
+_MAX_TARGET_CHARS = 300
 
 log = structlog.get_logger("seedbed.access")
 
@@ -53,7 +61,11 @@ class Metrics:
 
 
 class Observability:
-    """Gives each request an id, counts it, and logs one line when it ends."""
+    """Gives each request an id, counts it, and logs one line when it ends.
+
+    An error that nobody answered is a failure of the service: it is logged, and answered if the
+    answer has not begun. If it has, the server sees it incomplete and cuts the connection.
+    """
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
@@ -67,6 +79,7 @@ class Observability:
         began = time.perf_counter()
         request_id = _request_id(scope)
         structlog.contextvars.bind_contextvars(request_id=request_id)
+        has_body = scope["method"] != "HEAD"
         status, sent, complete, first_byte = 0, 0, False, 0.0
 
         async def watched_send(message: Message) -> None:
@@ -79,17 +92,24 @@ class Observability:
                     (b"x-request-id", request_id.encode()),
                 ]
             else:
-                sent += len(message.get("body", b""))
+                if has_body:
+                    sent += len(message.get("body", b""))
                 complete = not message.get("more_body", False)
             await send(message)
 
         try:
             await self._app(scope, receive, watched_send)
+        except ClientDisconnect:
+            pass  # in the middle of its own request
+        except Exception:
+            log.exception("failure", method=scope["method"], target=_target(scope))
+            if not status:
+                await failure()(scope, receive, watched_send)
         finally:
             route = getattr(scope.get("route"), "path", "unknown")
             metrics = self._metrics
             method = scope["method"] if scope["method"] in _METHODS else "other"
-            metrics.requests.labels(method, route, status or 499).inc()
+            metrics.requests.labels(method, route, status or _CLIENT_GONE).inc()
             metrics.sent_bytes.labels(route).inc(sent)
             if status:
                 metrics.first_byte_seconds.labels(route).observe(first_byte)
@@ -98,13 +118,22 @@ class Observability:
             log.info(
                 "request",
                 method=scope["method"],
-                path=scope["path"],
-                status=status,
+                target=_target(scope),
+                status=status or _CLIENT_GONE,
                 sent_bytes=sent,
                 complete=complete,
                 seconds=round(time.perf_counter() - began, 6),
             )
             structlog.contextvars.clear_contextvars()
+
+
+def _target(scope: Scope) -> str:
+    """Path and query as they were sent, percent-encoded, so that no line of the log is forged."""
+    target: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
+    if query := scope["query_string"]:
+        target += b"?" + query
+    text = target.decode("ascii", "backslashreplace")
+    return text if len(text) <= _MAX_TARGET_CHARS else f"{text[:_MAX_TARGET_CHARS]}…"
 
 
 def _request_id(scope: Scope) -> str:
@@ -113,6 +142,16 @@ def _request_id(scope: Scope) -> str:
         if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
             return str(value.decode())
     return secrets.token_hex(8)
+
+
+class _Forward(logging.Handler):
+    """Lines of libraries that log in the standard way, uvicorn's and asyncio's, in our form."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Log it again."""
+        structlog.get_logger(record.name).log(
+            record.levelno, record.getMessage(), exc_info=record.exc_info
+        )
 
 
 def configure_logging(form: Literal["console", "json"], level: str) -> None:
@@ -136,3 +175,6 @@ def configure_logging(form: Literal["console", "json"], level: str) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+    root = logging.getLogger()
+    others = [handler for handler in root.handlers if not isinstance(handler, _Forward)]
+    root.handlers = [*others, _Forward()]

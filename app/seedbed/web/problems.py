@@ -1,31 +1,36 @@
 """Errors as problem+json (RFC 9457).
 
 One table says which status an error class has; the nearest base class wins, so a new error
-inherits its parent's. Messages are made where the fact is known, never here.
+inherits its parent's. What is not in it is a failure of the service, which `Observability` logs and
+answers. Messages are made where the fact is known, never here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
+from itertools import islice
 from typing import Any
 from urllib.parse import quote
 
-import structlog
 from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
+from starlette.routing import Match
 
-from seedbed.errors import EngineError, LimitError, Path, SeedbedError, SpecError, TokenError
-from seedbed.files import CheckpointSpec
-from seedbed.init import SCHEMES, Rule, TensorSpec
+from seedbed.errors import LimitError, Path, SeedbedError, SpecError, TokenError
+from seedbed.files.findings import findings
+from seedbed.files.one_tensor import option_of
 
 MEDIA_TYPE = "application/problem+json"
 _TYPE = "urn:seedbed:problem:"
 _MAX_FINDINGS = 20
-
-log = structlog.get_logger("seedbed.web")
+_MAX_LISTABLE = 1000  # Pydantic lists all of its findings or none, at about 1 KB each
+_MAX_POINTER_CHARS = 2000
+_MAX_PATH_CHARS = 100
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 
 class Finding(BaseModel):
@@ -72,7 +77,7 @@ class RequestProblem(SeedbedError):
 
 
 class InvalidBody(SeedbedError):
-    """A JSON body that is not a spec.
+    """A JSON body that is no spec.
 
     Attributes:
         error: Pydantic's findings.
@@ -89,7 +94,6 @@ STATUSES: dict[type[SeedbedError], tuple[int, str, str]] = {
     SpecError: (422, "invalid-spec", "The spec cannot mean a file"),
     TokenError: (404, "invalid-token", "The link does not lead to a file"),
     LimitError: (422, "limit", "The request is larger than this service allows"),
-    EngineError: (500, "internal", "The service failed"),
 }
 
 
@@ -103,7 +107,7 @@ def problem(
     headers: Mapping[str, str] | None = None,
     **facts: object,
 ) -> Response:
-    """A problem+json response."""
+    """A problem+json response, which no cache keeps."""
     body: dict[str, Any] = {
         "type": f"{_TYPE}{kind}",
         "title": title,
@@ -113,115 +117,117 @@ def problem(
     }
     if errors:
         body["errors"] = [finding.model_dump(exclude_none=True) for finding in errors]
-    return JSONResponse(body, status, headers, MEDIA_TYPE)
+    return JSONResponse(body, status, {"cache-control": "no-store", **(headers or {})}, MEDIA_TYPE)
 
 
-def pointer(path: Path) -> str:
-    """A path as a JSON pointer in a URI fragment (RFC 6901 §6)."""
+def failure() -> Response:
+    """The answer when the service has failed; what happened is in the log alone."""
+    return problem(
+        500, "internal", "The service failed",
+        "The error has been logged under the request id that is in X-Request-ID.",
+    )  # fmt: skip
+
+
+def pointer(path: Path) -> str | None:
+    """A path as a JSON pointer in a URI fragment (RFC 6901 §6), unless it is absurdly long."""
     parts = (str(part).replace("~", "~0").replace("/", "~1") for part in path)
-    return "#" + "".join(f"/{quote(part, errors='replace')}" for part in parts)
-
-
-def findings_of(error: ValidationError, body: object) -> list[Finding]:
-    """Pydantic's findings with places in the body, not in the models."""
-    findings = []
-    for raw in error.errors(include_url=False)[:_MAX_FINDINGS]:
-        allowed = raw.get("ctx", {}).get("allowed")
-        if raw["type"] == "extra_forbidden":
-            allowed = _fields_beside(raw["loc"])
-        place = pointer(_place_in(body, raw["loc"]))
-        findings.append(Finding(detail=raw["msg"], pointer=place, allowed=allowed))
-    return findings
-
-
-def _place_in(body: object, location: Path) -> Path:
-    """The parts of a location that are in the body.
-
-    A location names union members too (`init/he_normal/gain`): parts that do not exist in the body
-    are left out, except a field that is missing.
-    """
-    path: list[str | int] = []
-    at: Any = body
-    for part in location:
-        if _has(at, part):
-            at = at[part]
-        elif part in SCHEMES or part in ("int", "float", "str", "[key]"):
-            continue
-        path.append(part)
-    return tuple(path)
-
-
-def _has(value: object, part: str | int) -> bool:
-    if isinstance(value, dict):
-        return part in value
-    return isinstance(value, list) and isinstance(part, int) and part < len(value)
-
-
-def _fields_beside(location: Sequence[str | int]) -> list[str] | None:
-    """The fields that a model takes in which an unknown one was found."""
-    *outer, _ = location
-    if outer and outer[-1] in SCHEMES:
-        return list(SCHEMES[str(outer[-1])].model_fields)
-    if not outer:
-        return list(CheckpointSpec.model_fields)
-    inner: dict[str | int, type[BaseModel]] = {"tensors": TensorSpec, "rules": Rule}
-    return list(inner[outer[0]].model_fields) if outer[0] in inner else None
+    text = "#" + "".join(f"/{quote(part, errors='replace')}" for part in parts)
+    return text if len(text) <= _MAX_POINTER_CHARS else None
 
 
 def response_to(error: SeedbedError, *, in_query: bool) -> Response:
-    """The answer to an error of ours.
+    """The answer to an error that `STATUSES` has, or to a problem with the request.
 
     Args:
-        error: any `SeedbedError`.
+        error: what was raised.
         in_query: whether the spec came as a path and query, not as a body.
     """
     if isinstance(error, RequestProblem):
         title = HTTPStatus(error.status).phrase
         return problem(error.status, error.kind, title, error.detail, headers=error.headers)
     if isinstance(error, InvalidBody):
-        status, kind, title = STATUSES[SpecError]
-        findings = findings_of(error.error, error.body)
-        count = error.error.error_count()
-        detail = findings[0].detail if count == 1 else f"{count} things are wrong with the spec."
-        return problem(status, kind, title, detail, errors=findings)
+        return _many(error.error, error.body)
     status, kind, title = next(STATUSES[base] for base in type(error).__mro__ if base in STATUSES)
+    if isinstance(error, SpecError):
+        found = [_finding(error, in_query=in_query)]
+        return problem(status, kind, title, error.message, errors=found)
     if isinstance(error, LimitError):
-        setting = f"SEEDBED_{error.limit.upper()}"
         return problem(
             status, kind, title, str(error),
-            limit=setting, actual=error.actual, maximum=error.maximum, unit=error.unit,
+            limit=f"SEEDBED_{error.limit.upper()}", actual=error.actual,
+            maximum=error.maximum, unit=error.unit,
         )  # fmt: skip
-    if isinstance(error, SpecError):
-        finding = Finding(detail=error.message, allowed=list(error.allowed) or None)
-        if in_query:
-            finding.parameter = str(error.path[-1]) if error.path else None
-        else:
-            finding.pointer = pointer(error.path)
-        return problem(status, kind, title, error.message, errors=[finding])
-    return problem(status, kind, title, "The error has been logged under the request id.")
+    return problem(status, kind, title, str(error))
+
+
+def _many(error: ValidationError, body: object) -> Response:
+    """The answer to a body in which Pydantic found one thing or more."""
+    status, kind, title = STATUSES[SpecError]
+    count = error.error_count()
+    if count > _MAX_LISTABLE:
+        return problem(status, kind, title, f"{count:,} things are wrong with the spec.")
+    first = list(islice(findings(error, body), _MAX_FINDINGS))
+    detail = first[0].message if count == 1 else f"{count} things are wrong with the spec."
+    found = [_finding(one, in_query=False) for one in first]
+    return problem(status, kind, title, detail, errors=found)
+
+
+def _finding(error: SpecError, *, in_query: bool) -> Finding:
+    finding = Finding(detail=error.message, allowed=list(error.allowed) or None)
+    if in_query:
+        path = option_of(error.path) if len(error.path) > 1 else error.path
+        finding.parameter = str(path[0]) if path else None
+    else:
+        finding.pointer = pointer(error.path)
+    return finding
 
 
 def install(app: FastAPI) -> None:
     """Answer every error of the application as problem+json."""
 
-    @app.exception_handler(SeedbedError)
-    async def ours(request: Request, error: SeedbedError) -> Response:
+    async def ours(request: Request, error: Exception) -> Response:
+        if not isinstance(error, SeedbedError):
+            raise error
         return response_to(error, in_query=request.method != "POST")
+
+    for kind in (RequestProblem, InvalidBody, *STATUSES):
+        app.add_exception_handler(kind, ours)
 
     @app.exception_handler(HTTPException)
     async def of_routing(request: Request, error: HTTPException) -> Response:
         phrase = HTTPStatus(error.status_code).phrase
-        detail = {
-            404: f"There is nothing at {request.url.path!r}; see /docs for what there is.",
-            405: f"{request.method} is not a method of {request.url.path!r}.",
-        }.get(error.status_code, error.detail)
+        path = request.scope["path"][:_MAX_PATH_CHARS]
+        headers = {name.lower(): value for name, value in (error.headers or {}).items()}
+        detail = error.detail
+        if error.status_code == 404:
+            detail = f"There is nothing at {path!r}; see /docs for what there is."
+        elif error.status_code == 405:
+            headers["allow"] = ", ".join(_methods_of(request))
+            detail = f"{request.method} is not a method of {path!r}."
         kind = phrase.lower().replace(" ", "-")
-        return problem(error.status_code, kind, phrase, detail, headers=error.headers)
+        return problem(error.status_code, kind, phrase, detail, headers=headers)
 
-    @app.exception_handler(Exception)
-    async def unforeseen(request: Request, error: Exception) -> Response:
-        log.error("unhandled error", path=request.url.path, exc_info=error)
+    @app.exception_handler(RequestValidationError)
+    async def of_parameters(_: Request, error: RequestValidationError) -> Response:
+        found = [
+            Finding(detail=one["msg"], parameter=str(one["loc"][-1]))
+            for one in error.errors()[:_MAX_FINDINGS]
+        ]
         return problem(
-            500, "internal", "The service failed",
-            "The error has been logged under the request id.",
-        )  # fmt: skip
+            422, "invalid-parameter", "A parameter is wrong", found[0].detail, errors=found
+        )
+
+
+def _methods_of(request: Request) -> list[str]:
+    """Every method that some route has at the path of a request.
+
+    Routing itself names only those of the first route at the path.
+    """
+    return [
+        method
+        for method in _METHODS
+        if any(
+            route.matches({**request.scope, "method": method})[0] is Match.FULL
+            for route in request.app.routes
+        )
+    ]

@@ -7,14 +7,16 @@ knows HTTP's inclusive ends.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 _ENTITY_TAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
-_RANGE_UNIT = re.compile(r"bytes[ \t]*=(.*)", re.IGNORECASE | re.DOTALL)
+_RANGE_UNIT = re.compile(r"bytes=(.*)", re.IGNORECASE | re.DOTALL)
 _RANGE = re.compile(r"[ \t]*(?:([0-9]+)-([0-9]*)|-([0-9]+))[ \t]*")
 _FAR = 10**18  # beyond the end of any file; longer numbers are not worth parsing
+
+_FIELDS = frozenset({b"if-match", b"if-none-match", b"if-range", b"range"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,16 @@ class Selection:
     ranges: tuple[tuple[int, int], ...] = field(default=())
 
 
+def conditions(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """The fields that `select` reads, those sent on several lines joined as one list (§5.3)."""
+    found: dict[str, str] = {}
+    for name, value in headers:
+        if name in _FIELDS:
+            key, text = name.decode(), value.decode("latin-1")
+            found[key] = f"{found[key]}, {text}" if key in found else text
+    return found
+
+
 def select(
     method: str, headers: Mapping[str, str], size: int, etag: str, max_ranges: int
 ) -> Selection:
@@ -39,7 +51,7 @@ def select(
 
     Args:
         method: GET or HEAD.
-        headers: case-insensitive.
+        headers: by lower-case name, as `conditions` gives them.
         size: of the file in bytes.
         etag: its strong validator, without quotes.
         max_ranges: of more ranges than this the whole file is sent.
@@ -54,7 +66,7 @@ def select(
     if method != "GET" or text is None:  # §14.2: Range means nothing for other methods
         return whole
     condition = headers.get("if-range")
-    if condition is not None and condition.strip() != f'"{etag}"':
+    if condition is not None and condition.strip(" \t") != f'"{etag}"':
         return whole
     ranges = parse_ranges(text, size, max_ranges)
     if ranges is None:
@@ -69,7 +81,7 @@ def parse_ranges(text: str, size: int, max_ranges: int) -> tuple[tuple[int, int]
         None if the header is to be ignored: another unit, a syntax error, or, as §14.2 allows
         against abuse, too many ranges or more bytes than the file has.
     """
-    unit = _RANGE_UNIT.fullmatch(text.strip())
+    unit = _RANGE_UNIT.fullmatch(text.strip(" \t"))
     if unit is None:
         return None
     parts = [part for part in unit[1].split(",", max_ranges + 1) if part.strip(" \t")]
@@ -102,11 +114,12 @@ def content_range(start: int, stop: int, size: int) -> str:
 def _integer(digits: str | None) -> int | None:
     if not digits:
         return None
-    return int(digits) if len(digits) <= len(str(_FAR)) else _FAR
+    significant = digits.lstrip("0")
+    return int(significant or "0") if len(significant) <= len(str(_FAR)) else _FAR
 
 
 def _matches(text: str, etag: str, *, strong: bool) -> bool:
     """Whether a list of entity tags names this one; `*` names any (§8.8.3.2)."""
-    if text.strip() == "*":
+    if text.strip(" \t") == "*":
         return True
     return any(tag == etag and not (strong and weak) for weak, tag in _ENTITY_TAG.findall(text))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
+from urllib.parse import parse_qsl
 
 from fastapi import Request
 from pydantic import ValidationError
@@ -22,9 +23,11 @@ async def read_spec(request: Request, max_bytes: int, seconds: float) -> Checkpo
     """The spec in a request's JSON body.
 
     Raises:
-        RequestProblem: 400 not JSON, 408 too slow, 413 too large, 415 said to be something else.
+        RequestProblem: 400 not JSON, 408 too slow, 413 too large, 415 said to be something else,
+            422 with a query string, which would be ignored.
         InvalidBody: JSON, but not a spec.
     """
+    refuse_query(request, "the spec is in the body")
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json" and not media_type.endswith("+json"):
         raise RequestProblem(
@@ -32,6 +35,14 @@ async def read_spec(request: Request, max_bytes: int, seconds: float) -> Checkpo
             "unsupported-media-type",
             f"The body must be application/json, not {media_type or 'unlabelled'} (curl: --json).",
             {"accept-post": "application/json"},
+        )
+    coding = request.headers.get("content-encoding", "identity").strip().lower()
+    if coding != "identity":
+        raise RequestProblem(
+            415,
+            "unsupported-content-coding",
+            f"The body must be sent as it is, not in the coding {coding[:100]!r}.",
+            {"accept-encoding": "identity"},
         )
     body = await _read_body(request, max_bytes, seconds)
     if len(body) <= _INLINE_BYTES:
@@ -79,39 +90,67 @@ def query_options(request: Request) -> dict[str, str]:
     """The query string as options, each given once.
 
     Raises:
-        ParameterError: one is given twice.
+        ParameterError: one is given twice, or is no UTF-8.
     """
+    query: bytes = request.scope["query_string"]
+    try:
+        pairs = parse_qsl(query.decode(), keep_blank_values=True, errors="strict")
+    except UnicodeDecodeError as error:
+        raise ParameterError("the query is not UTF-8") from error
     options: dict[str, str] = {}
-    for key, value in request.query_params.multi_items():
+    for key, value in pairs:
         if key in options:
-            raise ParameterError(f"{key[:100]!r} is given twice", (key,))
+            raise ParameterError(f"{key[:100]!r} is given twice", (key[:100],))
         options[key] = value
     return options
+
+
+def refuse_query(request: Request, why: str) -> None:
+    """Refuse parameters where there are none, since ignoring them would mislead.
+
+    Raises:
+        ParameterError: there is a query string.
+    """
+    for key in query_options(request):
+        raise ParameterError(f"there is no parameter {key[:100]!r} here: {why}", (key[:100],))
 
 
 class FileCache:
     """Virtual files planned lately, so that ranges of one file do not plan it again.
 
     A file is a pure function of its request, so an entry never expires; the least recently used
-    go when all plans together have more tensors than allowed. One plan is always kept.
+    go when all together need more memory than allowed. One is always kept.
+
+    Args:
+        max_bytes: of memory, as `_weight` estimates it.
     """
 
-    def __init__(self, max_tensors: int) -> None:
-        self._max_tensors = max_tensors
-        self._tensors = 0
-        self._files: OrderedDict[Hashable, VirtualFile] = OrderedDict()
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        self._files: OrderedDict[Hashable, tuple[VirtualFile, int]] = OrderedDict()
 
-    def __contains__(self, key: Hashable) -> bool:
-        return key in self._files
+    def __len__(self) -> int:
+        return len(self._files)
 
-    def get(self, key: Hashable, make: Callable[[], VirtualFile]) -> VirtualFile:
-        """The file of this key, made if it is not there."""
-        file = self._files.get(key)
-        if file is None:
-            file = self._files[key] = make()
-            self._tensors += len(file.tensors)
+    def find(self, key: Hashable) -> VirtualFile | None:
+        """The file of this key, if it is remembered."""
+        if key not in self._files:
+            return None
         self._files.move_to_end(key)
-        while self._tensors > self._max_tensors and len(self._files) > 1:
-            _, dropped = self._files.popitem(last=False)
-            self._tensors -= len(dropped.tensors)
+        return self._files[key][0]
+
+    def keep(self, key: Hashable, file: VirtualFile, key_bytes: int) -> VirtualFile:
+        """Remember a file under a key of this size; gives the file back."""
+        weight = _weight(file) + key_bytes
+        self._bytes += weight - self._files.pop(key, (None, 0))[1]
+        self._files[key] = (file, weight)
+        while self._bytes > self._max_bytes and len(self._files) > 1:
+            _, (_, dropped) = self._files.popitem(last=False)
+            self._bytes -= dropped
         return file
+
+
+def _weight(file: VirtualFile) -> int:
+    """Memory of a plan in bytes, measured: so much each, and names and metadata several times."""
+    return 2000 + 1500 * len(file.tensors) + 3 * len(file.header)

@@ -1,7 +1,6 @@
 """A virtual file as an HTTP response: whole, in ranges, or only its headers.
 
-Chunks are made ahead by worker threads, a few for each download, and sent in order as the client
-takes them. A client that leaves stops the work at once; an error after the first header breaks the
+A client that leaves stops the work at once; an error after the first header breaks the
 connection, so that a cut body never looks whole.
 """
 
@@ -9,86 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Iterable, Iterator
 
 from fastapi import Request, Response
 from starlette.types import Receive, Scope, Send
 
 from seedbed.errors import EngineError
-from seedbed.files import VirtualFile, split
-from seedbed.web.admission import Admission
+from seedbed.files import VirtualFile
 from seedbed.web.problems import problem
-from seedbed.web.ranges import content_range, select
+from seedbed.web.ranges import conditions, content_range, select
+from seedbed.web.streaming import Piece, Streamer
 
 CACHE_CONTROL = "public, max-age=31536000, immutable"
 MEDIA_TYPE = "application/octet-stream"
-
-INLINE_BYTES = 1 << 16
-"""Ranges up to this size are drawn where they are sent: a thread switch would cost more."""
-
-Piece = bytes | tuple[int, int]
-
-
-class Streamer:
-    """Makes chunks in worker threads and sends them; one for the process.
-
-    Args:
-        threads: how many draw at the same time.
-        chunk_bytes: drawn by one thread at a time.
-        chunks_ahead: made for each download before the client takes them.
-        admission: how many downloads are sent at the same time.
-    """
-
-    def __init__(
-        self, threads: int, chunk_bytes: int, chunks_ahead: int, admission: Admission
-    ) -> None:
-        self.admission = admission
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="draw")
-        self._chunk_bytes = chunk_bytes
-        self._chunks_ahead = chunks_ahead
-
-    def close(self) -> None:
-        """Stop the threads; chunks not begun are dropped."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
-
-    async def chunks(
-        self, file: VirtualFile, pieces: Iterable[Piece]
-    ) -> AsyncGenerator[bytes | bytearray]:
-        """The pieces' bytes in order, ranges in chunks.
-
-        Threads take chunks in the order they were asked for, and each download has asked for only
-        a few, so all downloads share the threads evenly.
-        """
-        loop = asyncio.get_running_loop()
-        todo = self._parts(pieces)
-        ahead: deque[asyncio.Future[bytearray] | bytes | bytearray] = deque()
-        try:
-            while True:
-                while len(ahead) < self._chunks_ahead and (part := next(todo, None)) is not None:
-                    if isinstance(part, bytes):
-                        ahead.append(part)
-                    elif part[1] - part[0] <= INLINE_BYTES:
-                        ahead.append(file.read(*part))
-                    else:
-                        ahead.append(loop.run_in_executor(self._pool, file.read, *part))
-                if not ahead:
-                    return
-                chunk = ahead.popleft()
-                yield await chunk if isinstance(chunk, asyncio.Future) else chunk
-        finally:
-            for chunk in ahead:
-                if isinstance(chunk, asyncio.Future):
-                    chunk.cancel()
-
-    def _parts(self, pieces: Iterable[Piece]) -> Iterator[Piece]:
-        """Pieces with their ranges split into chunks."""
-        for piece in pieces:
-            if isinstance(piece, bytes):
-                yield piece
-            else:
-                yield from split(*piece, self._chunk_bytes)
 
 
 class VirtualFileResponse(Response):
@@ -116,7 +48,6 @@ class VirtualFileResponse(Response):
         self.status_code = 200
         headers = {
             "etag": f'"{file.etag}"',
-            "accept-ranges": "bytes",
             "content-type": MEDIA_TYPE,
             "content-disposition": f'attachment; filename="{download_name}"',
             "x-content-type-options": "nosniff",
@@ -124,8 +55,11 @@ class VirtualFileResponse(Response):
         if location is not None:
             headers["content-location"] = location
         if request.method in ("GET", "HEAD"):
+            headers["accept-ranges"] = "bytes"
             headers["cache-control"] = CACHE_CONTROL
-            self._apply(headers, *_answer(request, file, max_ranges))
+            given = conditions(request.scope["headers"])
+            selection = select(request.method, given, file.size, file.etag, max_ranges)
+            self._apply(headers, selection.status, selection.ranges)
         length = sum(len(p) if isinstance(p, bytes) else p[1] - p[0] for p in self._pieces)
         if self.status_code in (200, 206):
             headers["content-length"] = str(length)
@@ -182,13 +116,6 @@ class VirtualFileResponse(Response):
                 async for chunk in chunks:
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
             await send({"type": "http.response.body", "body": b""})
-
-
-def _answer(
-    request: Request, file: VirtualFile, max_ranges: int
-) -> tuple[int, tuple[tuple[int, int], ...]]:
-    selection = select(request.method, request.headers, file.size, file.etag, max_ranges)
-    return selection.status, selection.ranges
 
 
 def _multipart(ranges: Iterable[tuple[int, int]], size: int, boundary: str) -> Iterator[Piece]:

@@ -51,8 +51,8 @@ class Settings(BaseSettings):
     max_head_bytes: int = Field(
         2**16,
         ge=2**10,
-        description="Request line and headers, in bytes. Beyond it, 431, or 414 if the URL alone is "
-        "longer.",
+        description="Request line and headers, in bytes. Beyond it, 431, or 414 if the URL "
+        "alone is longer.",
     )
     max_body_bytes: int = Field(
         2**25, ge=1, description="Request body, in bytes: about 300,000 tensors. Beyond it, 413."

@@ -27,12 +27,14 @@ def _schemes() -> dict[str, SchemeDescription]:
     return {name: describe_scheme(scheme) for name, scheme in SCHEMES.items()}
 
 
+@router.head("/v1/schemes", include_in_schema=False)
 @router.get("/v1/schemes", operation_id="listSchemes", summary="All schemes", responses=PROBLEMS)
 async def list_schemes() -> list[SchemeDescription]:
     """Every initialisation scheme with its parameters, defaults, formula and paper."""
     return list(_schemes().values())
 
 
+@router.head("/v1/schemes/{name}", include_in_schema=False)
 @router.get(
     "/v1/schemes/{name}", operation_id="getScheme", summary="One scheme", responses=PROBLEMS
 )
@@ -46,6 +48,7 @@ async def get_scheme(
         raise RequestProblem(404, "not-found", error.message()) from error
 
 
+@router.head("/v1/dtypes", include_in_schema=False)
 @router.get("/v1/dtypes", operation_id="listDtypes", summary="All dtypes", responses=PROBLEMS)
 async def list_dtypes() -> list[DtypeDescription]:
     """Every dtype that a tensor can have."""

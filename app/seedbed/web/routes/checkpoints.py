@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
@@ -35,22 +36,24 @@ async def create_checkpoint(request: Request, service: ServiceOf) -> Response:
 
     `Content-Location` is a link to the same bytes for GET, with ranges, if a URL can hold the spec.
     """
-    spec = await service.read_spec(request)
-    file = await service.plan(spec)
-    return service.respond(request, file, location=service.link(request, spec))
+    file, link = await service.plan(request)
+    return service.respond(request, file, location=link)
 
 
 @router.post(
     "/v1/describe",
     operation_id="describeCheckpoint",
     summary="Plan a checkpoint without drawing it",
+    response_model=Description,
     responses=PROBLEMS,
     openapi_extra=_SPEC_BODY,
 )
-async def describe_checkpoint(request: Request, service: ServiceOf) -> Description:
+async def describe_checkpoint(request: Request, service: ServiceOf) -> Response:
     """For each tensor its place, scheme, fans, moments and bounds; totals; a link."""
-    spec = await service.read_spec(request)
-    return describe_file(await service.plan(spec), service.link(request, spec))
+    file, link = await service.plan(request)
+    # In a thread, since there may be many tensors; as text, so that nothing validates it again.
+    text = await asyncio.to_thread(lambda: describe_file(file, link).model_dump_json())
+    return Response(text, media_type="application/json")
 
 
 async def get_checkpoint(
@@ -63,7 +66,7 @@ async def get_checkpoint(
     file: Annotated[str, Path(description="model.safetensors")],
 ) -> Response:
     """The same file as POST made, whole or in ranges, from any replica and after any restart."""
-    return service.respond(request, await service.file_of_token(token, file))
+    return service.respond(request, await service.file_of_token(request, token, file))
 
 
 file_routes(

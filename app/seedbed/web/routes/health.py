@@ -13,12 +13,14 @@ from seedbed.web.service import ServiceOf
 router = APIRouter(tags=["operations"])
 
 
+@router.head("/healthz", include_in_schema=False)
 @router.get("/healthz", operation_id="getHealth", summary="Is it alive?", responses=PROBLEMS)
 async def get_health() -> Health:
     """200 as long as the process answers at all."""
     return Health(status="ok")
 
 
+@router.head("/readyz", include_in_schema=False)
 @router.get("/readyz", operation_id="getReadiness", summary="Is it ready?", responses=PROBLEMS)
 async def get_readiness(service: ServiceOf) -> Health:
     """200 when kernels are compiled and requests are welcome, 503 before and while stopping."""
@@ -27,6 +29,7 @@ async def get_readiness(service: ServiceOf) -> Health:
     return Health(status="ready")
 
 
+@router.head("/metrics", include_in_schema=False)
 @router.get(
     "/metrics",
     operation_id="getMetrics",

@@ -28,11 +28,9 @@ async def get_tensor(
     Beside the parameters listed, of which each scheme takes its own, the query has `seed`, `dtype`
     and `name` of the tensor.
     """
-    key = (scheme, shape, request.scope["query_string"])
     file = service.remembered(
-        key,
+        (scheme, shape, request.scope["query_string"]),
         lambda: spec_of_one(scheme, shape, query_options(request)),
-        f"{scheme}-{shape}.safetensors",
     )
     seed = file.spec.seed
     return service.respond(

@@ -1,0 +1,60 @@
+"""What Pydantic found wrong with a spec, as errors with places in the caller's own JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from seedbed.errors import Path, SpecError
+from seedbed.files.spec import CheckpointSpec
+from seedbed.init import SCHEMES, Rule, TensorSpec
+
+
+def findings(error: ValidationError, body: object) -> Iterator[SpecError]:
+    """Each thing that is wrong: where in the body, what, and what is allowed there.
+
+    Args:
+        error: from validating a `CheckpointSpec`.
+        body: that was validated, parsed; `None` if it is no JSON at all.
+    """
+    for raw in error.errors(include_url=False, include_input=False):
+        allowed = raw.get("ctx", {}).get("allowed", ())
+        if raw["type"] == "extra_forbidden":
+            allowed = _fields_beside(raw["loc"])
+        yield SpecError(raw["msg"], _place_in(body, raw["loc"]), allowed)
+
+
+def _place_in(body: object, location: Path) -> Path:
+    """The parts of a location that are in the body.
+
+    A location names union members too (`init/he_normal/gain`): parts that do not exist in the body
+    are left out, except a field that is missing.
+    """
+    path: list[str | int] = []
+    at: Any = body
+    for part in location:
+        if _has(at, part):
+            at = at[part]
+        elif part in SCHEMES or part in ("int", "float", "str", "[key]"):
+            continue
+        path.append(part)
+    return tuple(path)
+
+
+def _has(value: object, part: str | int) -> bool:
+    if isinstance(value, dict):
+        return part in value
+    return isinstance(value, list) and isinstance(part, int) and part < len(value)
+
+
+def _fields_beside(location: Sequence[str | int]) -> Sequence[str]:
+    """The fields that a model takes in which an unknown one was found."""
+    *outer, _ = location
+    if not outer:
+        return tuple(CheckpointSpec.model_fields)
+    if outer[-1] in SCHEMES:
+        return tuple(SCHEMES[str(outer[-1])].model_fields)
+    inner: dict[str | int, type[BaseModel]] = {"tensors": TensorSpec, "rules": Rule}
+    return tuple(inner[outer[0]].model_fields) if outer[0] in inner else ()

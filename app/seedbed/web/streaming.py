@@ -1,0 +1,125 @@
+"""Chunks of files, made ahead by worker threads and handed over in order.
+
+Each download has asked for only a few chunks at a time, and threads take chunks in the order they
+were asked for: a slow reader holds a few chunks of memory and no core, and all share the threads
+evenly. Buffers are used again, since fresh memory costs a page fault for every 4 KB of it, nearly
+as much as drawing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+from seedbed.files import VirtualFile, split
+from seedbed.web.admission import Admission
+
+INLINE_BYTES = 1 << 16
+"""Ranges up to this size are drawn where they are sent: a thread switch would cost more."""
+
+Piece = bytes | tuple[int, int]
+"""A part of a body: bytes as they are, or a half-open range of the file."""
+
+Chunk = bytes | bytearray | memoryview
+
+
+class Buffers:
+    """Buffers of one size that are used again as soon as nobody looks at them.
+
+    A chunk on its way out is held by the transport, as a view, for as long as it needs. So nobody
+    gives a buffer back: it is free when it has no views.
+    """
+
+    def __init__(self, size_bytes: int, spare: int) -> None:
+        self._size_bytes = size_bytes
+        self._lent: deque[bytearray] = deque(maxlen=spare)
+
+    def take(self) -> memoryview:
+        """A buffer that nobody else uses, as a view, which keeps it taken."""
+        for _ in range(len(self._lent)):
+            buffer = self._lent.popleft()
+            if _is_free(buffer):
+                break
+            self._lent.append(buffer)
+        else:
+            buffer = bytearray(self._size_bytes)
+        self._lent.append(buffer)
+        return memoryview(buffer)
+
+
+def _is_free(buffer: bytearray) -> bool:
+    """Whether there is no view of a buffer: only then does Python let it change its size."""
+    try:
+        buffer.append(0)
+    except BufferError:
+        return False
+    buffer.pop()
+    return True
+
+
+class Streamer:
+    """Makes chunks in worker threads; one for the process.
+
+    Args:
+        threads: how many draw at the same time.
+        chunk_bytes: drawn by one thread at a time.
+        chunks_ahead: made for each download before the client takes them.
+        admission: how many downloads are sent at the same time.
+    """
+
+    def __init__(
+        self, threads: int, chunk_bytes: int, chunks_ahead: int, admission: Admission
+    ) -> None:
+        self.admission = admission
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="draw")
+        self._chunk_bytes = chunk_bytes
+        self._chunks_ahead = chunks_ahead
+        self._buffers = Buffers(chunk_bytes, spare=4 * chunks_ahead)
+
+    def close(self) -> None:
+        """Stop the threads; chunks not begun are dropped."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    async def chunks(self, file: VirtualFile, pieces: Iterable[Piece]) -> AsyncGenerator[Chunk]:
+        """The pieces' bytes in order, ranges in chunks.
+
+        A chunk may be overwritten once nobody holds it any more.
+        """
+        loop = asyncio.get_running_loop()
+        todo = self._parts(pieces)
+        ahead: deque[asyncio.Future[memoryview] | Chunk] = deque()
+        try:
+            while True:
+                while len(ahead) < self._chunks_ahead and (part := next(todo, None)) is not None:
+                    if isinstance(part, bytes):
+                        ahead.append(part)
+                    elif part[1] - part[0] <= INLINE_BYTES:
+                        ahead.append(file.read(*part))
+                    else:
+                        room = self._buffers.take()[: part[1] - part[0]]
+                        ahead.append(loop.run_in_executor(self._pool, _draw, file, part[0], room))
+                        del room  # the buffer must not stay taken for this frame's sake
+                if not ahead:
+                    return
+                chunk = ahead.popleft()
+                yield await chunk if isinstance(chunk, asyncio.Future) else chunk
+                del chunk
+        finally:
+            for rest in ahead:
+                if isinstance(rest, asyncio.Future):
+                    rest.cancel()
+
+    def _parts(self, pieces: Iterable[Piece]) -> Iterator[Piece]:
+        """Pieces with their ranges split into chunks."""
+        for piece in pieces:
+            if isinstance(piece, bytes):
+                yield piece
+            else:
+                yield from split(*piece, self._chunk_bytes)
+
+
+def _draw(file: VirtualFile, start: int, room: memoryview) -> memoryview:
+    file.read_into(start, room)
+    return room

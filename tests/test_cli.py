@@ -1,0 +1,538 @@
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors import safe_open
+from typer.testing import CliRunner
+
+from seedbed import cli, disk
+from seedbed.files import CheckpointSpec, VirtualFile
+from seedbed.files.one_tensor import OneTensor, scheme_parameters, spec_of_one
+from seedbed.init import SCHEMES
+from seedbed.stream import NUMPY, get_engine
+from tests.files.suite import BODY, ReaderSuite
+from tests.strategies import REQUIRED
+from tests.test_disk import FileOnDisk
+
+SCRIPT = str(Path(sys.executable).parent / "seedbed")
+
+SPEC: dict[str, Any] = {
+    "seed": 42,
+    "dtype": "BF16",
+    "tensors": [
+        {"name": "fc.weight", "shape": [256, 784], "init": "he_normal"},
+        {"name": "fc.bias", "shape": [256], "init": "zeros", "dtype": "F32"},
+    ],
+}
+
+
+def environment(**more: str) -> dict[str, str]:
+    """This one's, but for settings; UTF-8 whatever the locale."""
+    kept = {key: text for key, text in os.environ.items() if not key.startswith("SEEDBED_")}
+    return {**kept, "PYTHONUTF8": "1", "SEEDBED_ENGINE": NUMPY, **more}
+
+
+def run(
+    *arguments: str | Path, stdin: bytes = b"", command: tuple[str, ...] = (SCRIPT,), **more: str
+) -> subprocess.CompletedProcess[bytes]:
+    """A command line in a process of its own."""
+    return subprocess.run(
+        [*command, *map(str, arguments)],
+        input=stdin,
+        capture_output=True,
+        env=environment(**more),
+        timeout=120,
+        check=False,
+    )
+
+
+def expected(spec: CheckpointSpec) -> bytes:
+    """The bytes of a spec's file."""
+    file = VirtualFile(spec, engine=get_engine(NUMPY))
+    return bytes(file.read(0, file.size))
+
+
+def refused(done: subprocess.CompletedProcess[bytes], code: int = 2) -> str:
+    """What a command that was refused says: in words, on standard error alone."""
+    said = done.stderr.decode()
+    assert done.returncode == code, said
+    assert done.stdout == b""
+    assert "Traceback" not in said
+    assert "\x1b" not in said
+    return said
+
+
+@pytest.fixture
+def invoke(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """The same command line in this process, for what does not need a real one."""
+    monkeypatch.setenv("SEEDBED_ENGINE", NUMPY)
+
+    def call(*arguments: str | Path, stdin: str | None = None) -> Any:
+        return CliRunner().invoke(cli.app, [str(part) for part in arguments], input=stdin)
+
+    return call
+
+
+# generate
+
+
+class TestGenerated(ReaderSuite):
+    """What the command line wrote is the file."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def reader(cls, tmp_path_factory: pytest.TempPathFactory) -> Any:
+        """What is tested."""
+        target = tmp_path_factory.mktemp("generated") / "suite.safetensors"
+        done = run("generate", "-", "-o", target, stdin=json.dumps(BODY).encode())
+        assert done.returncode == 0, done.stderr
+        reader = FileOnDisk(target)
+        yield reader
+        reader.close()
+
+
+@pytest.mark.parametrize(
+    "command", [(SCRIPT,), (sys.executable, "-W", "error", "-m", "seedbed.cli")]
+)
+def test_a_spec_from_a_file(tmp_path: Path, command: tuple[str, ...]) -> None:
+    """The script and the module write the bytes of a JSON file's spec, which loaders read."""
+    source, target = tmp_path / "spec.json", tmp_path / "out.safetensors"
+    source.write_text(json.dumps(SPEC), encoding="utf-8")
+    done = run("generate", source, "--output", target, command=command)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == b""
+    assert target.read_bytes() == expected(CheckpointSpec.model_validate(SPEC))
+    with safe_open(target, "np") as loaded:
+        assert set(loaded.keys()) == {"fc.weight", "fc.bias"}
+        assert loaded.metadata()["format"] == "pt"
+    assert sorted(tmp_path.iterdir()) == [target, source]
+
+
+def test_to_standard_output() -> None:
+    """With `-o -` the bytes, and nothing else, are on standard output, also from standard input."""
+    done = run("generate", "-", "-o", "-", stdin=json.dumps(SPEC).encode())
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout == expected(CheckpointSpec.model_validate(SPEC))
+
+
+def test_a_seed_over_a_spec(invoke: Callable[..., Any]) -> None:
+    """--seed replaces the seed of a spec, and is all that can be given beside one."""
+    text = json.dumps(SPEC)
+    done = invoke("generate", "-", "-o", "-", "--seed", 2**64 - 1, stdin=text)
+    assert done.stdout_bytes == expected(CheckpointSpec.model_validate({**SPEC, "seed": 2**64 - 1}))
+    for option, value in (("--dtype", "F32"), ("--std", "1")):
+        done = invoke("generate", "-", "-o", "-", option, value, stdin=text)
+        assert done.exit_code == 2
+        assert option[2:] in done.stderr
+        assert "--seed" in done.stderr
+    done = invoke("generate", "-", "-o", "-", "--seed", "-1", stdin=text)
+    assert done.exit_code == 2
+    assert done.stderr.startswith("seed: ")
+
+
+VALUES = {"mean": "0.25", "std": "0.5", "low": "0.125", "high": "8", "lower": "-1", "upper": "null",
+          "bounds": "absolute", "value": "-0.5", "convention": "keras", "scale": "2",
+          "mode": "fan_out", "distribution": "uniform", "nonlinearity": "tanh", "a": "0.5",
+          "gain": "3"}  # fmt: skip
+"""A value of each parameter that is not its default."""
+
+
+@pytest.mark.parametrize(
+    ("name", "parameter"),
+    [(name, p) for p, takers in scheme_parameters().items() for name in takers],
+)
+def test_every_parameter_is_an_option(
+    invoke: Callable[..., Any], name: str, parameter: str
+) -> None:
+    """Each parameter of each scheme can be given, and is what the same text is elsewhere."""
+    required = {key: str(value) for key, value in REQUIRED.get(name, {}).items()}
+    texts = {**required, parameter: VALUES[parameter], "seed": "7", "dtype": "F64", "name": "ö"}
+    options = [f"--{key}={value}" for key, value in texts.items()]
+    done = invoke("generate", name, "4x3", "-o", "-", *options)
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout_bytes == expected(spec_of_one(name, "4x3", texts))
+    assert done.stdout_bytes != expected(
+        spec_of_one(name, "4x3", {**texts, **dict.fromkeys([parameter], "1"), **required})
+        if parameter in required
+        else spec_of_one(name, "4x3", {k: v for k, v in texts.items() if k != parameter})
+    )
+
+
+def test_help_names_every_option_and_who_takes_it(invoke: Callable[..., Any]) -> None:
+    """The help of both commands lists every option, and for each parameter who takes it."""
+    for command in ("generate", "inspect"):
+        said = " ".join(re.sub("[│─╭╮╰╯]", " ", invoke(command, "--help").output).split())
+        assert all(f"--{name} " in said for name in (*OneTensor.model_fields, *VALUES))
+        for takers in scheme_parameters().values():
+            words = f"({', '.join(takers)})"
+            assert words.replace(" ", "") in said.replace(" ", "")
+
+
+def test_an_existing_file(tmp_path: Path, invoke: Callable[..., Any]) -> None:
+    """A file that is there is kept, unless --force says to replace it."""
+    target = tmp_path / "w"
+    target.write_bytes(b"precious")
+    done = invoke("generate", "zeros", "3", "-o", target)
+    assert done.exit_code == 2
+    assert "--force" in done.stderr
+    assert target.read_bytes() == b"precious"
+    done = invoke("generate", "zeros", "3", "-o", target, "--force")
+    assert done.exit_code == 0
+    assert target.read_bytes() == expected(spec_of_one("zeros", "3", {}))
+
+
+def test_quiet(tmp_path: Path) -> None:
+    """Without --quiet there is a line of progress on standard error, plain text in a pipe."""
+    loud = run("generate", "zeros", "3", "-o", tmp_path / "[bold]a")
+    quiet = run("generate", "zeros", "3", "-o", tmp_path / "b", "-q")
+    assert loud.returncode == quiet.returncode == 0
+    assert b"[bold]a" in loud.stderr
+    assert b"\x1b" not in loud.stderr
+    assert quiet.stderr == quiet.stdout == loud.stdout == b""
+
+
+# generate, interrupted
+
+
+LONG = ("generate", "normal", "3000000", "--dtype", "F64", "-q")
+"""Some 24 MB, drawn by the definition in a noticeable time."""
+
+
+@pytest.fixture(scope="module")
+def long_bytes() -> bytes:
+    """What LONG writes."""
+    return expected(spec_of_one("normal", "3000000", {"dtype": "F64"}))
+
+
+def stopped_at(target: Path, share: float, number: int) -> subprocess.CompletedProcess[bytes]:
+    """LONG, sent a signal when so much of its partial file is there; again if it was faster."""
+    size = 3_000_000 * 8
+    while True:
+        child = subprocess.Popen(
+            [SCRIPT, *LONG, "-o", str(target)],
+            env=environment(SEEDBED_THREADS="1"),
+            stderr=subprocess.PIPE,
+        )
+        while child.poll() is None and partial_bytes(target.parent) <= share * size:
+            time.sleep(0.001)
+        child.send_signal(number)
+        _, said = child.communicate(timeout=60)
+        if child.returncode != 0:
+            return subprocess.CompletedProcess(child.args, child.returncode, b"", said)
+        target.unlink()
+
+
+def partial_bytes(directory: Path) -> int:
+    """Size of the partial file; −1 if there is none."""
+    for path in directory.glob(".*.partial"):
+        with contextlib.suppress(FileNotFoundError):  # it has just been renamed
+            return path.stat().st_size
+    return -1
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.7])
+def test_kill_and_run_again(tmp_path: Path, long_bytes: bytes, share: float) -> None:
+    """After `kill -9` there is a partial file and no target; the same command completes it."""
+    target = tmp_path / "long.safetensors"
+    assert stopped_at(target, share, signal.SIGKILL).returncode == -signal.SIGKILL
+    assert not target.exists()
+    assert partial_bytes(tmp_path) >= share * len(long_bytes)
+    done = run(*LONG, "-o", target)
+    assert done.returncode == 0, done.stderr
+    assert target.read_bytes() == long_bytes
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_interrupted_by_hand(tmp_path: Path) -> None:
+    """Ctrl-C ends the command without a traceback, and leaves what can be resumed."""
+    target = tmp_path / "long.safetensors"
+    done = stopped_at(target, 0.0, signal.SIGINT)
+    assert done.returncode > 0
+    assert b"Traceback" not in done.stderr
+    assert not target.exists()
+    assert partial_bytes(tmp_path) > 0
+
+
+def test_no_room(tmp_path: Path, long_bytes: bytes) -> None:
+    """A disk that is full is said in a line, exit code 1; with room the command goes on."""
+    target = tmp_path / "long.safetensors"
+    limited = ("sh", "-c", f'ulimit -f 8000; exec {SCRIPT} "$@"', "sh")
+    assert "File too large" in refused(run(*LONG, "-o", target, command=limited), code=1)
+    assert not target.exists()
+    assert run(*LONG, "-o", target).returncode == 0
+    assert target.read_bytes() == long_bytes
+
+
+def test_a_reader_that_has_seen_enough() -> None:
+    """A pipe that is closed ends the command quietly."""
+    with subprocess.Popen(
+        [SCRIPT, "generate", "zeros", "4000000", "-o", "-"],
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as child:
+        assert child.stdout is not None
+        assert child.stderr is not None
+        assert len(child.stdout.read(100)) == 100
+        child.stdout.close()
+        said = child.stderr.read()
+        assert child.wait(60) == 1
+    assert said == b""
+
+
+def test_standard_output_that_is_full() -> None:
+    """What the system says of standard output is said in a line."""
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [SCRIPT, "generate", "zeros", "3", "-o", "-"],
+            env=environment(),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert b"No space left" in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+# inspect
+
+
+def test_inspect_is_the_plan(tmp_path: Path) -> None:
+    """Each tensor has a line, in the order of the file; then totals; all of it plain text."""
+    source = tmp_path / "spec.json"
+    source.write_text(json.dumps(SPEC), encoding="utf-8")
+    done = run("inspect", source)
+    assert (done.returncode, done.stderr) == (0, b"")
+    heading, *rows, totals = done.stdout.decode().splitlines()
+    assert re.split(r"\s{2,}", heading) == [
+        "tensor", "dtype", "shape", "scheme", "fan in/out", "std", "bounds", "offset", "bytes",
+    ]  # fmt: skip
+    file = VirtualFile(CheckpointSpec.model_validate(SPEC), engine=get_engine(NUMPY))
+    start = len(file.header)
+    assert [re.split(r"\s{2,}", row) for row in rows] == [
+        ["fc.bias", "F32", "256", "zeros", "0", "0 … 0", f"{start}", "1,024"],
+        ["fc.weight", "BF16", "256×784", "he_normal", "784/256", "0.0505076",
+         f"{start + 1024:,}", "401,408"],
+    ]  # fmt: skip
+    assert len({len(row) for row in (heading, *rows)}) == 1
+    for fact in ("2 tensors", "200,960 parameters", f"{file.size:,} bytes", "seed 42", file.etag):
+        assert fact in totals
+
+
+def test_inspect_shows_names_as_they_are(invoke: Callable[..., Any]) -> None:
+    """Markup, emoji codes, wide and long names are shown; what would break the line is escaped."""
+    names = ["[bold]x[/]", "[/z]", ":heart:", "重み", "a" * 500, 'quo"te']
+    tensors = [{"name": name, "shape": [], "init": "normal"} for name in (*names, "b\u2028r")]
+    done = invoke("inspect", "-", stdin=json.dumps({"tensors": tensors}))
+    assert done.exit_code == 0
+    lines = done.output.split("\n")
+    assert len(lines) == 1 + 7 + 1 + 1
+    assert {line.split("  ")[0] for line in lines[1:8]} == {*names, "b\\u2028r"}
+
+
+def test_inspect_draws_nothing(invoke: Callable[..., Any]) -> None:
+    """A terabyte is inspected as fast as a byte; bounds without an end have the sign for it."""
+    done = invoke("inspect", "truncated_normal", "1048576x262144", "--upper", "null")
+    assert done.exit_code == 0
+    assert "-2 … ∞" in done.output
+    assert "1,099,511,627,776" in done.output
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "iso8859-1", "cp1252", "utf-16-le"])
+def test_a_terminal_without_our_characters(encoding: str) -> None:
+    """Where standard output knows no ∞, the plan is still shown."""
+    arguments = ("inspect", "truncated_normal", "3x4", "--lower", "null")
+    done = run(*arguments, PYTHONUTF8="0", PYTHONIOENCODING=encoding)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert "weight" in done.stdout.decode("utf-8" if encoding == "ascii" else encoding)
+
+
+# Refusals
+
+
+def test_refusals_of_a_spec() -> None:
+    """Every fault of a spec has its place, what is wrong, and what is allowed; exit code 2."""
+    body = {
+        "sede": 1,
+        "tensors": [{"name": "a", "shape": [2], "init": {"scheme": "normal", "sdt": 1}}],
+        "rules": [{"match": "*", "init": "he_norml"}],
+        "[/red]\x1b[31m": 1,
+    }
+    said = refused(run("inspect", "-", stdin=json.dumps(body).encode())).splitlines()
+    hinted = said.pop(2)
+    assert hinted.startswith("rules/0/init: there is no scheme 'he_norml'; did you mean he_normal")
+    assert said == [
+        "tensors/0/init/sdt: Extra inputs are not permitted",
+        "allowed: scheme, mean, std",
+        f"allowed: {', '.join(sorted(SCHEMES))}",
+        "sede: Extra inputs are not permitted",
+        f"allowed: {', '.join(CheckpointSpec.model_fields)}",
+        "[/red]\\x1b[31m: Extra inputs are not permitted",
+        f"allowed: {', '.join(CheckpointSpec.model_fields)}",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "place", "said"),
+    [
+        (("nope", "3"), "scheme", "there is no scheme 'nope'"),
+        (("normal", "3x"), "shape", "'3x' is not a shape"),
+        (("normal", "3", "--gain", "2"), "gain", "normal takes no 'gain'"),
+        (("normal", "3", "--std", "-1"), "std", "greater than or equal to 0"),
+        (("normal", "3", "--std", "1e300"), "std", "past float32's range"),
+        (("normal", "3", "--dtype", "I8"), "dtype", "only constants can fill it"),
+        (("constant", "3", "--value", "[" * 5000), "value", "finite number"),
+        (("constant", "3", "--value", "300", "--dtype", "U8"), "value", "outside U8"),
+        (("he_normal", "3"), "shape", "at least 2 dimensions"),
+        (("he_normal", "3x3", "--gain", "1e300"), "scheme", "makes no draws"),
+        (("zeros", "3", "--name", "__metadata__"), "name", "format's own key"),
+        (("zeros", "3", "--seed", "18446744073709551616"), "seed", "18446744073709551615"),
+        (("missing",), "source", "give a shape after it"),
+        (("normal",), "source", "normal 256x784"),
+    ],
+    ids=str,
+)
+def test_refusals_of_one_tensor(
+    invoke: Callable[..., Any], arguments: tuple[str, ...], place: str, said: str
+) -> None:
+    """An option is refused under its own name, by both commands, with exit code 2."""
+    for command in (("inspect",), ("generate", "-o", "-")):
+        done = invoke(*command, *arguments)
+        assert done.exit_code == 2
+        assert done.stdout == ""
+        assert done.stderr.startswith(f"{place}: ")
+        assert said in done.stderr
+
+
+RULED = json.dumps(
+    {
+        "tensors": [{"name": "a", "shape": [2]}],
+        "rules": [
+            {"match": "a", "init": "ones"},
+            {"match": "*", "init": {"scheme": "uniform", "low": 9}},
+        ],
+    }
+).encode()
+"""A spec whose second rule is wrong."""
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b"", "Invalid JSON"),
+        (b"\xff", "Invalid JSON"),
+        (b"[" * 100_000, "recursion limit"),
+        (b"{}", "tensors: Field required"),
+        (b'{"tensors": [{"name": "a", "shape": [2]}]}', "tensors/0/init: nothing says how to fill"),
+        (RULED, "rules/1/init/high: "),
+    ],
+)  # fmt: skip
+def test_refusals_of_text(invoke: Callable[..., Any], text: bytes, said: str) -> None:
+    """Text that is no spec, or a spec that has no plan, is a line with its place."""
+    done = invoke("inspect", "-", stdin=text)
+    assert done.exit_code == 2
+    assert said in done.stderr
+
+
+def test_refusals_of_files(tmp_path: Path, invoke: Callable[..., Any]) -> None:
+    """What cannot be read is the system's line, exit code 1; where no file can be, ours and 2."""
+    for source in (tmp_path / "missing.json", tmp_path):
+        done = invoke("inspect", source)
+        assert done.exit_code == 1
+        assert str(source) in done.stderr
+    for target in (tmp_path / "missing" / "w", tmp_path):
+        done = invoke("generate", "zeros", "3", "-o", target, "--force")
+        assert done.exit_code == 2
+        assert str(tmp_path) in done.stderr
+
+
+def test_a_second_command(tmp_path: Path) -> None:
+    """While another command writes the same file, this one is refused and leaves it alone."""
+    target = tmp_path / "w"
+    file = VirtualFile(spec_of_one("zeros", "3", {}), engine=get_engine(NUMPY))
+    partial = disk.partial_path(file, target)
+    partial.write_bytes(b"begun")
+    hold = (
+        "import fcntl, subprocess, sys\n"
+        "with open(sys.argv[1], 'rb+') as partial:\n"
+        "    fcntl.flock(partial, fcntl.LOCK_EX)\n"
+        "    sys.exit(subprocess.run(sys.argv[2:]).returncode)\n"
+    )
+    command = (sys.executable, "-c", hold, str(partial), SCRIPT)
+    said = refused(run("generate", "zeros", "3", "-o", target, "-q", command=command))
+    assert "another process is writing" in said
+    assert partial.read_bytes() == b"begun"
+    assert not target.exists()
+
+
+def test_limits_and_settings() -> None:
+    """A limit is said with the setting that raises it, a wrong setting with its name; code 2."""
+    said = refused(run("inspect", "normal", "3x3", SEEDBED_MAX_RANK="1"))
+    assert "2 dimensions asked for" in said
+    assert "SEEDBED_MAX_RANK" in said
+    assert refused(run("inspect", "normal", "3", SEEDBED_PORT="x")).startswith("port: ")
+
+
+@pytest.mark.parametrize("arguments", [(), ("nope",), ("generate", "normal", "3"), ("inspect",)])
+def test_usage(invoke: Callable[..., Any], arguments: tuple[str, ...]) -> None:
+    """A command line that lacks something is answered with the usage, exit code 2."""
+    done = invoke(*arguments)
+    assert done.exit_code == 2
+    assert "Usage:" in done.output
+
+
+def test_version(invoke: Callable[..., Any]) -> None:
+    """--version says which stream the bytes are of."""
+    assert "stream version 1" in invoke("--version").output
+
+
+def test_colour_is_for_terminals() -> None:
+    """On a terminal a refusal has colour, unless NO_COLOR is set."""
+    plain = _on_a_terminal(NO_COLOR="1")
+    assert "\x1b[31m" in _on_a_terminal()
+    assert "there is no scheme 'nope'" in plain
+    assert not re.search(r"\x1b\[[0-9;]*3[0-7]m", plain)
+
+
+def _on_a_terminal(**more: str) -> str:
+    """What a refused command says to a terminal."""
+    ours, theirs = pty.openpty()
+    try:
+        subprocess.run(
+            [SCRIPT, "inspect", "nope", "3"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=theirs,
+            env=environment(TERM="xterm", **more),
+            timeout=60,
+            check=False,
+        )
+        os.close(theirs)
+        said = b""
+        while part := _read_terminal(ours):
+            said += part
+    finally:
+        os.close(ours)
+    return said.decode()
+
+
+def _read_terminal(descriptor: int) -> bytes:
+    """The next bytes; none at the end, which Linux reports as an error."""
+    try:
+        return os.read(descriptor, 4096)
+    except OSError:
+        return b""
