@@ -6,11 +6,12 @@
 //
 // `file` takes seed and spec from each file's own metadata, regenerates the whole file from them,
 // header and data, and compares every byte. Exit code 0 if all is equal, 1 if not, 2 for misuse.
-// Node 20 or later on a little-endian machine; no dependencies.
+// Node 18 or later on a little-endian machine; no dependencies.
 
+import { webcrypto } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 
-const { subtle } = globalThis.crypto;
+const { subtle } = webcrypto;
 const utf8 = new TextEncoder();
 
 // ---------------------------------------------------------------- 0. Conventions
@@ -386,7 +387,7 @@ function layOut(spec) {
       init = rule.init ?? init;
       dtype = rule.dtype ?? dtype;
     }
-    const count = shape.reduce((a, b) => a * b, 1);
+    const count = Number(shape.reduce((a, b) => a * BigInt(b), 1n)); // one may pass 2^53 beside a 0
     return { name, shape, dtype, count, init: typeof init === 'string' ? { scheme: init } : init };
   });
   tensors.sort((a, b) => RANKS.indexOf(a.dtype) - RANKS.indexOf(b.dtype) || byBytes(a.name, b.name));

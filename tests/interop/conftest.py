@@ -1,0 +1,60 @@
+"""One service for all interop tests, and what they ask of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.serving import Server, serving
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A service that is ready."""
+    with serving(tmp_path_factory.mktemp("service")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def keras(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Keras over JAX, which keeps its configuration out of the home directory."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KERAS_BACKEND", "jax")
+        patch.setenv("KERAS_HOME", str(tmp_path_factory.mktemp("keras")))
+        import keras
+
+        return keras
+
+
+@pytest.fixture(scope="session")
+def mlp(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of examples/mlp.json, from the service."""
+    return save(server, example("mlp"), tmp_path_factory.mktemp("mlp"))
+
+
+@pytest.fixture(scope="session")
+def cnn(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of examples/cnn.json, from the service."""
+    return save(server, example("cnn"), tmp_path_factory.mktemp("cnn"))
+
+
+def example(name: str) -> dict[str, Any]:
+    """One of the specs that users are shown."""
+    body: dict[str, Any] = json.loads((EXAMPLES / f"{name}.json").read_text())
+    return body
+
+
+def save(server: Server, body: dict[str, Any], directory: Path) -> Path:
+    """Post a spec and keep the file that it means."""
+    path = directory / "model.safetensors"
+    path.write_bytes(
+        httpx.post(f"{server.url}/v1/checkpoints", json=body).raise_for_status().content
+    )
+    return path

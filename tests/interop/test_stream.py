@@ -1,0 +1,238 @@
+"""docs/stream.md alone is enough: a reader in another language makes the same bytes from it."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from seedbed.files import CheckpointSpec, VirtualFile
+from seedbed.init import SCHEMES
+from seedbed.stream import DTYPES, SEED_MAX
+from tests.interop.running import run
+from tests.strategies import (
+    FLOATS,
+    INTEGERS,
+    ODD_NAMES,
+    REQUIRED,
+    float_codes,
+    scheme_objects,
+    seeds,
+    shapes,
+    specs,
+    untimed,
+)
+
+pytestmark = pytest.mark.interop
+
+READER = Path(__file__).with_name("stream.mjs")
+GOLDEN = Path(__file__).parents[1] / "golden" / "stream-v1.json"
+
+
+def reader(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """What the independent reader says."""
+    return run("node", READER, *arguments, check=False)
+
+
+def agrees(directory: Path, *files: VirtualFile) -> None:
+    """Hold the reader to every byte of some files."""
+    paths = [directory / f"{i}.safetensors" for i in range(len(files))]
+    for path, file in zip(paths, files, strict=True):
+        with path.open("wb") as out:
+            out.writelines(file.chunks())
+    answer = reader("file", *paths)
+    assert answer.stdout.splitlines() == [f"{len(files)} passed, 0 failed"], answer.stderr
+    assert answer.returncode == 0
+
+
+def file_of(*tensors: dict[str, Any], **body: Any) -> VirtualFile:
+    """The file of these tensors, which are named by their place unless they have a name."""
+    named = [{"name": f"tensor{i}", **tensor} for i, tensor in enumerate(tensors)]
+    return VirtualFile(CheckpointSpec.model_validate({"tensors": named, **body}))
+
+
+def holds_spec(spec: CheckpointSpec) -> bool:
+    """Whether the file says which spec made it, without which the reader cannot make it again."""
+    return "seedbed.spec" in VirtualFile(spec).metadata
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """For the files of all examples, each written over the last."""
+    return tmp_path_factory.mktemp("files")
+
+
+def test_vectors() -> None:
+    """The reader makes every word and every draw of the golden vectors."""
+    vectors = json.loads(GOLDEN.read_text())
+    count = len(vectors["words"]) + len(vectors["draws"])
+    answer = reader("vectors", GOLDEN)
+    assert answer.stdout.splitlines() == [f"{count} passed, 0 failed"], answer.stderr
+    assert answer.returncode == 0
+
+
+def inits() -> Iterator[dict[str, Any]]:
+    """Every scheme, in every convention, mode and distribution that it knows."""
+    for name, scheme in SCHEMES.items():
+        choices = {
+            parameter: scheme.model_json_schema()["properties"][parameter]["enum"]
+            for parameter in ("convention", "mode", "distribution", "nonlinearity", "bounds")
+            if parameter in scheme.model_fields
+        }
+        for values in itertools.product(*choices.values()):
+            yield {"scheme": name, **REQUIRED.get(name, {}), **dict(zip(choices, values))}  # noqa: B905
+
+
+def test_every_scheme_in_every_dtype(directory: Path) -> None:
+    """Every scheme, convention, mode, distribution and nonlinearity, in every floating dtype."""
+    files = [
+        file_of(
+            *({"shape": [5, 3, 2, 2], "init": init, "dtype": code} for code in FLOATS),
+            seed=seed,
+            dtype=FLOATS[seed % len(FLOATS)],
+        )
+        for seed, init in enumerate(inits())
+    ]
+    agrees(directory, *files)
+
+
+def test_constants_in_every_dtype(directory: Path) -> None:
+    """Zeros, ones and the ends of the range, in every dtype."""
+    values = {
+        code: (0, 1, *((0.5, -0.0, 300, 2**53 + 1) if dtype.is_float else ()))
+        + ((int(dtype.lowest), int(dtype.highest)) if code in INTEGERS else ())
+        for code, dtype in DTYPES.items()
+    }
+    files = [
+        file_of(
+            {"shape": [3], "init": "zeros", "dtype": code},
+            {"shape": [3], "init": "ones", "dtype": code},
+            *(
+                {"shape": [3], "init": {"scheme": "constant", "value": value}, "dtype": code}
+                for value in constants
+                if abs(value) <= DTYPES[code].highest
+            ),
+        )
+        for code, constants in values.items()
+    ]
+    agrees(directory, *files)
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        pytest.param([], id="scalar"),
+        pytest.param([0], id="empty"),
+        pytest.param([3, 0, 2], id="empty-of-rank-3"),
+        pytest.param([2**63 - 1, 0], id="empty-of-great-dimension"),
+        pytest.param([1] * 32, id="rank-32"),
+        pytest.param([1_048_579], id="odd-length-past-a-chunk"),
+    ],
+)
+def test_shapes(directory: Path, shape: list[int]) -> None:
+    """Scalars, tensors without elements and tensors of several chunks, between two others."""
+    agrees(
+        directory,
+        file_of(
+            {"shape": [3], "init": "normal"},
+            {"shape": shape, "init": "normal", "dtype": "F16"},
+            {"shape": shape, "init": "ones", "dtype": "U8"},
+            {"shape": [5], "init": "uniform", "dtype": "F8_E5M2"},
+        ),
+    )
+
+
+def test_seeds_names_rules_and_metadata(directory: Path) -> None:
+    """Seeds past JavaScript's integers, odd names, rules and odd metadata."""
+    tensors = [{"name": name, "shape": [9], "init": "normal"} for name in ODD_NAMES]
+    agrees(
+        directory,
+        *(
+            file_of(
+                *tensors,
+                seed=seed,
+                dtype="BF16",
+                rules=[
+                    {"match": "*e*", "init": "uniform"},
+                    {"match": "[!a-z]?*", "dtype": "F32"},
+                    {"match": "encoder.*.query.*", "init": {"scheme": "normal", "std": 0.02}},
+                ],
+                metadata=dict.fromkeys(ODD_NAMES, 'a "quoted" \\ 重み') | {"empty": ""},
+            )
+            for seed in (0, 1, 2**53 - 1, 2**53 + 1, 2**63, SEED_MAX - 1, SEED_MAX)
+        ),
+    )
+
+
+@settings(untimed, max_examples=40)
+@given(st.lists(specs(), min_size=1, max_size=8))
+def test_any_spec(directory: Path, drawn: list[CheckpointSpec]) -> None:
+    """Whatever can be asked for, the reader makes the same file."""
+    agrees(directory, *map(VirtualFile, filter(holds_spec, drawn)))
+
+
+@settings(untimed, max_examples=40)
+@given(st.lists(st.tuples(scheme_objects(), shapes(), float_codes), min_size=1, max_size=40), seeds)
+def test_any_parameters(
+    directory: Path, drawn: list[tuple[dict[str, Any], list[int], str]], seed: int
+) -> None:
+    """Of parameters from anywhere, the reader makes the same draws wherever a file has any."""
+    files = []
+    for init, shape, code in drawn:
+        try:
+            files.append(file_of({"shape": shape, "init": init}, dtype=code, seed=seed))
+        except ValueError:
+            continue
+    assume(files)
+    agrees(directory, *files)
+
+
+_globs = st.text("ab-!?*[]^\\", min_size=1, max_size=7)
+
+
+@settings(untimed, max_examples=40)
+@given(
+    st.lists(st.text("ab-!^]\\[", min_size=1, max_size=3), min_size=1, max_size=40, unique=True),
+    st.lists(_globs, min_size=1, max_size=40),
+)
+def test_any_glob(directory: Path, names: list[str], patterns: list[str]) -> None:
+    """Rules match the same names, however odd the pattern."""
+    tensors = [{"name": name, "shape": [1], "init": "zeros", "dtype": "I32"} for name in names]
+    rules = [
+        {"match": pattern, "init": {"scheme": "constant", "value": i}}
+        for i, pattern in enumerate(patterns)
+    ]
+    file = file_of(*tensors, rules=rules)
+    assume(holds_spec(file.spec))
+    agrees(directory, file)
+
+
+@pytest.mark.parametrize("place", ["header", "padding", "first byte", "last byte", "end"])
+def test_reader_sees_a_change(directory: Path, place: str) -> None:
+    """The reader is no yes-man: a changed, missing or added byte anywhere fails."""
+    file = file_of({"shape": [4, 4], "init": "he_normal"}, {"shape": [3], "init": "normal"})
+    content = file.read(0, file.size)
+    at = {
+        "header": content.index(b"tensor1"),
+        "padding": len(file.header) - 1,
+        "first byte": len(file.header),
+        "last byte": file.size - 1,
+        "end": file.size,
+    }[place]
+    altered = directory / "altered.safetensors"
+    longer = content[:at] + b"\x01" + content[at:]
+    shorter = content[:at] + content[at + 1 :] if at < file.size else content[:-1]
+    changed = bytearray(content)
+    changed[at - (at == file.size)] ^= 1
+    for version in (longer, shorter, changed):
+        altered.write_bytes(version)
+        answer = reader("file", altered)
+        assert answer.returncode == 1
+        assert answer.stdout.splitlines()[-1] == "0 passed, 1 failed"
