@@ -1,0 +1,39 @@
+# The service as an image: no root, no writable path, kernels compiled when the image is built.
+#
+#   docker build -t seedbed .
+#   docker run --rm --read-only -p 8000:8000 seedbed
+#
+# scripts/replay_dockerfile.py carries out these steps without a Docker engine: CONTRIBUTING.md.
+
+FROM python:3.13-slim-trixie AS build
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
+WORKDIR /src
+RUN python -m venv /opt/seedbed
+COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY app app
+# Compiled for every instruction set, so that the image starts at once on whatever processor it meets.
+RUN /opt/seedbed/bin/pip install --constraint constraints.txt . && \
+    /opt/seedbed/bin/seedbed compile --all
+
+FROM python:3.13-slim-trixie
+LABEL org.opencontainers.image.title="Seedbed" \
+      org.opencontainers.image.description="Seeded initial checkpoints in safetensors, streamed" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.base.name="python:3.13-slim-trixie"
+RUN groupadd --gid 10001 seedbed && \
+    useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent \
+            --shell /usr/sbin/nologin seedbed
+COPY --from=build /opt/seedbed /opt/seedbed
+ENV PATH=/opt/seedbed/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    SEEDBED_HOST=0.0.0.0 \
+    SEEDBED_LOG_FORMAT=json
+# By number, so that a cluster can see that it is not root.
+USER 10001:10001
+WORKDIR /
+EXPOSE 8000
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=15s --timeout=5s --start-period=30s --retries=3 \
+    CMD ["python", "-c", "import os, urllib.request as r; r.build_opener(r.ProxyHandler({})).open(f\"http://127.0.0.1:{os.environ.get('SEEDBED_PORT', '8000')}/readyz\", timeout=4)"]
+ENTRYPOINT ["seedbed"]
+CMD ["serve"]

@@ -1,0 +1,1 @@
+"""Seedbed beside what one would use instead, measured in turn: `python -m benchmarks`."""
