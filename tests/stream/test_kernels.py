@@ -89,6 +89,8 @@ def test_chosen_streams_hold_the_chosen_words() -> None:
 @example((TruncatedNormal(0.0, 1.0, -INFINITY, 0.0), DTYPES["F16"]))
 @example((TruncatedNormal(0.0, 1.0, -1e-9, 1e-9), DTYPES["F8_E5M2"]))
 @example((TruncatedNormal(1.0, 3.3e37, -8.0, INFINITY), DTYPES["F64"]))
+@example((TruncatedNormal(0.0, 1.0, -3.0, 0.1), DTYPES["F32"]))  # x rounds to past 2³¹ below
+@example((TruncatedNormal(0.0, 1.0, -0.5, 3.0), DTYPES["F32"]))  # … and above
 def test_special_words_equal_the_definition(engine: str, drawn: tuple[Distribution, Dtype]) -> None:
     """Where words end, wrap, round or change sides, in any lane of a vector, bytes are the law's.
 

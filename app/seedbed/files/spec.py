@@ -12,8 +12,9 @@ import hashlib
 import json
 import re
 import zlib
+from collections.abc import Mapping
 from functools import cached_property
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import (
     AfterValidator,
@@ -135,19 +136,15 @@ class CheckpointSpec(BaseModel):
 
         Numbers are spelled as Python's `repr` does, the shortest decimal that reads back alike.
         """
-        body: dict[str, Any] = {
-            "tensors": [
-                _canonical(tensor, self.dtype)
-                for tensor in sorted(self.tensors, key=lambda t: t.name.encode())
-            ]
-        }
+        ordered = sorted(self.tensors, key=lambda t: t.name.encode())
+        parts = {"tensors": f"[{','.join(_tensor_text(t, self.dtype) for t in ordered)}]"}
         if self.dtype != "F32":
-            body["dtype"] = self.dtype
+            parts["dtype"] = _dumps(self.dtype)
         if self.rules:
-            body["rules"] = [_canonical(rule, None) for rule in self.rules]
+            parts["rules"] = f"[{','.join(map(_rule_text, self.rules))}]"
         if self.metadata:
-            body["metadata"] = self.metadata
-        return _dumps(body)
+            parts["metadata"] = _dumps(self.metadata)
+        return _object(parts)
 
     @cached_property
     def digest(self) -> str:
@@ -201,21 +198,31 @@ def spec_from_token(token: str, max_bytes: int) -> CheckpointSpec:
         raise TokenError(f"the token spells no valid spec: {place}: {first['msg']}") from error
 
 
-def _canonical(part: TensorSpec | Rule, default: DtypeCode | None) -> dict[str, Any]:
-    """A tensor or a rule in canonical form, without the dtype it would have anyway."""
-    fields: dict[str, Any] = (
-        {"name": part.name, "shape": part.shape}
-        if isinstance(part, TensorSpec)
-        else {"match": part.match}
-    )
-    if part.init is not None:
-        fields["init"] = part.init.canonical()
-    if part.dtype not in (None, default):
-        fields["dtype"] = part.dtype
-    return fields
+def _tensor_text(tensor: TensorSpec, default: DtypeCode) -> str:
+    """A tensor in canonical form, without the dtype it would have anyway."""
+    parts = {} if tensor.dtype in (None, default) else {"dtype": _dumps(tensor.dtype)}
+    if tensor.init is not None:
+        parts["init"] = tensor.init.spelling
+    parts["name"] = _dumps(tensor.name)
+    parts["shape"] = f"[{','.join(map(str, tensor.shape))}]"
+    return _object(parts)
 
 
-def _dumps(value: object) -> str:
-    return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
+def _rule_text(rule: Rule) -> str:
+    """A rule in canonical form."""
+    parts = {"match": _dumps(rule.match)}
+    if rule.dtype is not None:
+        parts["dtype"] = _dumps(rule.dtype)
+    if rule.init is not None:
+        parts["init"] = rule.init.spelling
+    return _object(parts)
+
+
+def _object(parts: Mapping[str, str]) -> str:
+    """A JSON object of members that are JSON already, sorted by key, without spaces."""
+    return f"{{{','.join(f'{_dumps(key)}:{parts[key]}' for key in sorted(parts))}}}"
+
+
+_dumps = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+).encode

@@ -18,6 +18,7 @@ from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self, get_args
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -144,7 +145,9 @@ class Scheme(BaseModel):
     @cached_property
     def spelling(self) -> str:
         """`canonical` as text: schemes fill alike exactly if spelled alike (0 equals −0.0)."""
-        return json.dumps(self.canonical(), sort_keys=True)
+        return json.dumps(
+            self.canonical(), sort_keys=True, separators=(",", ":"), ensure_ascii=False
+        )
 
 
 class Zeros(Scheme):
@@ -536,6 +539,18 @@ def _spell_out(value: object) -> object:
     )
 
 
+_shared: dict[tuple[type[Scheme], str], Scheme] = {}
+_SHARED_MAX = 4096
+
+
+def _share(scheme: Scheme) -> Scheme:
+    """One object for equal schemes: a hundred thousand tensors have a handful, spelled once."""
+    key = (type(scheme), repr([*scheme.__dict__.values()]))  # repr, since 0.0 equals −0.0
+    if len(_shared) >= _SHARED_MAX:
+        _shared.clear()
+    return _shared.setdefault(key, scheme)
+
+
 Init = Annotated[
     Annotated[AnyScheme, Field(discriminator="scheme")],
     BeforeValidator(
@@ -543,5 +558,6 @@ Init = Annotated[
         json_schema_input_type=Annotated[str, Field(json_schema_extra={"enum": [*_BY_NAME]})]
         | AnyScheme,
     ),
+    AfterValidator(_share),
 ]
 """A scheme in a request: its name, or an object with the name under `scheme` and parameters."""

@@ -11,7 +11,13 @@ from typing import Literal
 from urllib.parse import quote
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+)
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -34,6 +40,7 @@ class Metrics:
     """What Prometheus is told, in a registry of the application's own."""
 
     def __init__(self, admission: Admission) -> None:
+        disable_created_metrics()  # the time of each series' birth, which doubles their number
         self.registry = CollectorRegistry()
         self.requests = Counter(
             "seedbed_requests", "Requests answered.", ["method", "route", "status"],

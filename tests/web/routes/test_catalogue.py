@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import httpx
+import ml_dtypes
+import numpy as np
+import pytest
+from jsonschema import Draft202012Validator
+
+from seedbed.init import SCHEMES
+from seedbed.stream import DTYPES
+from tests.strategies import REQUIRED
+
+
+def test_schemes(client: httpx.Client) -> None:
+    """The list has every scheme, with its parameters, formula and summary."""
+    listed = {scheme["name"]: scheme for scheme in client.get("/v1/schemes").json()}
+    assert list(listed) == list(SCHEMES)
+    for name, scheme in SCHEMES.items():
+        entry = listed[name]
+        assert entry["formula"]
+        assert entry["summary"]
+        assert [p["name"] for p in entry["parameters"]] == [
+            field for field in scheme.model_fields if field != "scheme"
+        ]
+        assert {p["name"] for p in entry["parameters"] if p["required"]} == set(
+            REQUIRED.get(name, {})
+        )
+
+
+def test_defaults_fit_their_schema(client: httpx.Client) -> None:
+    """Each parameter has a description, and a default that its own JSON Schema accepts."""
+    for scheme in client.get("/v1/schemes").json():
+        for parameter in scheme["parameters"]:
+            assert parameter["description"].endswith("."), parameter
+            if not parameter["required"]:
+                Draft202012Validator(parameter["json_schema"]).validate(parameter["default"])
+
+
+@pytest.mark.parametrize("name", [n for s, k in SCHEMES.items() for n in (s, *k.aliases)])
+def test_scheme_by_any_of_its_names(client: httpx.Client, name: str) -> None:
+    """A scheme is found by its name and by its aliases, and lists them."""
+    entry = client.get(f"/v1/schemes/{name}").json()
+    assert name in (entry["name"], *entry["aliases"])
+    assert entry in client.get("/v1/schemes").json()
+
+
+def test_no_such_scheme(client: httpx.Client) -> None:
+    """A name that is none is 404, with those that are close."""
+    response = client.get("/v1/schemes/hee_normal")
+    assert response.status_code == 404
+    assert response.headers["content-type"] == "application/problem+json"
+    assert "he_normal" in response.json()["detail"]
+
+
+def test_dtypes(client: httpx.Client) -> None:
+    """The list has every dtype, with the size and range that NumPy and ml_dtypes give it."""
+    listed = {dtype["code"]: dtype for dtype in client.get("/v1/dtypes").json()}
+    assert listed.keys() == DTYPES.keys()
+    floats = {
+        "F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": ml_dtypes.bfloat16,
+        "F8_E4M3": ml_dtypes.float8_e4m3fn, "F8_E5M2": ml_dtypes.float8_e5m2,
+    }  # fmt: skip
+    for code, entry in listed.items():
+        assert entry["floating"] == (code in floats)
+        assert entry["about"]
+        if code in floats:
+            info = ml_dtypes.finfo(floats[code])
+            assert (entry["lowest"], entry["highest"]) == (float(info.min), float(info.max))
+            assert entry["size_bytes"] * 8 == info.bits
+        elif code != "BOOL":
+            bits, signed = int(code[1:]), code[0] == "I"
+            assert entry["size_bytes"] * 8 == bits
+            assert entry["highest"] == 2 ** (bits - signed) - 1
+            assert entry["lowest"] == (-(2 ** (bits - 1)) if signed else 0)
+    assert (listed["BOOL"]["size_bytes"], listed["BOOL"]["highest"]) == (1, 1)

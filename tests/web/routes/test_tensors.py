@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import urllib.parse
+from typing import Any
+
+import httpx
+import pytest
+
+from seedbed.files import CheckpointSpec, VirtualFile
+from seedbed.init import SCHEMES
+from seedbed.stream import DTYPES, SEED_MAX
+from tests.strategies import FLOATS, ODD_NAMES, REQUIRED
+from tests.web.local import bytes_of
+
+
+def one(
+    shape: list[int], init: Any, seed: int = 0, dtype: str = "F32", name: str = "weight"
+) -> bytes:
+    """The file of one tensor, from a spec as POST takes it."""
+    tensor = {"name": name, "shape": shape, "init": init, "dtype": dtype}
+    return bytes_of(VirtualFile(CheckpointSpec.model_validate({"seed": seed, "tensors": [tensor]})))
+
+
+@pytest.mark.parametrize("name", [n for s, k in SCHEMES.items() for n in (s, *k.aliases)])
+def test_every_scheme_by_every_name(client: httpx.Client, name: str) -> None:
+    """A scheme by its name or an alias is the spec with that scheme, parameters from the query."""
+    canonical = next(s for s, k in SCHEMES.items() if name in (s, *k.aliases))
+    parameters = REQUIRED.get(canonical, {})
+    response = client.get(f"/v1/tensors/{name}/5x4.safetensors", params=parameters)
+    assert response.status_code == 200
+    assert response.content == one([5, 4], {"scheme": canonical, **parameters})
+    filename = f'attachment; filename="{canonical}-5x4-seed0.safetensors"'
+    assert response.headers["content-disposition"] == filename
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("seed", [0, 42, SEED_MAX])
+def test_seed_and_dtype(client: httpx.Client, seed: int, dtype: str) -> None:
+    """Both are the spec's; the seed is any unsigned 64-bit number."""
+    url = f"/v1/tensors/normal/7.safetensors?seed={seed}&dtype={dtype}"
+    assert client.get(url).content == one([7], "normal", seed, dtype)
+
+
+@pytest.mark.parametrize("dtype", sorted(DTYPES))
+def test_constants_of_every_dtype(client: httpx.Client, dtype: str) -> None:
+    """Constants may have any dtype."""
+    url = f"/v1/tensors/constant/3.safetensors?value=1&dtype={dtype}"
+    assert client.get(url).content == one([3], {"scheme": "constant", "value": 1}, dtype=dtype)
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_names(client: httpx.Client, name: str) -> None:
+    """Any name that a tensor may have can be given, percent-encoded or as plain UTF-8."""
+    wanted = one([4], "uniform", name=name)
+    url = "/v1/tensors/uniform/4.safetensors?name="
+    assert client.get(url + urllib.parse.quote(name)).content == wanted
+
+
+@pytest.mark.parametrize(
+    ("query", "init"),
+    [
+        ("std=0.02&mean=-1e-3", {"scheme": "normal", "std": 0.02, "mean": -1e-3}),
+        ("std=2", {"scheme": "normal", "std": 2.0}),
+        ("", "normal"),
+    ],
+)
+def test_numbers(client: httpx.Client, query: str, init: Any) -> None:
+    """Numbers are read as JSON would read them."""
+    assert client.get(f"/v1/tensors/normal/4.safetensors?{query}").content == one([4], init)
+
+
+def test_null_is_no_bound(client: httpx.Client) -> None:
+    """`null` takes a bound away."""
+    url = "/v1/tensors/truncated_normal/4.safetensors?lower=null&upper=1.5"
+    init = {"scheme": "truncated_normal", "lower": None, "upper": 1.5}
+    assert client.get(url).content == one([4], init)
+
+
+@pytest.mark.parametrize(
+    ("text", "shape"),
+    [("scalar", []), ("0", [0]), ("5x0x2", [5, 0, 2]), ("2x1x1x1x1x1x2", [2, 1, 1, 1, 1, 1, 2])],
+)
+def test_shapes(client: httpx.Client, text: str, shape: list[int]) -> None:
+    """Shapes are dimensions joined by x, and `scalar` is the one without any."""
+    assert client.get(f"/v1/tensors/ones/{text}.safetensors").content == one(shape, "ones")
+
+
+def test_same_bytes_same_etag(client: httpx.Client) -> None:
+    """However it is spelled, one file has one ETag, that of POST and of links included."""
+    urls = (
+        "/v1/tensors/he_normal/6x5.safetensors?seed=3&dtype=F16",
+        "/v1/tensors/kaiming_normal_/6x5.safetensors?dtype=F16&seed=3",
+        "/v1/tensors/he_normal/6x5.safetensors?seed=3&dtype=F16&name=weight&mode=fan_in",
+    )
+    tensor = {"name": "weight", "shape": [6, 5], "init": "he_normal", "dtype": "F16"}
+    posted = client.post("/v1/checkpoints", json={"seed": 3, "tensors": [tensor]})
+    answers = [client.get(url) for url in urls]
+    assert {answer.content for answer in answers} == {posted.content}
+    assert {answer.headers["etag"] for answer in answers} == {posted.headers["etag"]}
+
+
+REFUSED = {
+    "unknown parameter": ("normal/4", "gain=2", "gain", ["seed", "dtype", "name", "mean", "std"]),
+    "parameter of nothing": ("zeros/4", "Seed=2", "Seed", ["seed", "dtype", "name"]),
+    "given twice": ("normal/4", "seed=1&seed=2", "seed", None),
+    "given twice, alike": ("normal/4", "std=1&std=1", "std", None),
+    "no number": ("normal/4", "std=wide", "std", None),
+    "NaN": ("normal/4", "mean=nan", "mean", None),
+    "infinity": ("normal/4", "mean=inf", "mean", None),
+    "empty": ("normal/4", "std=", "std", None),
+    "out of range": ("normal/4", "std=-1", "std", None),
+    "together out of range": ("uniform/4", "low=2&high=1", "high", None),
+    "a seed too large": ("normal/4", f"seed={SEED_MAX + 1}", "seed", None),
+    "a seed with a sign": ("normal/4", "seed=-1", "seed", None),
+    "a seed that is no integer": ("normal/4", "seed=1.0", "seed", None),
+    "no dtype": ("normal/4", "dtype=F31", "dtype", None),
+    "a dtype that cannot hold it": ("normal/4", "dtype=I32", "dtype", None),
+    "draws past the dtype": ("normal/4", "dtype=F16&std=60000", "scheme", None),
+    "an empty name": ("normal/4", "name=", "name", None),
+    "a reserved name": ("normal/4", "name=__metadata__", "name", None),
+    "a control character": ("normal/4", "name=a%0Ab", "name", None),
+    "no UTF-8": ("normal/4", "name=%FF", None, None),
+    "missing": ("constant/4", "", "value", None),
+    "no scheme": ("hee_normal/4x4", "", "scheme", sorted(SCHEMES)),
+    "no shape": ("normal/4x", "", "shape", ["256x784", "64x3x7x7", "10", "scalar"]),
+    "a negative shape": ("normal/-4", "", "shape", ["256x784", "64x3x7x7", "10", "scalar"]),
+    "leading zeros": ("normal/04", "", "shape", ["256x784", "64x3x7x7", "10", "scalar"]),
+    "other digits": ("normal/٤", "", "shape", ["256x784", "64x3x7x7", "10", "scalar"]),
+    "a dimension past 63 bits": (f"normal/{2**63}", "", "shape", None),
+    "elements past 63 bits": (f"normal/{2**40}x{2**40}", "", "shape", None),
+    "no fans": ("he_normal/4", "", "shape", None),
+    "a gain given twice": ("he_normal/4x4", "gain=1&a=2", None, None),
+}
+
+
+@pytest.mark.parametrize(("path", "query", "parameter", "allowed"), REFUSED.values(), ids=REFUSED)
+def test_refusals(
+    client: httpx.Client, path: str, query: str, parameter: str | None, allowed: list[str] | None
+) -> None:
+    """What cannot be meant is 422, with the parameter and, if it can be listed, what may be."""
+    response = client.get(f"/v1/tensors/{path}.safetensors?{query}")
+    assert response.status_code == 422, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    (finding,) = response.json()["errors"]
+    assert finding.get("parameter") == parameter
+    assert "pointer" not in finding
+    assert finding["detail"] == response.json()["detail"]
+    if allowed is not None:
+        assert finding["allowed"] == allowed
