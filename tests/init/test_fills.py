@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from seedbed.errors import ParameterError
 from seedbed.init import Fill, Source
+from seedbed.init.dense import MatrixCache
 from seedbed.init.fills import Constant, Drawn
 from seedbed.stream import (
     DTYPES,
@@ -39,7 +40,7 @@ fills = st.one_of(
 def written(fill: Fill, dtype: Dtype, start: int, count: int) -> bytes:
     """Elements `[start, start + count)` of the tensor `w` of seed 42, by the definition."""
     out = bytearray(count * dtype.size_bytes)
-    fill.write(Source(get_engine(NUMPY), 42, "w", dtype), start, memoryview(out))
+    fill.write(Source(get_engine(NUMPY), 42, "w", dtype, MatrixCache(0, 1)), start, memoryview(out))
     return bytes(out)
 
 

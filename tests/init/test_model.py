@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from seedbed.errors import LimitError, ParameterError, ShapeError, SpecError
 from seedbed.init import Limits, Rule, Source, TensorPlan, TensorSpec, plan
+from seedbed.init.dense import MatrixCache
 from seedbed.init.model import count_elements, sound_text
 from seedbed.stream import DTYPES, NUMPY, get_engine
 from tests.strategies import ODD_NAMES, bodies, globs, names, plain_text, untimed
@@ -43,7 +44,7 @@ def refusal(body: dict[str, Any]) -> SpecError:
 def values(planned: TensorPlan, seed: int = 42) -> bytes:
     """All bytes of a tensor, by the definition."""
     out = bytearray(planned.size_bytes)
-    source = Source(get_engine(NUMPY), seed, planned.name, planned.dtype)
+    source = Source(get_engine(NUMPY), seed, planned.name, planned.dtype, MatrixCache(0, 1))
     planned.fill.write(source, 0, memoryview(out))
     return bytes(out)
 

@@ -14,12 +14,14 @@ from functools import cached_property
 from seedbed.files.header import make_header
 from seedbed.files.layout import lay_out
 from seedbed.files.spec import CheckpointSpec
-from seedbed.init import Limits, Source, TensorPlan, plan
+from seedbed.init import Dense, Limits, MatrixCache, Source, TensorPlan, plan
 from seedbed.stream import STREAM_VERSION, Engine, get_engine
 
 CHUNK_BYTES = 1 << 20
 
 FILE_NAME = "model.safetensors"
+
+MATRIX_CACHE_BYTES = 1 << 28
 
 SPEC_IN_METADATA_BYTES = 8192
 """A canonical spec up to this size goes into the file's metadata whole, a longer one as digest."""
@@ -35,6 +37,7 @@ class VirtualFile:
         limits: what it may ask for.
         engine: who draws; every engine draws the same.
         name: the file's name, which is part of its ETag.
+        matrices: where matrices that are made as a whole are kept.
 
     Raises:
         SpecError: the spec cannot mean a file, and where.
@@ -47,11 +50,13 @@ class VirtualFile:
         limits: Limits | None = None,
         engine: Engine | None = None,
         name: str = FILE_NAME,
+        matrices: MatrixCache | None = None,
     ) -> None:
         limits = limits or Limits()
         self.spec = spec
         self.name = name
         self._engine = engine or get_engine()
+        self._matrices = matrices or MatrixCache(MATRIX_CACHE_BYTES, threads=1)
         user_bytes = sum(len(k.encode()) + len(v.encode()) for k, v in spec.metadata.items())
         limits.require("max_metadata_bytes", user_bytes, "bytes of metadata")
         self._layout = lay_out(plan(spec.tensors, spec.rules, spec.dtype, limits), limits)
@@ -62,6 +67,11 @@ class VirtualFile:
     def tensors(self) -> tuple[TensorPlan, ...]:
         """The tensors in the order of the file."""
         return self._layout.tensors
+
+    @cached_property
+    def is_seekable(self) -> bool:
+        """Whether every range costs O(range): not so where a tensor is made as a whole."""
+        return not any(isinstance(tensor.fill, Dense) for tensor in self.tensors)
 
     @property
     def header(self) -> bytes:
@@ -146,7 +156,7 @@ class VirtualFile:
     def _read_tensor(self, index: int, start: int, out: memoryview) -> None:
         """Bytes from `start` on of one tensor; whole elements are written in place."""
         tensor = self._layout.tensors[index]
-        source = Source(self._engine, self.spec.seed, tensor.name, tensor.dtype)
+        source = Source(self._engine, self.spec.seed, tensor.name, tensor.dtype, self._matrices)
         size = tensor.dtype.size_bytes
         cut = min(-start % size, len(out))  # what is left of a first element that is cut
         whole = cut + (len(out) - cut) // size * size

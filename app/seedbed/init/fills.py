@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seedbed.errors import ParameterError
+from seedbed.init.dense import MatrixCache
 from seedbed.stream import DTYPES, Distribution, Dtype, Engine, Summary, exact
 
 
@@ -22,12 +23,14 @@ class Source:
         seed: of the checkpoint.
         name: the tensor's.
         dtype: of its elements.
+        matrices: where whole matrices are kept.
     """
 
     engine: Engine
     seed: int
     name: str
     dtype: Dtype
+    matrices: MatrixCache
 
 
 class Fill(Protocol):

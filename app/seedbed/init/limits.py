@@ -22,6 +22,7 @@ class Limits:
     max_metadata_bytes: int = 65_536
     max_header_bytes: int = 100_000_000
     max_file_bytes: int = 2**44
+    max_dense_elements: int = 2**24
 
     def require(self, limit: str, actual: int, unit: str) -> None:
         """Refuse `actual` if it is above the limit of this name.

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, mod
 from pydantic_core import PydanticCustomError
 
 from seedbed.errors import ParameterError, ShapeError, SpecError
+from seedbed.init.dense import Dense
 from seedbed.init.fills import Fill
 from seedbed.init.limits import Limits
 from seedbed.init.schemes import Init, Scheme, Shape
@@ -201,6 +202,8 @@ def plan(
             key = (scheme.spelling, tensor.shape, decided.code)
             if (fill := fills.get(key)) is None:
                 fill = fills[key] = _fill(scheme, tensor.shape, decided)
+                if isinstance(fill, Dense):
+                    limits.require("max_dense_elements", fill.elements, "elements made as a whole")
         except SpecError as error:
             raise _placed(error, i, tensor, applied) from error
         plans.append(TensorPlan(tensor.name, tensor.shape, decided, scheme, fill, elements))

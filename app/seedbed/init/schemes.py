@@ -14,9 +14,12 @@ import contextlib
 import difflib
 import json
 import math
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self, get_args
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -31,9 +34,10 @@ from pydantic_core import PydanticCustomError
 
 from seedbed.errors import ShapeError
 from seedbed.init import fills
+from seedbed.init.dense import Dense
 from seedbed.init.fills import Drawn, Fill
+from seedbed.stream import DTYPES, Normal, Summary, TruncatedNormal, Uniform
 from seedbed.stream import LogUniform as LogUniformDistribution
-from seedbed.stream import Normal, TruncatedNormal, Uniform
 
 Shape = tuple[int, ...]
 Mode = Literal["fan_in", "fan_out", "fan_avg", "fan_geo_avg"]
@@ -120,8 +124,12 @@ class Scheme(BaseModel):
         """A parameter −0.0 as 0.0: the two are equal, and equal specs draw equal bytes."""
         return 0.0 if isinstance(value, float) and value == 0 else value
 
-    def fill(self, shape: Shape) -> Fill:
+    def fill(self, shape: Shape, fans: Fans | None = None) -> Fill:
         """What fills a tensor of this shape.
+
+        Args:
+            shape: in PyTorch's order.
+            fans: those of the layer that the tensor belongs to, where the shape alone misleads.
 
         Raises:
             ShapeError: the shape has no fans.
@@ -157,7 +165,7 @@ class Zeros(Scheme):
     aliases = ("zeros_", "zero", "Zeros")
     formula = "0"
 
-    def fill(self, shape: Shape) -> Fill:
+    def fill(self, shape: Shape, fans: Fans | None = None) -> Fill:
         return fills.Constant(0)
 
 
@@ -168,7 +176,7 @@ class Ones(Scheme):
     aliases = ("ones_", "one", "Ones")
     formula = "1"
 
-    def fill(self, shape: Shape) -> Fill:
+    def fill(self, shape: Shape, fans: Fans | None = None) -> Fill:
         return fills.Constant(1)
 
 
@@ -215,7 +223,7 @@ class Constant(Scheme):
         """Not here: a constant −0.0 has its sign."""
         return value
 
-    def fill(self, shape: Shape) -> Fill:
+    def fill(self, shape: Shape, fans: Fans | None = None) -> Fill:
         return fills.Constant(self.value)
 
 
@@ -229,7 +237,7 @@ class UniformScheme(Scheme):
     low: float = Field(-1.0, description="Lower bound, never drawn.")
     high: float = Field(1.0, description="Upper bound, never drawn.")
 
-    def fill(self, shape: Shape) -> Fill:
+    def fill(self, shape: Shape, fans: Fans | None = None) -> Fill:
         return Drawn(Uniform(self.low, self.high))
 
 
@@ -243,7 +251,7 @@ class NormalScheme(Scheme):
     mean: float = Field(0.0, description="Mean.")
     std: float = Field(1.0, ge=0.0, description="Standard deviation (not the variance).")
 
-    def fill(self, shape: Shape) -> Fill:
+    def fill(self, shape: Shape, fans: Fans | None = None) -> Fill:
         return Drawn(Normal(self.mean, self.std))
 
 
@@ -266,7 +274,7 @@ class TruncatedNormalScheme(Scheme):
         "sigma", description="Whether bounds count standard deviations or are values."
     )
 
-    def fill(self, shape: Shape) -> Fill:
+    def fill(self, shape: Shape, fans: Fans | None = None) -> Fill:
         lower = -math.inf if self.lower is None else self.lower
         upper = math.inf if self.upper is None else self.upper
         if self.bounds == "absolute":
@@ -283,7 +291,7 @@ class LogUniformScheme(Scheme):
     low: float = Field(gt=0.0, description="Lower bound, positive, never drawn.")
     high: float = Field(gt=0.0, description="Upper bound, never drawn.")
 
-    def fill(self, shape: Shape) -> Fill:
+    def fill(self, shape: Shape, fans: Fans | None = None) -> Fill:
         return Drawn(LogUniformDistribution(self.low, self.high))
 
 
@@ -305,8 +313,8 @@ class FanScheme(Scheme):
     def fans(self, shape: Shape) -> Fans:
         return fans_of(shape)
 
-    def fill(self, shape: Shape) -> Fill:
-        std = self.std(self.fans(shape))
+    def fill(self, shape: Shape, fans: Fans | None = None) -> Fill:
+        std = self.std(fans or self.fans(shape))
         if self.shape_of_draws == "uniform":
             return Drawn(uniform_of_std(std))
         return Drawn(Normal(0.0, std) if self.convention == "torch" else truncated_of_std(std))
@@ -354,8 +362,8 @@ class VarianceScaling(FanScheme):
     def std(self, fans: Fans) -> float:
         return math.sqrt(self.scale / fan_of(self.mode, fans))
 
-    def fill(self, shape: Shape) -> Fill:
-        std = self.std(self.fans(shape))
+    def fill(self, shape: Shape, fans: Fans | None = None) -> Fill:
+        std = self.std(fans or self.fans(shape))
         if self.distribution == "uniform":
             return Drawn(uniform_of_std(std))
         plain = self.distribution == "untruncated_normal" or (
@@ -471,6 +479,59 @@ class LecunUniform(LeCun):
     shape_of_draws = "uniform"
 
 
+@dataclass(frozen=True)
+class _OrthogonalRecipe:
+    """gain·Q, Q of shape (rows, columns) from a Gaussian draw of the taller orientation."""
+
+    rows: int
+    columns: int
+    gain: float
+
+    @property
+    def reach(self) -> tuple[float, float]:
+        """No element of a unit vector passes 1."""
+        return -self.gain, self.gain
+
+    def make(self, source: fills.Source) -> NDArray[np.float32]:
+        """(rows, columns), orthonormal along the shorter side."""
+        tall = max(self.rows, self.columns), min(self.rows, self.columns)
+        gaussian = np.empty(tall, np.float32)
+        source.engine.draw(
+            source.seed, source.name, Normal(0.0, 1.0), DTYPES["F32"], 0,
+            gaussian.reshape(-1).view(np.uint8).data,
+        )  # fmt: skip
+        q = self.gain * source.engine.orthogonal(gaussian, source.matrices.threads)
+        return np.ascontiguousarray(q if self.rows >= self.columns else q.T, np.float32)
+
+    def summary(self) -> Summary:
+        """Of one element of a Haar-distributed matrix: variance gain²/n, n the longer side."""
+        n = max(self.rows, self.columns)
+        return Summary(0.0, self.gain / math.sqrt(n), *self.reach, 3.0 * n / (n + 2) - 3.0)
+
+
+class Orthogonal(Scheme):
+    """Haar-distributed orthogonal matrix (out, in·kernel): the shorter side is orthonormal."""
+
+    scheme: Literal["orthogonal"] = "orthogonal"
+    aliases = ("orthogonal_", "Orthogonal", "OrthogonalInitializer")
+    formula = "gain·Q, Q Haar-distributed, QᵀQ = 1 or QQᵀ = 1"
+    paper = (
+        "attributed to Saxe, McClelland, Ganguli 2013, Exact solutions to the nonlinear dynamics "
+        "of learning in deep linear neural networks"
+    )
+
+    gain: float = Field(1.0, gt=0.0, description="Multiplies the matrix.")
+
+    def fill(self, shape: Shape, fans: Fans | None = None) -> Fill:
+        if len(shape) < 2:
+            raise ShapeError(
+                f"shape {list(shape)} is no matrix: an orthogonal one needs at least 2 dimensions",
+                ("shape",),
+            )
+        rows, columns = shape[0], math.prod(shape[1:])
+        return Dense(_OrthogonalRecipe(rows, columns, self.gain), rows * columns)
+
+
 AnyScheme = (
     Zeros
     | Ones
@@ -486,6 +547,7 @@ AnyScheme = (
     | GlorotUniform
     | LecunNormal
     | LecunUniform
+    | Orthogonal
 )
 
 SCHEMES: dict[str, type[Scheme]] = {

@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 
 from seedbed.errors import SpecError, TokenError
 from seedbed.files import FILE_NAME, CheckpointSpec, VirtualFile, spec_from_token
+from seedbed.init import MatrixCache
 from seedbed.stream import get_engine
 from seedbed.web.admission import Admission
 from seedbed.web.observability import Metrics
@@ -41,6 +42,7 @@ class Service:
             settings.queue_seconds,
             settings.retry_after_seconds,
         )
+        self._matrices = MatrixCache(settings.matrix_cache_bytes, settings.worker_threads)
         self.metrics = Metrics(self.admission)
         self.streamer = Streamer(
             settings.worker_threads, settings.chunk_bytes, settings.chunks_ahead, self.admission
@@ -101,7 +103,7 @@ class Service:
         )
 
     def _plan(self, spec: CheckpointSpec) -> VirtualFile:
-        return VirtualFile(spec, self.settings.limits, self.engine)
+        return VirtualFile(spec, self.settings.limits, self.engine, matrices=self._matrices)
 
     def _decode(self, token: str) -> VirtualFile:
         try:

@@ -87,6 +87,12 @@ class Settings(BaseSettings):
     max_file_bytes: int = Field(
         _LIMITS.max_file_bytes, ge=8, description="All tensors of one file: 16 TiB."
     )
+    max_dense_elements: int = Field(
+        _LIMITS.max_dense_elements,
+        ge=1,
+        description="Elements of a tensor that is made as a whole (orthogonal, sparse, …): its "
+        "arithmetic takes about 20 bytes each, and time with their number to the power 1.5.",
+    )
 
     max_streams: int = Field(
         64, ge=1, description="Downloads sent at the same time; more wait their turn."
@@ -107,6 +113,12 @@ class Settings(BaseSettings):
         ge=0,
         description="Memory for plans kept for requests to come: about 2 KB a file and as much a "
         "tensor.",
+    )
+    matrix_cache_bytes: int = Field(
+        2**27,
+        ge=0,
+        description="Memory for tensors made as a whole, so that ranges of one do not make it "
+        "again: 4 bytes an element.",
     )
     drain_seconds: float = Field(
         0.0,

@@ -95,7 +95,7 @@ class Streamer:
                 while len(ahead) < self._chunks_ahead and (part := next(todo, None)) is not None:
                     if isinstance(part, bytes):
                         ahead.append(part)
-                    elif part[1] - part[0] <= INLINE_BYTES:
+                    elif file.is_seekable and part[1] - part[0] <= INLINE_BYTES:
                         ahead.append(file.read(*part))
                     else:
                         room = self._buffers.take()[: part[1] - part[0]]

@@ -22,13 +22,24 @@ _SPEC_BODY: dict[str, Any] = {
     }
 }
 
+_POSTED: dict[str, Any] = {
+    **FILE_RESPONSES[200],
+    "headers": {
+        **FILE_RESPONSES[200]["headers"],
+        "Content-Location": {
+            "description": "Path of the same bytes for GET; absent if a URL cannot hold the spec.",
+            "schema": {"type": "string"},
+        },
+    },
+}
+
 
 @router.post(
     "/v1/checkpoints",
     operation_id="createCheckpoint",
     summary="Stream the checkpoint of a spec",
     response_class=Response,
-    responses={200: FILE_RESPONSES[200], **PROBLEMS},
+    responses={200: _POSTED, **PROBLEMS},
     openapi_extra=_SPEC_BODY,
 )
 async def create_checkpoint(request: Request, service: ServiceOf) -> Response:

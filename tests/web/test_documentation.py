@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import httpx
+import pytest
+from fastapi.routing import iter_route_contexts
+
+from seedbed.files.one_tensor import OneTensor, scheme_parameters
+from seedbed.init import SCHEMES
+from seedbed.web.application import create_app
+from seedbed.web.settings import Settings
+
+HIDDEN = {"/docs", "/docs/assets/{name}", "/", "/openapi.json"}
+"""Paths for people, and the description itself."""
+
+
+@pytest.fixture(scope="module")
+def document(client: httpx.Client) -> Any:
+    """The OpenAPI document as the service serves it."""
+    return client.get("/openapi.json").json()
+
+
+def test_every_route_is_described(document: Any) -> None:
+    """Each path and method of the application is in the document, HEAD where a file is."""
+    app = create_app(Settings(engine="numpy", log_level="error"))
+    routes = {
+        (route.path, method)
+        for route in iter_route_contexts(app.routes)
+        for method in route.methods or ()
+        if route.path not in HIDDEN
+    }
+    described = {
+        (path, method.upper()) for path, methods in document["paths"].items() for method in methods
+    }
+    assert {route for route in routes if route[1] != "HEAD"} == {
+        route for route in described if route[1] != "HEAD"
+    }
+    assert described <= routes
+
+
+def test_query_of_one_tensor_is_read_from_the_models(document: Any) -> None:
+    """The one-line GET lists the options of a tensor and every parameter of every scheme."""
+    operation = document["paths"]["/v1/tensors/{scheme}/{shape}.safetensors"]["get"]
+    query = {p["name"]: p for p in operation["parameters"] if p["in"] == "query"}
+    assert query.keys() == OneTensor.model_fields.keys() | scheme_parameters().keys()
+    for name, takers in scheme_parameters().items():
+        for scheme in takers:
+            assert f"`{scheme}`" in query[name]["description"]
+    assert {p["name"] for p in operation["parameters"] if p["in"] == "path"} == {"scheme", "shape"}
+    modes = {str(kind["enum"]) for kind in query["mode"]["schema"]["anyOf"]}
+    assert len(modes) == 2
+    assert query["gain"]["schema"]
+
+
+def test_bodies_are_the_specs(document: Any) -> None:
+    """The body of POST is the spec itself, with the union of all schemes."""
+    for path in ("/v1/checkpoints", "/v1/describe"):
+        body = document["paths"][path]["post"]["requestBody"]
+        schema = body["content"]["application/json"]["schema"]
+        assert schema == {"$ref": "#/components/schemas/CheckpointSpec"}
+        assert body["required"]
+    text = str(document["components"]["schemas"]["TensorSpec"])
+    for scheme in SCHEMES.values():
+        assert f"#/components/schemas/{scheme.__name__}" in text
+
+
+def test_files_are_described(document: Any) -> None:
+    """A file has 200, 206 and 304, and the request headers that lead to them."""
+    paths = [path for path in document["paths"] if path.endswith(("{file}", ".safetensors"))]
+    assert len(paths) == 2
+    for path in paths:
+        operation = document["paths"][path]["get"]
+        assert {"200", "206", "304"} <= operation["responses"].keys()
+        headers = {p["name"] for p in operation["parameters"] if p["in"] == "header"}
+        assert headers == {"Range", "If-Range", "If-None-Match", "If-Match"}
+    posted = document["paths"]["/v1/checkpoints"]["post"]["responses"]["200"]
+    assert {"ETag", "Content-Location"} <= posted["headers"].keys()
+
+
+def test_nothing_of_frameworks_defaults(document: Any) -> None:
+    """Neither the framework's validation errors nor its untitled operations are in the document."""
+    text = str(document)
+    assert "HTTPValidationError" not in text
+    assert re.findall(r"'422'", text) == []
+    assert document["info"]["license"]["identifier"] == "Apache-2.0"
