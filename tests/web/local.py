@@ -43,9 +43,17 @@ class Local:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.should_exit = True
+        self.begin_to_stop()
         self._thread.join(PATIENCE_SECONDS)
         assert not self._thread.is_alive()
+
+    def begin_to_stop(self) -> None:
+        """What SIGTERM does."""
+        self._server.should_exit = True
+
+    def stop_at_once(self) -> None:
+        """What a second SIGINT does."""
+        self._server.force_exit = True
 
     def client(self, **given: Any) -> httpx.Client:
         """A client of this server."""

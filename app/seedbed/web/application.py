@@ -66,8 +66,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.service = service
     problems.install(app)
-    for router in (checkpoints.router, tensors.router, catalogue.router, health.router):
-        app.include_router(router)
+    # Their routes, not the routers: those would have every request matched once more for each.
+    for router in (tensors.router, checkpoints.router, catalogue.router, health.router):
+        app.router.routes.extend(router.routes)
     docs.install(app)
     documentation.install(app)
     app.add_middleware(Observability, metrics=service.metrics)

@@ -7,7 +7,8 @@ import re
 import secrets
 import sys
 import time
-from typing import Literal
+from functools import cache
+from typing import Literal, NamedTuple
 from urllib.parse import quote
 
 import structlog
@@ -34,6 +35,15 @@ _CLIENT_GONE = 499
 _MAX_TARGET_CHARS = 300
 
 log = structlog.get_logger("seedbed.access")
+
+
+class Counters(NamedTuple):
+    """What one kind of request counts on."""
+
+    requests: Counter
+    sent_bytes: Counter
+    first_byte_seconds: Histogram
+    aborted: Counter
 
 
 class Metrics:
@@ -65,6 +75,16 @@ class Metrics:
             "seedbed_streams_waiting", "Downloads in the queue.", registry=self.registry
         )
         waiting.set_function(lambda: admission.waiting)
+        # Looking labels up costs more than counting. Kinds are few: routes are the application's.
+        self.counters = cache(self._counters)
+
+    def _counters(self, method: str, route: str, status: int) -> Counters:
+        return Counters(
+            self.requests.labels(method, route, status),
+            self.sent_bytes.labels(route),
+            self.first_byte_seconds.labels(route),
+            self.aborted.labels(route),
+        )
 
 
 class Observability:
@@ -114,14 +134,14 @@ class Observability:
                 await failure()(scope, receive, watched_send)
         finally:
             route = getattr(scope.get("route"), "path", "unknown")
-            metrics = self._metrics
             method = scope["method"] if scope["method"] in _METHODS else "other"
-            metrics.requests.labels(method, route, status or _CLIENT_GONE).inc()
-            metrics.sent_bytes.labels(route).inc(sent)
+            counters = self._metrics.counters(method, route, status or _CLIENT_GONE)
+            counters.requests.inc()
+            counters.sent_bytes.inc(sent)
             if status:
-                metrics.first_byte_seconds.labels(route).observe(first_byte)
+                counters.first_byte_seconds.observe(first_byte)
             if not complete:
-                metrics.aborted.labels(route).inc()
+                counters.aborted.inc()
             log.info(
                 "request",
                 method=scope["method"],

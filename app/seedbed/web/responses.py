@@ -108,6 +108,10 @@ class VirtualFileResponse(Response):
             await send(start)
             await send({"type": "http.response.body", "body": b""})
             return
+        if (body := self._streamer.small(self._file, self._pieces)) is not None:
+            await send(start)
+            await send({"type": "http.response.body", "body": body})
+            return
         async with _cancelled_on_disconnect(receive), self._streamer.admission.slot():
             await send(start)
             async with contextlib.aclosing(

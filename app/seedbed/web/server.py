@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import time
 from collections import deque
 from typing import Any
 
@@ -19,6 +20,8 @@ from uvicorn.protocols.http.httptools_impl import (
 from seedbed.web.application import create_app
 from seedbed.web.problems import problem
 from seedbed.web.settings import Settings
+
+_TICK_SECONDS = 0.1
 
 log = structlog.get_logger("seedbed")
 
@@ -63,7 +66,10 @@ class Server(uvicorn.Server):
         """Stop being ready, go on for a while, then take no more connections and drain."""
         self._service.ready = False
         log.info("stopping")
-        await asyncio.sleep(self._drain_seconds)
+        end = time.monotonic() + self._drain_seconds
+        # A second SIGINT sets `force_exit`, which is a flag and wakes nobody.
+        while time.monotonic() < end and not self.force_exit:  # noqa: ASYNC110
+            await asyncio.sleep(_TICK_SECONDS)
         await super().shutdown(sockets)
 
 

@@ -131,7 +131,7 @@ async def _run(work: Callable[[], _Work], *, in_thread: bool) -> _Work:
     return await asyncio.to_thread(work) if in_thread else work()
 
 
-def _service(request: Request) -> Service:
+async def _service(request: Request) -> Service:  # not def: that would take a thread
     service: Service = request.app.state.service
     return service
 

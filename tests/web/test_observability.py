@@ -1,0 +1,290 @@
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import structlog
+from starlette.requests import ClientDisconnect
+from starlette.types import Message, Receive, Scope, Send
+
+from seedbed.web import observability
+from seedbed.web.admission import Admission
+from seedbed.web.observability import Metrics, Observability, configure_logging
+from tests.serving import Server, serving, wait_until
+from tests.web.local import TERABYTE, CountingEngine, Local, Raw
+
+SMALL = "/v1/tensors/ones/8.safetensors"
+ROUTE = "/v1/tensors/{scheme}/{shape}.safetensors"
+
+
+def lines(server: Server) -> list[dict[str, Any]]:
+    """What the service has logged, one JSON object a line and nothing else."""
+    text = server.log.read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def line_of(server: Server, request_id: str) -> dict[str, Any]:
+    """The one line about a request, once it is there."""
+
+    def found() -> list[dict[str, Any]]:
+        text = server.log.read_text(encoding="utf-8").rpartition("\n")[0]
+        parsed = map(json.loads, text.splitlines())
+        return [line for line in parsed if line.get("request_id") == request_id]
+
+    wait_until(found, "the line of a request")
+    (line,) = found()
+    return line
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ("abc-123_X.y", True), ("a" * 64, True), ("a" * 65, False), ("", False),
+        ("two words", False), ("<script>", False), ("a;b", False), ("é", False),
+    ],
+)  # fmt: skip
+def test_request_ids(client: httpx.Client, sent: str, kept: bool) -> None:  # noqa: FBT001
+    """A client's own request id is kept if it is harmless, else it is given a new one."""
+    response = client.get("/healthz", headers={b"x-request-id": sent.encode()})
+    given = response.headers["x-request-id"]
+    assert (given == sent) == kept
+    assert kept or re.fullmatch("[0-9a-f]{16}", given)
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/nope", SMALL, "/docs/assets/x", "/v1/checkpoints"])
+def test_every_answer_has_a_request_id(client: httpx.Client, path: str) -> None:
+    """Every answer has an id, errors too, and no two the same."""
+    first, second = (client.get(path).headers["x-request-id"] for _ in range(2))
+    assert first != second
+
+
+def test_a_line_a_request(client: httpx.Client, server: Server) -> None:
+    """The log has one line for each request, which says what it was and what became of it."""
+    response = client.get(f"{SMALL}?seed=5", headers={"x-request-id": "a-line"})
+    line = line_of(server, "a-line")
+    assert line.pop("seconds") >= 0
+    assert line.pop("timestamp")
+    assert line == {
+        "event": "request",
+        "level": "info",
+        "request_id": "a-line",
+        "method": "GET",
+        "target": f"{SMALL}?seed=5",
+        "status": 200,
+        "sent_bytes": len(response.content),
+        "complete": True,
+    }
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "/nope", 404), ("PUT", "/healthz", 405), ("HEAD", SMALL, 200), ("HEAD", "/nope", 404)],
+)
+def test_lines_of_other_answers(
+    client: httpx.Client, server: Server, method: str, path: str, status: int
+) -> None:
+    """Errors have their line too, and HEAD sends no bytes."""
+    request_id = f"other-{method}-{status}"
+    response = client.request(method, path, headers={"x-request-id": request_id})
+    line = line_of(server, request_id)
+    assert (line["status"], line["method"], line["target"]) == (status, method, path)
+    assert line["sent_bytes"] == len(response.content)
+    assert line["complete"]
+
+
+def test_no_line_can_be_forged(client: httpx.Client, server: Server) -> None:
+    """Line ends and quotes in a path stay percent-encoded, and a long one is cut."""
+    client.get("/a%0A%22b%1b[31m", headers={"x-request-id": "forged"})
+    assert line_of(server, "forged")["target"] == "/a%0A%22b%1b[31m"
+    client.get("/" + "x" * 9000, headers={"x-request-id": "long"})
+    assert len(line_of(server, "long")["target"]) < 400
+
+
+def test_lines_are_json_from_the_start(client: httpx.Client, server: Server) -> None:
+    """Every line of the log is one JSON object, what uvicorn says included."""
+    with Raw(server.port) as raw:
+        assert raw.send(b"nonsense\r\n\r\n").answer().status == 400
+    wait_until(
+        lambda: any("Invalid HTTP" in line["event"] for line in lines(server)), "uvicorn's line"
+    )
+    client.get("/healthz")
+    events = [line["event"] for line in lines(server)]
+    assert events[:2] == ["ready", "listening"]
+    listening = lines(server)[1]
+    assert (listening["host"], listening["port"]) == ("127.0.0.1", server.port)
+
+
+def test_lines_for_people(tmp_path: Path) -> None:
+    """On a console the same facts are in a line that is no JSON and has no colours in a file."""
+    with serving(tmp_path, engine="numpy") as server:
+        httpx.get(f"{server.url}/a%0Ab", headers={"x-request-id": "people"})
+        wait_until(lambda: "people" in server.log.read_text(encoding="utf-8"), "the line")
+        (line,) = (x for x in server.log.read_text(encoding="utf-8").splitlines() if "people" in x)
+    assert re.search(r"\binfo\b", line)
+    for fact in ("request_id=people", "method=GET", "status=404", "target=/a%0Ab"):
+        assert fact in line
+    assert "\x1b" not in line
+
+
+def test_levels(tmp_path: Path) -> None:
+    """At a higher level the lines of requests are left out."""
+    with serving(tmp_path, engine="numpy", log_level="warning", log_format="json") as server:
+        httpx.get(f"{server.url}/healthz")
+    assert [line["event"] for line in lines(server)] == []
+
+
+def test_metrics_of_answers() -> None:
+    """Requests, bytes and times are counted by route, and unknown paths all together."""
+    with Local(engine="numpy") as local, local.client() as client:
+        size = len(client.get(SMALL).content)
+        client.get(f"{SMALL}?seed=1")
+        client.head(SMALL)
+        for i in range(3):
+            client.get(f"/nope/{i}")
+        client.put("/healthz")
+        answered = "seedbed_requests_total"
+        assert local.metric(answered, method="GET", route=ROUTE, status="200") == 2
+        assert local.metric(answered, method="HEAD", route=ROUTE, status="200") == 1
+        assert local.metric(answered, method="GET", route="unknown", status="404") == 3
+        assert local.metric(answered, method="PUT", route="/healthz", status="405") == 1
+        assert local.metric("seedbed_sent_bytes_total", route=ROUTE) == 2 * size
+        assert local.metric("seedbed_first_byte_seconds_count", route=ROUTE) == 3
+        assert local.metric("seedbed_aborted_responses_total", route=ROUTE) == 0
+
+
+def test_streams_are_gauged() -> None:
+    """What is being sent and what waits can be seen while it does."""
+    with Local(engine="numpy", max_streams=1) as local:
+        CountingEngine().install(local.service)
+        with Raw(local.port) as first, Raw(local.port) as second:
+            first.get(TERABYTE).head()
+            second.get(TERABYTE)
+            wait_until(lambda: local.metric("seedbed_streams_waiting") == 1, "the second to wait")
+            assert local.metric("seedbed_streams") == 1
+        wait_until(lambda: local.metric("seedbed_streams") == 0, "both to end")
+        assert local.metric("seedbed_streams_waiting") == 0
+
+
+def exchange(app: Any, method: str = "GET") -> tuple[list[Message], Metrics]:
+    """What the middleware sends of what an application says, and what it counts."""
+    metrics = Metrics(Admission(1, 0, 0, 1))
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http", "method": method, "path": "/é", "query_string": b"", "headers": [],
+    }  # fmt: skip
+    asyncio.run(Observability(app, metrics)(scope, receive, send))
+    return sent, metrics
+
+
+def counted(metrics: Metrics, status: int, method: str = "GET") -> float:
+    """How many requests were counted with this status."""
+    labels = {"method": method, "route": "unknown", "status": str(status)}
+    return metrics.registry.get_sample_value("seedbed_requests_total", labels) or 0
+
+
+def test_failure_before_the_answer() -> None:
+    """An error that nobody answered becomes a 500 with the id under which it was logged."""
+
+    async def app(_: Scope, __: Receive, ___: Send) -> None:
+        raise RuntimeError("provoked")
+
+    sent, metrics = exchange(app)
+    assert sent[0]["status"] == 500
+    assert dict(sent[0]["headers"])[b"x-request-id"]
+    assert b"provoked" not in sent[1]["body"]
+    assert counted(metrics, 500) == 1
+
+
+def test_failure_within_the_answer() -> None:
+    """An error in the middle of a body sends nothing more, so that the server sees it cut."""
+
+    async def app(_: Scope, __: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"half", "more_body": True})
+        raise RuntimeError("provoked")
+
+    sent, metrics = exchange(app)
+    assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
+    assert counted(metrics, 200) == 1
+    aborted = "seedbed_aborted_responses_total"
+    assert metrics.registry.get_sample_value(aborted, {"route": "unknown"}) == 1
+
+
+def test_client_that_leaves_before_the_answer() -> None:
+    """A client that leaves within its own request is counted as 499, and is no failure."""
+
+    async def app(_: Scope, __: Receive, ___: Send) -> None:
+        raise ClientDisconnect
+
+    sent, metrics = exchange(app)
+    assert sent == []
+    assert counted(metrics, 499) == 1
+
+
+def test_strange_methods_are_one() -> None:
+    """Methods that nobody knows do not make new series."""
+
+    async def app(_: Scope, __: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 405, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    _, metrics = exchange(app, "X" * 50)
+    assert counted(metrics, 405, "other") == 1
+
+
+@contextlib.contextmanager
+def logging_to(capsys: pytest.CaptureFixture[str], into: list[dict[str, Any]]) -> Iterator[None]:
+    """Within the block logging is configured for JSON; `into` gets what was logged."""
+    kept, handlers, log = structlog.get_config(), logging.getLogger().handlers[:], observability.log
+    configure_logging("json", "info")
+    configure_logging("json", "info")  # which may happen any number of times
+    observability.log = structlog.get_logger("test")  # one that was used keeps its configuration
+    try:
+        yield
+        into += [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    finally:
+        structlog.configure(**kept)
+        logging.getLogger().handlers = handlers
+        observability.log = log
+
+
+def test_failures_are_logged_with_their_cause(capsys: pytest.CaptureFixture[str]) -> None:
+    """The log has the error, its traceback and the id that the client was given, in one line."""
+
+    async def app(_: Scope, __: Receive, ___: Send) -> None:
+        raise RuntimeError("provoked")
+
+    logged: list[dict[str, Any]] = []
+    with logging_to(capsys, logged):
+        sent, _ = exchange(app)
+    failure, request = logged
+    request_id = dict(sent[0]["headers"])[b"x-request-id"].decode()
+    assert failure["request_id"] == request["request_id"] == request_id
+    assert (failure["event"], failure["level"]) == ("failure", "error")
+    assert "RuntimeError: provoked" in failure["exception"]
+    assert "Traceback" in failure["exception"]
+    assert (request["event"], request["status"]) == ("request", 500)
+
+
+def test_libraries_log_in_our_form(capsys: pytest.CaptureFixture[str]) -> None:
+    """What a library logs comes out once, in our form, however often logging is configured."""
+    logged: list[dict[str, Any]] = []
+    with logging_to(capsys, logged):
+        logging.getLogger("some.library").warning("it is %s", "late")
+    (line,) = logged
+    assert (line["event"], line["level"]) == ("it is late", "warning")
