@@ -8,6 +8,7 @@ made them, is not imported.
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import json
 import os
 import tempfile
@@ -27,8 +28,6 @@ from seedbed.stream.dtypes import Dtype
 from seedbed.stream.householder import PANEL, STRIPE, Doubles, Reflectors
 from seedbed.stream.levels import Level
 
-Bits = NDArray[np.uint32]
-
 UNIFORM, NORMAL, TRUNCATED_NORMAL, LOG_UNIFORM = range(4)
 """Kinds of distribution, as kernels know them."""
 
@@ -38,7 +37,9 @@ FLOAT32, FLOAT64, BFLOAT16, NARROW_16, NARROW_8 = range(5)
 PIECE_WORDS = 1024
 """Elements that a kernel carries from key to bytes before it begins the next ones: 4 KB."""
 
-_KEYSTREAM_WORDS = 1 << 18  # of OpenSSL's, at a time; see `Kernel.fill`
+_DIGEST_BYTES = 32
+
+_KEYSTREAM_WORDS = 1 << 18  # of OpenSSL's, at a time; see `Kernels.fill`
 
 _KINDS = {
     Uniform: UNIFORM,
@@ -48,20 +49,38 @@ _KINDS = {
 }
 
 
+class _Held:
+    """An array whose address is taken: that costs more than a short call, so it is taken once.
+
+    Whoever uses the address must hold this object as long.
+    """
+
+    __slots__ = ("_array", "address")
+
+    def __init__(self, array: NDArray[Any]) -> None:
+        self._array = array
+        self.address: int = array.ctypes.data
+
+
 @lru_cache(maxsize=4096)
-def pack(distribution: Distribution) -> tuple[int, Bits]:
+def pack(distribution: Distribution) -> tuple[int, _Held]:
     """A distribution as its kind and the bits of its parameters."""
     parameters = (np.asarray(p).view(np.uint32) for p in distribution.parameters)
-    return _KINDS[type(distribution)], np.array([*parameters], np.uint32)
+    return _KINDS[type(distribution)], _Held(np.array([*parameters], np.uint32))
+
+
+@lru_cache(maxsize=4096)
+def _keys(key: bytes) -> _Held:
+    return _Held(round_keys(key))
 
 
 @lru_cache(maxsize=64)
-def pack_dtype(dtype: Dtype) -> tuple[int, Bits]:
+def pack_dtype(dtype: Dtype) -> tuple[int, _Held]:
     """A dtype as its form, and what rounding to it needs to know: the expressions of `dtypes`."""
     size = dtype.size_bytes
     m, bias = dtype.mantissa_bits, dtype.exponent_bias
     if not m:
-        return (FLOAT32 if size == 4 else FLOAT64), np.zeros(6, np.uint32)
+        return (FLOAT32 if size == 4 else FLOAT64), _Held(np.zeros(6, np.uint32))
     constants = (
         23 - m,
         (1 << (22 - m)) - 1,
@@ -71,7 +90,7 @@ def pack_dtype(dtype: Dtype) -> tuple[int, Bits]:
         32 - 8 * size,
     )
     form = BFLOAT16 if dtype.code == "BF16" else NARROW_16 if size == 2 else NARROW_8
-    return form, np.array(constants, np.uint32)
+    return form, _Held(np.array(constants, np.uint32))
 
 
 class _Room(threading.local):
@@ -135,11 +154,11 @@ class Kernels:
         size = dtype.size_bytes
         count = len(out) // size
         target = out.ctypes.data
-        rest = parameters.ctypes.data, narrow.ctypes.data, room.words, room.values
+        rest = parameters.address, narrow.address, room.words, room.values
         call = self._calls["fill"]
         if self._fused:
-            keys = round_keys(key)  # held here: other threads may drive it out of the cache
-            call(kind, form, keys.ctypes.data, start, count, *rest, target)
+            keys = _keys(key)  # held here: other threads may drive it out of the cache
+            call(kind, form, keys.address, start, count, *rest, target)
             return
         # Few, long calls: smaller blocks make threads queue for the GIL, larger leave the cache.
         if not len(room.keystream):
@@ -182,12 +201,15 @@ class Kernels:
 
 
 def find(level: Level, fingerprint: str, directories: Sequence[Path]) -> bytes | None:
-    """What was compiled for a level before, from the first directory that has it."""
+    """What was compiled for a level before, from the first directory that has it undamaged."""
     for directory in directories:
         try:
-            return (directory / _file_name(level, fingerprint)).read_bytes()
+            kept = (directory / _file_name(level, fingerprint)).read_bytes()
         except OSError:
             continue
+        digest, made = kept[:_DIGEST_BYTES], kept[_DIGEST_BYTES:]
+        if hashlib.sha256(made).digest() == digest:  # what is damaged would end the process
+            return made
     return None
 
 
@@ -195,15 +217,27 @@ def keep(level: Level, fingerprint: str, made: bytes, directories: Sequence[Path
     """Write what was compiled to the first directory that lets us; None if none does."""
     for directory in directories:
         try:
-            directory.mkdir(parents=True, exist_ok=True)
-            descriptor, name = tempfile.mkstemp(dir=directory)
-            with os.fdopen(descriptor, "wb") as temporary:
-                temporary.write(made)
-            Path(name).chmod(0o644)  # who installs need not be who serves
-            return Path(name).replace(directory / _file_name(level, fingerprint))
+            return _write(directory, _file_name(level, fingerprint), made)
         except OSError:
             continue
     return None
+
+
+def _write(directory: Path, name: str, made: bytes) -> Path:
+    """Write a kept kernel behind its digest, all at once or not at all."""
+    directory.mkdir(parents=True, exist_ok=True)
+    descriptor, text = tempfile.mkstemp(dir=directory)
+    temporary = Path(text)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(hashlib.sha256(made).digest() + made)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)  # who installs need not be who serves
+        return temporary.replace(directory / name)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def _file_name(level: Level, fingerprint: str) -> str:

@@ -44,6 +44,8 @@ ENGINES = (AUTO, *(level.name for level in LEVELS), NUMPY)
 CACHES = (Path(__file__).parent / "__compiled__", platformdirs.user_cache_path("seedbed"))
 """Where compiled kernels are looked for and kept: beside the code, else in the user's cache."""
 
+INDEX_MAX = 2**63 - 1
+
 _NUMPY_BLOCK = 1 << 14  # the definition makes a dozen temporaries, which should stay in cache
 
 
@@ -72,6 +74,8 @@ class Engine:
         target = np.frombuffer(out, np.uint8)
         if not len(target):
             return
+        if start + len(target) > INDEX_MAX:
+            raise EngineError(f"element {start} is further than 63 bits count")
         key = derive_key(seed, tensor, lane)
         if target.ctypes.data % dtype.size_bytes:  # a range may start anywhere, kernels may not
             aligned = np.empty_like(target)
@@ -97,7 +101,6 @@ def fill_with_numpy(
         elements[done : done + step] = dtype.encode(distribution.draw(block))
 
 
-@cache
 def get_engine(name: str = AUTO) -> Engine:
     """The engine of this name; `auto` is the fastest that this machine has.
 
@@ -108,25 +111,34 @@ def get_engine(name: str = AUTO) -> Engine:
     """
     if name not in ENGINES:
         raise EngineError(f"there is no engine {name!r}; there are {', '.join(ENGINES)}")
+    if name == AUTO:
+        return _fastest()
     if name == NUMPY:
         return _numpy()
+    for level in host_levels():
+        if level.name == name:
+            return _compiled(level)
+    raise EngineError(f"this machine lacks what the engine {name!r} needs")
+
+
+@cache
+def _fastest() -> Engine:
     levels = host_levels()
-    if name != AUTO:
-        levels = tuple(level for level in levels if level.name == name)
-        if not levels:
-            raise EngineError(f"this machine lacks what the engine {name!r} needs")
     if not levels:
         return _numpy("llvmlite cannot be imported")
-    level = levels[0]
     try:
-        kernels = Kernels(level, obtain(level))
+        return _compiled(levels[0])
     except EngineError as error:
-        if name != AUTO:
-            raise
         return _numpy(str(error))
+
+
+@cache
+def _compiled(level: Level) -> Engine:
+    kernels = Kernels(level, obtain(level))
     return Engine(level.name, kernels.fill, kernels.gram, kernels.reflect)
 
 
+@cache
 def _numpy(why: str = "") -> Engine:
     return Engine(NUMPY, fill_with_numpy, why=why)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterable, Iterator
+from functools import lru_cache
 
 from fastapi import Request, Response
 from starlette.types import Receive, Scope, Send
@@ -21,6 +22,20 @@ from seedbed.web.streaming import Piece, Streamer
 
 CACHE_CONTROL = "public, max-age=31536000, immutable"
 MEDIA_TYPE = "application/octet-stream"
+
+
+_FOR_GET = [(b"accept-ranges", b"bytes"), (b"cache-control", CACHE_CONTROL.encode())]
+
+
+@lru_cache(maxsize=4096)
+def _describing(etag: str, download_name: str) -> tuple[tuple[bytes, bytes], ...]:
+    """The headers that say what the file is."""
+    return (
+        (b"etag", f'"{etag}"'.encode()),
+        (b"content-type", MEDIA_TYPE.encode()),
+        (b"content-disposition", f'attachment; filename="{download_name}"'.encode("latin-1")),
+        (b"x-content-type-options", b"nosniff"),
+    )
 
 
 class VirtualFileResponse(Response):
@@ -46,46 +61,46 @@ class VirtualFileResponse(Response):
         self._pieces: tuple[Piece, ...] = ((0, file.size),)
         self._problem: Response | None = None
         self.status_code = 200
-        headers = {
-            "etag": f'"{file.etag}"',
-            "content-type": MEDIA_TYPE,
-            "content-disposition": f'attachment; filename="{download_name}"',
-            "x-content-type-options": "nosniff",
-        }
+        self.raw_headers = [*_describing(file.etag, download_name)]
         if location is not None:
-            headers["content-location"] = location
+            self._say("content-location", location)
         if request.method in ("GET", "HEAD"):
-            headers["accept-ranges"] = "bytes"
-            headers["cache-control"] = CACHE_CONTROL
+            self.raw_headers += _FOR_GET
             given = conditions(request.scope["headers"])
-            selection = select(request.method, given, file.size, file.etag, max_ranges)
-            self._apply(headers, selection.status, selection.ranges)
+            if given:
+                selection = select(request.method, given, file.size, file.etag, max_ranges)
+                self._apply(selection.status, selection.ranges)
         length = sum(len(p) if isinstance(p, bytes) else p[1] - p[0] for p in self._pieces)
         if self.status_code in (200, 206):
-            headers["content-length"] = str(length)
-        self.init_headers(headers)
+            self._say("content-length", str(length))
 
-    def _apply(
-        self, headers: dict[str, str], status: int, ranges: tuple[tuple[int, int], ...]
-    ) -> None:
+    def _say(self, name: str, value: str) -> None:
+        """Add a header."""
+        self.raw_headers.append((name.encode("latin-1"), value.encode("latin-1")))
+
+    def _drop(self, *names: bytes) -> None:
+        """Take headers back."""
+        self.raw_headers = [(name, value) for name, value in self.raw_headers if name not in names]
+
+    def _apply(self, status: int, ranges: tuple[tuple[int, int], ...]) -> None:
         """Turn what was selected into status, headers and pieces."""
         size = self._file.size
         self.status_code = status
         self._pieces = ranges
         if status == 206 and len(ranges) == 1:
-            headers["content-range"] = content_range(*ranges[0], size)
+            self._say("content-range", content_range(*ranges[0], size))
         elif status == 206:
             boundary = f"seedbed-{self._file.etag}"
             self._pieces = tuple(_multipart(ranges, size, boundary))
-            headers["content-type"] = f"multipart/byteranges; boundary={boundary}"
+            self._drop(b"content-type")
+            self._say("content-type", f"multipart/byteranges; boundary={boundary}")
         elif status == 304:
-            for name in ("content-type", "content-disposition"):
-                del headers[name]
+            self._drop(b"content-type", b"content-disposition")
         elif status == 412:
             self._problem = problem(
                 412, "precondition-failed", "Precondition Failed",
                 f'The file\'s ETag is "{self._file.etag}", which If-Match does not name.',
-                headers={"etag": headers["etag"]},
+                headers={"etag": f'"{self._file.etag}"'},
             )  # fmt: skip
         elif status == 416:
             self._problem = problem(
