@@ -219,8 +219,14 @@ def test_unknown_engines_are_refused() -> None:
 
 def fresh(name: str) -> Engine:
     """An engine that is not remembered from before."""
-    engine: Engine = get_engine.__wrapped__(name)
-    return engine
+    remembered = (engine_module._fastest, engine_module._compiled, engine_module._numpy)
+    for function in remembered:
+        function.cache_clear()
+    try:
+        return get_engine(name)
+    finally:
+        for function in remembered:
+            function.cache_clear()
 
 
 def test_levels_that_the_machine_lacks_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -287,6 +293,26 @@ def test_kernels_are_kept_by_level_and_sources(tmp_path: Path) -> None:
     assert find(one, "4567", (first, second)) is None
     assert find(other, "0123", (first, second)) is None
     assert [len(list(directory.iterdir())) for directory in (first, second)] == [1, 1]
+
+
+@pytest.mark.parametrize("damage", [b"", b"\0", b"{", bytes(100)], ids=repr)
+def test_damaged_kernels_are_not_loaded(damage: bytes, tmp_path: Path) -> None:
+    """What was cut short or changed since it was kept is compiled again: it could end us."""
+    level = host_levels()[0]
+    path = keep(level, "0123", b"a kernel", (tmp_path,))
+    whole = path.read_bytes()
+    for wrong in (damage, whole[:-1], whole + damage + b"x", whole[:40] + b"K" + whole[41:]):
+        path.write_bytes(wrong)
+        assert find(level, "0123", (tmp_path,)) is None
+    path.write_bytes(whole)
+    assert find(level, "0123", (tmp_path,)) == b"a kernel"
+
+
+@pytest.mark.parametrize("name", [NUMPY, COMPILED[0]])
+def test_indices_past_63_bits_are_refused(name: str) -> None:
+    """An element that no file can have is refused by every engine alike."""
+    with pytest.raises(EngineError, match="63 bits"):
+        get_engine(name).draw(0, "w", NORMAL, DTYPES["F32"], 2**63 - 3, memoryview(bytearray(16)))
 
 
 def test_kernels_need_no_place_to_be_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -69,11 +69,6 @@ def pack(distribution: Distribution) -> tuple[int, _Held]:
     return _KINDS[type(distribution)], _Held(np.array([*parameters], np.uint32))
 
 
-@lru_cache(maxsize=4096)
-def _keys(key: bytes) -> _Held:
-    return _Held(round_keys(key))
-
-
 @lru_cache(maxsize=64)
 def pack_dtype(dtype: Dtype) -> tuple[int, _Held]:
     """A dtype as its form, and what rounding to it needs to know: the expressions of `dtypes`."""
@@ -157,8 +152,8 @@ class Kernels:
         rest = parameters.address, narrow.address, room.words, room.values
         call = self._calls["fill"]
         if self._fused:
-            keys = _keys(key)  # held here: other threads may drive it out of the cache
-            call(kind, form, keys.address, start, count, *rest, target)
+            keys = round_keys(key)  # held here: other threads may drive it out of the cache
+            call(kind, form, keys.ctypes.data, start, count, *rest, target)
             return
         # Few, long calls: smaller blocks make threads queue for the GIL, larger leave the cache.
         if not len(room.keystream):

@@ -103,7 +103,7 @@ def exp2(x: Doubles) -> Doubles:
 
 
 def log(x: Doubles) -> Doubles:
-    """ln x for normal positive x."""
+    """The natural logarithm, for normal positive x."""
     bits = np.ascontiguousarray(x).view(np.int64)
     shifted = bits - SQRT_HALF_BITS
     k = (shifted >> 52).astype(np.float64)
@@ -131,7 +131,7 @@ def inverse_softplus(y: Doubles) -> Doubles:
 
 
 def _two_difference(a: Doubles, b: Doubles) -> tuple[Doubles, Doubles]:
-    """a − b rounded, and what that lost, exactly (Knuth)."""
+    """The difference a − b rounded, and what that lost, exactly (Knuth)."""
     difference = a - b
     virtual = difference - a
     return difference, (a - (difference - virtual)) - (b + virtual)
