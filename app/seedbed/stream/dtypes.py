@@ -7,7 +7,7 @@ Values past a dtype's range never reach this module: plans that could make one a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 import numpy as np
@@ -42,10 +42,11 @@ class Dtype:
     mantissa_bits: int = 0
     exponent_bias: int = 0
 
-    @property
-    def size_bytes(self) -> int:
-        """Bytes of one element."""
-        return np.dtype(self.storage).itemsize
+    size_bytes: int = field(init=False)
+    """Bytes of one element; a field, since it is asked for at every turn."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "size_bytes", np.dtype(self.storage).itemsize)
 
     @property
     def is_float(self) -> bool:

@@ -7,6 +7,7 @@ import re
 import secrets
 import sys
 import time
+from contextvars import ContextVar
 from functools import cache
 from typing import Literal, NamedTuple
 from urllib.parse import quote
@@ -35,6 +36,9 @@ _CLIENT_GONE = 499
 _MAX_TARGET_CHARS = 300
 
 log = structlog.get_logger("seedbed.access")
+
+_current: ContextVar[str | None] = ContextVar("request_id", default=None)
+"""Id of the request that is being answered."""
 
 
 class Counters(NamedTuple):
@@ -105,7 +109,7 @@ class Observability:
             return
         began = time.perf_counter()
         request_id = _request_id(scope)
-        structlog.contextvars.bind_contextvars(request_id=request_id)
+        token = _current.set(request_id)
         has_body = scope["method"] != "HEAD"
         status, sent, complete, first_byte = 0, 0, False, 0.0
 
@@ -142,16 +146,22 @@ class Observability:
                 counters.first_byte_seconds.observe(first_byte)
             if not complete:
                 counters.aborted.inc()
-            log.info(
-                "request",
-                method=scope["method"],
-                target=_target(scope),
-                status=status or _CLIENT_GONE,
-                sent_bytes=sent,
-                complete=complete,
-                seconds=round(time.perf_counter() - began, 6),
-            )
-            structlog.contextvars.clear_contextvars()
+            _log_end(scope, status or _CLIENT_GONE, sent, began, complete=complete)
+            _current.reset(token)
+
+
+def _log_end(scope: Scope, status: int, sent: int, began: float, *, complete: bool) -> None:
+    """One line for a request that has ended."""
+    if log.is_enabled_for(logging.INFO):
+        log.info(
+            "request",
+            method=scope["method"],
+            target=_target(scope),
+            status=status,
+            sent_bytes=sent,
+            complete=complete,
+            seconds=round(time.perf_counter() - began, 6),
+        )
 
 
 def _target(scope: Scope) -> str:
@@ -181,6 +191,15 @@ class _Forward(logging.Handler):
         )
 
 
+def _with_request_id(
+    _logger: object, _method: str, event: structlog.types.EventDict
+) -> structlog.types.EventDict:
+    """Add the request's id to what is logged while it is answered."""
+    if (request_id := _current.get()) is not None:
+        event["request_id"] = request_id
+    return event
+
+
 def configure_logging(form: Literal["console", "json"], level: str) -> None:
     """Send all log lines to standard error, for people or as JSON objects."""
     renderer: structlog.types.Processor = (
@@ -190,7 +209,7 @@ def configure_logging(form: Literal["console", "json"], level: str) -> None:
     )
     structlog.configure(
         processors=[
-            structlog.contextvars.merge_contextvars,
+            _with_request_id,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso"),
             structlog.processors.format_exc_info,

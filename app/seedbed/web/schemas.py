@@ -69,10 +69,17 @@ class SchemeDescription(BaseModel):
     """A scheme of the catalogue."""
 
     name: str
-    aliases: list[str]
+    aliases: list[str] = Field(description="Other names that it answers to.")
+    implied: dict[str, dict[str, Any]] = Field(
+        description="Aliases that imply parameters, as their framework's defaults, and which."
+    )
     summary: str
     formula: str
+    latex: str = Field(description="The formula, for a typesetter.")
     paper: str | None
+    notes: dict[str, str] = Field(
+        description="By framework or alias: what is different there, or worth knowing."
+    )
     parameters: list[Parameter]
 
 
@@ -136,9 +143,12 @@ def describe_scheme(scheme: type[Scheme]) -> SchemeDescription:
     return SchemeDescription(
         name=scheme.model_fields["scheme"].default,
         aliases=list(scheme.aliases),
+        implied={alias: dict(implied) for alias, implied in scheme.aliases.items() if implied},
         summary=(scheme.__doc__ or "").strip(),
         formula=scheme.formula,
+        latex=scheme.latex,
         paper=scheme.paper,
+        notes=dict(scheme.notes),
         parameters=[
             Parameter(
                 name=name,

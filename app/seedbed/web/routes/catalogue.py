@@ -30,7 +30,7 @@ def _schemes() -> dict[str, SchemeDescription]:
 @router.head("/v1/schemes", include_in_schema=False)
 @router.get("/v1/schemes", operation_id="listSchemes", summary="All schemes", responses=PROBLEMS)
 async def list_schemes() -> list[SchemeDescription]:
-    """Every initialisation scheme with its parameters, defaults, formula and paper."""
+    """Every initialisation scheme: parameters, defaults, formula, paper, aliases and notes."""
     return list(_schemes().values())
 
 
