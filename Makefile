@@ -4,10 +4,13 @@
 #   make test             set up and run the tests
 #   make check            formatting, lint, types, OpenAPI, docs
 #   make test-interop     the service against real clients: torch, JAX, Keras, Node, curl, aria2 …
+#   make lint-openapi     openapi/openapi.json by Redocly's linter; needs Node
 #   make bench            measure side by side with torch, JAX, NumPy, nginx
 #   make fix              format and mend what ruff can
 #   make constraints      pin the versions that are installed now
 #   make clean            remove environments and caches
+#
+# Another Python: `make test PYTHON=python3.13 VENV=.venv-3.13`.
 
 PYTHON ?= python3
 PORT ?= 8000
@@ -17,7 +20,7 @@ BIN := $(VENV)/bin
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: serve test check test-interop bench fix constraints openapi clean
+.PHONY: serve test check test-interop lint-openapi bench fix constraints openapi clean
 
 serve: $(VENV)/.serve
 	SEEDBED_PORT=$(PORT) $(BIN)/seedbed serve
@@ -33,6 +36,9 @@ check: $(VENV)/.dev
 
 test-interop: $(INTEROP)/.interop
 	$(INTEROP)/bin/python -m pytest -m interop $(PYTEST)
+
+lint-openapi:
+	scripts/lint_openapi.sh
 
 bench: $(INTEROP)/.interop
 	$(INTEROP)/bin/python -m benchmarks
