@@ -33,6 +33,8 @@ check: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python scripts/openapi.py --check
+	$(BIN)/python scripts/schemes_doc.py --check
+	$(BIN)/python scripts/layers_doc.py --check
 
 test-interop: $(INTEROP)/.interop
 	$(INTEROP)/bin/python -m pytest -m interop $(PYTEST)

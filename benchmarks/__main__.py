@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from benchmarks import cold, downloads, draws, latency, machine, planning
-from benchmarks.harness import Options
+from benchmarks.harness import Bench
 from seedbed.stream import NUMPY, get_engine
 
 SECTIONS = {
@@ -29,6 +29,13 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="small sizes: does it all work?")
     parser.add_argument("--write", action="store_true", help=f"put the tables into {DOCUMENT.name}")
     parser.add_argument(
+        "--patience",
+        type=float,
+        default=60.0,
+        metavar="SECONDS",
+        help="how long a section may repeat rounds that other processes disturbed (%(default)s)",
+    )
+    parser.add_argument(
         "--torchvision-python", type=Path, help="interpreter of an environment with torchvision"
     )
     given = parser.parse_args()
@@ -40,7 +47,6 @@ def main() -> None:
         parser.error("this machine has no compiled kernels; `seedbed compile` says why")
     # So that a run that is ended stops its servers and removes its files.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    options = Options(given.quick, given.torchvision_python)
     about = machine.describe()
     print(about, "\n")
     if given.write:
@@ -48,12 +54,15 @@ def main() -> None:
     for name in given.sections or SECTIONS:
         when = machine.when()
         print(f"## {name}: {when}\n")
+        bench = Bench(given.quick, given.patience, given.torchvision_python)
         tables = []
-        for table in SECTIONS[name](options):
+        for table in SECTIONS[name](bench):
             tables.append(table.markdown())
             print(tables[-1], flush=True)
+        measured = f"Measured {when}; meanwhile {bench.disturbed()}.\n"
+        print(measured)
         if given.write:
-            _write(name, "\n".join([f"Measured {when}.\n", *tables]))
+            _write(name, "\n".join([measured, *tables]))
 
 
 def _write(name: str, text: str) -> None:

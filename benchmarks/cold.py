@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks import processes, servers
-from benchmarks.harness import Measured, Options, Table, Target, alternate, ratio, targets_table
+from benchmarks.harness import Bench, Measured, Table, Target, ratio, targets_table
 from benchmarks.processes import Run
 
 ROUNDS = 5
@@ -37,9 +37,9 @@ save_file(resnet50().state_dict(), sys.argv[1])
 CURL, COMMAND = "curl, from a running Seedbed", "seedbed generate"
 
 
-def run(options: Options) -> Iterator[Table]:
+def run(bench: Bench) -> Iterator[Table]:
     """A table a model; targets."""
-    if options.torchvision_python is None:
+    if bench.torchvision_python is None:
         print("torchvision: left out; --torchvision-python names an interpreter that has it\n")
     targets = []
     with ExitStack() as stack:
@@ -47,8 +47,8 @@ def run(options: Options) -> Iterator[Table]:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=room)))
         server = stack.enter_context(servers.seedbed(directory))
         for model, title in MODELS.items():
-            rivals = _rivals(model, server.url, directory, options.torchvision_python)
-            samples = alternate(rivals, options.rounds(ROUNDS))
+            rivals = _rivals(model, server.url, directory, bench.torchvision_python)
+            samples = bench.alternate(rivals, ROUNDS)
             seconds = {name: Measured.of(s.seconds for s in runs) for name, runs in samples.items()}
             yield _table(title, samples, seconds)
             others = [name for name in seconds if name not in (CURL, COMMAND)]

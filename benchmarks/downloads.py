@@ -13,11 +13,13 @@ from typing import NamedTuple
 
 from benchmarks import drawing, servers
 from benchmarks.drawing import HE_NORMAL, REUSING, TORCH, in_worker, worker
-from benchmarks.harness import Measured, Options, Table, Target, alternate, number, targets_table
+from benchmarks.harness import Bench, Measured, Table, Target, number, targets_table
 from benchmarks.processes import cpu_seconds, peak_rss, reset_peak_rss
 from seedbed.files import CheckpointSpec, VirtualFile
 
-CLIENTS = (1, 4, 16)
+CLIENTS = {1: 1, 4: 4, 16: 8}
+"""How many, and into how many parts the volume is cut of which each gets one."""
+
 ROUNDS = 5
 COLUMNS = 1 << 15
 
@@ -46,15 +48,14 @@ class Download(NamedTuple):
     peak: int
 
 
-def run(options: Options) -> Iterator[Table]:
+def run(bench: Bench) -> Iterator[Table]:
     """Rates for each number of clients, what they cost, what bounds them, targets."""
-    whole = 1 << (26 if options.quick else 31)
-    rounds = options.rounds(ROUNDS)
+    whole = 1 << (26 if bench.quick else 31)
     if not servers.has_nginx():
         print(f"{STATIC}: left out, since nginx is not installed (apt-get install nginx-light)\n")
-    in_memory = _in_memory(whole, rounds)
+    in_memory = _in_memory(bench, whole)
     by_clients: dict[int, dict[str, list[Download]]] = {}
-    sizes = {clients: whole // 4 if clients > 4 else whole for clients in CLIENTS}
+    sizes = {clients: whole // parts for clients, parts in CLIENTS.items()}
     with ExitStack() as stack:
         room = Path("/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir())
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=room)))
@@ -76,7 +77,7 @@ def run(options: Options) -> Iterator[Table]:
             rivals = {name: _download(own, path, clients, size) for name, path in paths.items()}
             if static is not None:
                 rivals[STATIC] = _download(static, f"/{size}.bin", clients, size)
-            by_clients[clients] = alternate(rivals, rounds)
+            by_clients[clients] = bench.alternate(rivals, ROUNDS)
     yield _rates(by_clients, sizes, in_memory)
     yield _costs(by_clients, sizes)
     yield targets_table(_judge(by_clients, sizes, in_memory))
@@ -123,7 +124,7 @@ def _download(
     return sample
 
 
-def _in_memory(whole: int, rounds: int) -> dict[str, Measured]:
+def _in_memory(bench: Bench, whole: int) -> dict[str, Measured]:
     """Gigabytes a second of drawing alone."""
     cores = len(os.sched_getaffinity(0))
     sizes = {"F32": whole // 4, "BF16": whole // 2}
@@ -136,7 +137,7 @@ def _in_memory(whole: int, rounds: int) -> dict[str, Measured]:
             for rival, process in ((REUSING, one), (REUSING, all_cores), (TORCH, all_cores))
         }
         rivals[CONSTANTS_IN_MEMORY] = in_worker(one, REUSING, drawing.CONSTANT, "F32", whole // 4)
-        samples = alternate(rivals, rounds)
+        samples = bench.alternate(rivals, ROUNDS)
     return {name: Measured.of(whole / s / 1e9 for s in values) for name, values in samples.items()}
 
 

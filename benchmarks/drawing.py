@@ -15,6 +15,8 @@ from functools import lru_cache
 from multiprocessing import get_context
 from typing import Any
 
+from benchmarks.processes import peak_rss
+
 SEEDBED, REUSING, TORCH, JAX, KERAS = "Seedbed", "Seedbed, buffers reused", "torch", "JAX", "Keras"
 NUMPY = ("PCG64DXSM", "SFC64", "Philox")
 """NumPy's bit generators under its `Generator`."""
@@ -71,8 +73,6 @@ def seconds(rival: str, scheme: str, dtype: str, elements: int, repeats: int) ->
 
 def peak_bytes(rival: str, scheme: str, dtype: str, elements: int) -> int:
     """Peak memory of this process after one draw."""
-    from benchmarks.processes import peak_rss
-
     _prepared(rival, scheme, dtype, elements)()
     return peak_rss(os.getpid())
 

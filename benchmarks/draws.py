@@ -21,7 +21,7 @@ from benchmarks.drawing import (
     peak_bytes,
     worker,
 )
-from benchmarks.harness import Measured, Options, Table, Target, alternate, ratio, targets_table
+from benchmarks.harness import Bench, Measured, Table, Target, ratio, targets_table
 
 RIVALS = (SEEDBED, TORCH, JAX, KERAS, *NUMPY)
 SCHEMES = (HE_NORMAL, HE_UNIFORM, GLOROT_UNIFORM, TRUNCATED, TRUNCATED_FAR)
@@ -46,21 +46,21 @@ Case = tuple[str, str]
 """Scheme and dtype."""
 
 
-def run(options: Options) -> Iterator[Table]:
+def run(bench: Bench) -> Iterator[Table]:
     """Time an element for each number of cores, peak memory, targets."""
-    elements = 1 << (22 if options.quick else 25)
+    elements = 1 << (22 if bench.quick else 25)
     cores = len(os.sched_getaffinity(0))
     targets: list[Target] = []
     for count in dict.fromkeys((1, cores)):
-        measured = _measure(count, elements, options.rounds(ROUNDS))
+        measured = _measure(bench, count, elements)
         yield _table(count, elements, measured)
         targets += _judge(count, measured)
-    yield _by_size(cores, elements, options.rounds(ROUNDS))
+    yield _by_size(bench, cores, elements)
     yield _memory(elements)
     yield targets_table(targets)
 
 
-def _measure(cores: int, elements: int, rounds: int) -> dict[Case, dict[str, Measured]]:
+def _measure(bench: Bench, cores: int, elements: int) -> dict[Case, dict[str, Measured]]:
     """Nanoseconds an element."""
     measured = {}
     with worker(cores) as process:
@@ -71,7 +71,7 @@ def _measure(cores: int, elements: int, rounds: int) -> dict[Case, dict[str, Mea
                     for rival in RIVALS
                     if can_draw(rival, scheme)
                 }
-                samples = alternate(rivals, rounds)
+                samples = bench.alternate(rivals, ROUNDS)
                 measured[scheme, dtype] = {
                     rival: Measured.of(s * 1e9 / elements for s in values)
                     for rival, values in samples.items()
@@ -102,7 +102,7 @@ def _on(cores: int) -> str:
     return "1 core" if cores == 1 else f"{cores} cores"
 
 
-def _by_size(cores: int, most: int, rounds: int) -> Table:
+def _by_size(bench: Bench, cores: int, most: int) -> Table:
     """The same for smaller tensors, where caches and calls weigh differently."""
     rows = []
     for scheme in (HE_NORMAL, HE_UNIFORM):
@@ -114,7 +114,7 @@ def _by_size(cores: int, most: int, rounds: int) -> Table:
                         rival: in_worker(process, rival, scheme, "F32", size, repeats)
                         for rival in RIVALS
                     }
-                    samples = alternate(rivals, rounds)
+                    samples = bench.alternate(rivals, ROUNDS)
                     measured = {
                         rival: Measured.of(s * 1e9 / size for s in values)
                         for rival, values in samples.items()

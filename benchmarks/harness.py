@@ -9,47 +9,87 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
+
+from benchmarks.processes import Others
 
 Sample = TypeVar("Sample")
 
 _PAUSE_SECONDS = 0.05
 """Between samples: threads of the rival before may still spin, sockets may still close."""
 
+_QUIET_SHARE = 0.05
+"""Of all cores, that others may have in a round that counts; a system at rest has about 1 %."""
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How to run.
+_LOOK_SECONDS = 0.2
+"""How long the machine is looked at before a round."""
+
+
+@dataclass(slots=True)
+class Bench:
+    """How to run a section, and how much the machine had to do beside it.
 
     Attributes:
         quick: small sizes and few rounds, to see that all works; the figures mean little.
+        patience_seconds: how long rounds may be repeated in all that other processes disturbed.
         torchvision_python: an interpreter that has torchvision, if there is one.
+        disturbances: share of all cores that others had, in each round that was counted.
     """
 
     quick: bool = False
+    patience_seconds: float = 0.0
     torchvision_python: Path | None = None
+    disturbances: list[float] = field(default_factory=list)
 
-    def rounds(self, usual: int) -> int:
-        """Rounds that are counted."""
-        return min(usual, 2) if self.quick else usual
+    def alternate(
+        self, rivals: Mapping[str, Callable[[], Sample]], rounds: int
+    ) -> dict[str, list[Sample]]:
+        """Samples of each rival: one a round, after a round that is not counted.
 
+        Each round begins with another rival, so that none always comes after the same.
+        """
+        samples: dict[str, list[Sample]] = {name: [] for name in rivals}
+        names = list(rivals)
+        for i in range((min(rounds, 2) if self.quick else rounds) + 1):
+            order = names[i % len(names) :] + names[: i % len(names)]
+            for name, sample in self._undisturbed(rivals, order).items():
+                if i:
+                    samples[name].append(sample)
+        return samples
 
-def alternate(rivals: Mapping[str, Callable[[], Sample]], rounds: int) -> dict[str, list[Sample]]:
-    """Samples of each rival: one a round, after a round that is not counted.
+    def _undisturbed(
+        self, rivals: Mapping[str, Callable[[], Sample]], order: Sequence[str]
+    ) -> dict[str, Sample]:
+        """One round, again if others disturbed it and there is patience left."""
+        while True:
+            self._wait_for_quiet()
+            others = Others()
+            samples = {}
+            for name in order:
+                time.sleep(_PAUSE_SECONDS)
+                samples[name] = rivals[name]()
+            share, seconds = others.share()
+            if share <= _QUIET_SHARE or self.patience_seconds <= 0:
+                self.disturbances.append(share)
+                return samples
+            self.patience_seconds -= seconds
 
-    Each round begins with another rival, so that none always comes after the same.
-    """
-    samples: dict[str, list[Sample]] = {name: [] for name in rivals}
-    names = list(rivals)
-    for i in range(rounds + 1):
-        for name in names[i % len(names) :] + names[: i % len(names)]:
-            time.sleep(_PAUSE_SECONDS)
-            sample = rivals[name]()
-            if i:
-                samples[name].append(sample)
-    return samples
+    def _wait_for_quiet(self) -> None:
+        """Return as soon as others leave the cores alone, or patience has run out."""
+        while self.patience_seconds > 0:
+            others = Others()
+            time.sleep(_LOOK_SECONDS)
+            share, seconds = others.share()
+            if share <= _QUIET_SHARE:
+                return
+            self.patience_seconds -= seconds
+
+    def disturbed(self) -> str:
+        """In words, how much others disturbed the rounds that were counted."""
+        middle, most = statistics.median(self.disturbances), max(self.disturbances)
+        return f"other processes had {middle:.0%} of the cores, in the worst round {most:.0%}"
 
 
 @dataclass(frozen=True, slots=True)

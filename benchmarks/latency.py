@@ -16,7 +16,7 @@ from itertools import count
 from pathlib import Path
 
 from benchmarks import servers
-from benchmarks.harness import Measured, Options, Table, Target, alternate, number, targets_table
+from benchmarks.harness import Bench, Measured, Table, Target, number, targets_table
 from seedbed.files import CheckpointSpec, VirtualFile
 
 ROUNDS = 40
@@ -46,13 +46,13 @@ Timed = tuple[float, float]
 """Seconds to the first byte of a body, and to as many as were asked for."""
 
 
-def run(options: Options) -> Iterator[Table]:
+def run(bench: Bench) -> Iterator[Table]:
     """Times to first bytes, rates of small requests, targets."""
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         own = stack.enter_context(servers.seedbed(directory))
         empty = stack.enter_context(servers.empty_app())
-        samples = alternate(_requests(own.port, empty.port), options.rounds(ROUNDS))
+        samples = bench.alternate(_requests(own.port, empty.port), ROUNDS)
         first = {name: Measured.of(s[0] * 1e3 for s in values) for name, values in samples.items()}
         all_of_it = {
             name: Measured.of(s[1] * 1e3 for s in values) for name, values in samples.items()
@@ -64,7 +64,7 @@ def run(options: Options) -> Iterator[Table]:
         )
         targets = [*_judge(first, all_of_it)]
         if shutil.which("wrk"):
-            rates = _rates(own, empty, directory, options)
+            rates = _rates(own, empty, directory, bench)
             yield _rates_table(rates)
             targets += _judge_rates(rates)
         else:
@@ -179,12 +179,12 @@ def _exchange(connection: socket.socket, request: bytes, wanted: int) -> Timed:
 
 
 def _rates(
-    own: servers.Address, empty: servers.Address, directory: Path, options: Options
+    own: servers.Address, empty: servers.Address, directory: Path, bench: Bench
 ) -> dict[int, dict[str, list[float]]]:
     """Requests a second by number of connections."""
     script = directory / "seeds.lua"
     script.write_text(_CHANGING_SEEDS.format(path=SMALL))
-    seconds = 1 if options.quick else 3
+    seconds = 1 if bench.quick else 3
 
     def wrk(connections: int, url: str, *arguments: str) -> float:
         command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", *arguments, url]
@@ -197,13 +197,13 @@ def _rates(
         return float(found[1])
 
     return {
-        connections: alternate(
+        connections: bench.alternate(
             {
                 _RATE_EMPTY: partial(wrk, connections, f"{empty.url}/"),
                 _RATE_SAME: partial(wrk, connections, f"{own.url}{SMALL}?seed=42"),
                 _RATE_NEW: partial(wrk, connections, own.url, "-s", str(script)),
             },
-            options.rounds(RATE_ROUNDS),
+            RATE_ROUNDS,
         )
         for connections in CONNECTIONS
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import time
@@ -47,6 +48,36 @@ def cpu_seconds(pid: int) -> float:
     process = psutil.Process(pid)
     times = [p.cpu_times() for p in (process, *process.children(recursive=True))]
     return sum(t.user + t.system for t in times)
+
+
+class Others:
+    """What processes other than this one and its descendants take of the machine, from now on."""
+
+    def __init__(self) -> None:
+        self._began = time.perf_counter()
+        self._busy, self._own = _busy_seconds(), _own_seconds()
+
+    def share(self) -> tuple[float, float]:
+        """Their share of all cores, and the seconds that have passed."""
+        seconds = time.perf_counter() - self._began
+        others = _busy_seconds() - self._busy - (_own_seconds() - self._own)
+        return max(others, 0.0) / seconds / (os.cpu_count() or 1), seconds
+
+
+def _busy_seconds() -> float:
+    """Of all cores, what processes and the hypervisor have taken, but not interrupts."""
+    times = psutil.cpu_times()
+    return float(times.user + times.nice + times.system + times.steal)
+
+
+def _own_seconds() -> float:
+    """Of this process, of those below it, and of those below them that have ended."""
+    total = 0.0
+    this = psutil.Process()
+    for process in (this, *this.children(recursive=True)):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            total += sum(process.cpu_times()[:4])
+    return total
 
 
 def run(command: Sequence[str], environment: Mapping[str, str] | None = None) -> Run:

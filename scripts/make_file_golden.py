@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from seedbed.errors import SpecError
 from seedbed.files import CheckpointSpec, VirtualFile
 from seedbed.stream import DTYPES, get_engine
-from tests.files.golden import GOLDEN, SEEDS, SHAPES, body_of, defaults
+from tests.files.golden import GOLDEN, SEEDS, body_of, defaults, shapes_of
 from tests.files.suite import virtual_file, whole_file
 
 VARIANTS: tuple[dict[str, Any], ...] = (
@@ -39,6 +39,28 @@ VARIANTS: tuple[dict[str, Any], ...] = (
     {"scheme": "glorot_uniform", "gain": 1.6666666666666667},
     {"scheme": "glorot_normal", "convention": "jax"},
     {"scheme": "lecun_normal", "convention": "jax"},
+    {"scheme": "he_uniform", "convention": "mlx"},
+    {"scheme": "he_normal", "convention": "burn", "gain": 2.0},
+    {"scheme": "siren", "omega": 7.0},
+    {"scheme": "wang_init", "layers": 3, "width": 100},
+    {"scheme": "mamba_dt_bias", "dt_min": 0.01, "dt_max": 3.0, "floor": 0.5},
+    {"scheme": "chrono_bias", "t_max": 9.5, "gate": "input"},
+    {"scheme": "lru_nu_log", "r_min": 0.3, "r_max": 0.9},
+    {"scheme": "lru_theta_log", "max_phase": 0.31},
+    {"scheme": "rglru", "r_min": 0.5, "r_max": 0.75},
+    {"scheme": "orthogonal", "gain": 0.3},
+    {"scheme": "delta_orthogonal", "gain": 2.5},
+    {"scheme": "looks_linear", "part": "first"},
+    {"scheme": "looks_linear", "part": "last", "gain": 1.5},
+    {"scheme": "sparse", "sparsity": 0.31, "std": 0.7, "per": "row"},
+    {"scheme": "unit_norm_rows", "gain": 3.0},
+    {"scheme": "lsuv_gaussian", "second_moment": 0.5},
+    {"scheme": "eye", "gain": -1.1},
+    {"scheme": "dirac", "groups": 2},
+    {"scheme": "idinit", "tau": 0.7},
+    {"scheme": "hadamard", "gain": 0.9},
+    {"scheme": "sinusoidal", "layout": "concatenated", "base": 500.0},
+    {"scheme": "rope_inv_freq", "theta": 500000.0},
 )
 """Parameters beside the defaults, in F32 and BF16."""
 
@@ -55,7 +77,7 @@ def cases() -> Iterator[tuple[str | dict[str, Any], str]]:
 
 def entry(init: str | dict[str, Any], code: str, seed: int) -> dict[str, Any] | None:
     """What is written down of one file; none if the dtype cannot hold the scheme."""
-    shapes = [shape for shape in SHAPES if _takes(init, shape)]
+    shapes = [shape for shape in shapes_of(init) if _takes(init, shape)]
     spec = CheckpointSpec.model_validate(body_of(init, code, shapes, seed))
     try:
         file = VirtualFile(spec, engine=get_engine("numpy"))

@@ -29,6 +29,10 @@ INTEGERS = tuple(sorted(code for code, dtype in DTYPES.items() if not dtype.is_f
 REQUIRED: dict[str, dict[str, Any]] = {
     "constant": {"value": 0.5},
     "log_uniform": {"low": 0.25, "high": 4.0},
+    "wang_init": {"layers": 12},
+    "torch_bias": {"fan_in": 64},
+    "chrono_bias": {"t_max": 100.0},
+    "sparse": {"sparsity": 0.5},
 }
 """Parameters without which a scheme means nothing; a scheme that is not listed has none."""
 
@@ -82,7 +86,16 @@ _draws = st.one_of(
     _object("normal", mean=st.floats(-3.0, 3.0), std=st.floats(0.0, 4.0)),
     _object("truncated_normal", std=_spreads, lower=st.floats(-3, 0), upper=st.floats(0.5, 3)),
     _object("log_uniform", low=st.floats(0.001, 0.1), high=st.floats(1.0, 9.0)),
+    st.sampled_from(("mamba_dt_bias", "lru_nu_log", "rglru")),
+    _object("chrono_bias", t_max=st.floats(2.5, 99.0), gate=st.sampled_from(("forget", "input"))),
 )
+
+_matrices = st.one_of(
+    st.sampled_from(("orthogonal", "unit_norm_rows", "zero_init", "dirac", "retnet_decay")),
+    _object("orthogonal", gain=_spreads),
+    _object("lsuv_gaussian", second_moment=_spreads),
+)
+"""Schemes that take any shape of two dimensions and more."""
 
 _fan_draws = st.one_of(
     st.sampled_from(
@@ -122,7 +135,7 @@ def inits(code: str, rank: int) -> st.SearchStrategy[Any]:
     """Inits that a tensor of this dtype and rank can have; draws stay within ±448."""
     if code in INTEGERS:
         return constants(code)
-    return st.one_of(constants(code), _draws, *([_fan_draws] if rank > 1 else []))
+    return st.one_of(constants(code), _draws, *([_fan_draws, _matrices] if rank > 1 else []))
 
 
 @st.composite

@@ -145,7 +145,11 @@ def test_a_seed_over_a_spec(invoke: Callable[..., Any]) -> None:
 VALUES = {"mean": "0.25", "std": "0.5", "low": "0.125", "high": "8", "lower": "-1", "upper": "null",
           "bounds": "absolute", "value": "-0.5", "convention": "keras", "scale": "2",
           "mode": "fan_out", "distribution": "uniform", "nonlinearity": "tanh", "a": "0.5",
-          "gain": "3"}  # fmt: skip
+          "gain": "3", "omega": "7", "layers": "5", "width": "100", "fan_in": "9",
+          "dt_min": "0.01", "dt_max": "0.5", "floor": "0.05", "t_max": "9.5", "gate": "input",
+          "r_min": "0.25", "r_max": "0.95", "max_phase": "1.5", "part": "first",
+          "sparsity": "0.25", "per": "row", "second_moment": "0.5", "groups": "2", "tau": "0.5",
+          "layout": "concatenated", "base": "100", "theta": "100"}  # fmt: skip
 """A value of each parameter that is not its default."""
 
 
@@ -160,13 +164,13 @@ def test_every_parameter_is_an_option(
     required = {key: str(value) for key, value in REQUIRED.get(name, {}).items()}
     texts = {**required, parameter: VALUES[parameter], "seed": "7", "dtype": "F64", "name": "ö"}
     options = [f"--{key}={value}" for key, value in texts.items()]
-    done = invoke("generate", name, "4x3", "-o", "-", *options)
+    done = invoke("generate", name, "6x4", "-o", "-", *options)
     assert done.exit_code == 0, done.stderr
-    assert done.stdout_bytes == expected(spec_of_one(name, "4x3", texts))
+    assert done.stdout_bytes == expected(spec_of_one(name, "6x4", texts))
     assert done.stdout_bytes != expected(
-        spec_of_one(name, "4x3", {**texts, **dict.fromkeys([parameter], "1"), **required})
+        spec_of_one(name, "6x4", {**texts, **dict.fromkeys([parameter], "1"), **required})
         if parameter in required
-        else spec_of_one(name, "4x3", {k: v for k, v in texts.items() if k != parameter})
+        else spec_of_one(name, "6x4", {k: v for k, v in texts.items() if k != parameter})
     )
 
 
@@ -436,7 +440,7 @@ RULED = json.dumps(
         (b"", "Invalid JSON"),
         (b"\xff", "Invalid JSON"),
         (b"[" * 100_000, "recursion limit"),
-        (b"{}", "tensors: Field required"),
+        (b"{}", "tensors: a checkpoint has at least one tensor or layer"),
         (b'{"tensors": [{"name": "a", "shape": [2]}]}', "tensors/0/init: nothing says how to fill"),
         (RULED, "rules/1/init/high: "),
     ],

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from scripts import stream_doc
+from seedbed.init import SCHEMES
 from seedbed.init.schemes import TRUNCATED_STD
-from seedbed.stream import DTYPES, STREAM_VERSION, derive_key
+from seedbed.stream import DTYPES, STREAM_VERSION, derive_key, elementary
 from seedbed.stream.distributions import (
     KAPPA,
     LOG2_RATIO_LIMIT,
@@ -168,3 +169,40 @@ def test_the_std_of_a_cut_normal() -> None:
     """The divisor of the truncated schemes is the code's."""
     (printed,) = re.findall(r"std / (0\.8\d+)", section("5"))
     assert float(printed) == TRUNCATED_STD
+
+
+ELEMENTARY = {
+    "LN2H, LN2L": (elementary.LN2_HIGH, elementary.LN2_LOW),
+    "LN2": (elementary.LN2,),
+    "P": elementary.EXP,
+    "L": elementary.LOG,
+    "H₁ … H₄": elementary.HALF_PI,
+    "SIN": elementary.SIN,
+    "S₀": (elementary.SIN_CUBE,),
+    "COS": elementary.COS,
+}
+
+
+@pytest.mark.parametrize(("label", "constants"), ELEMENTARY.items(), ids=ELEMENTARY)
+def test_constants_of_elementary_functions(label: str, constants: tuple[float, ...]) -> None:
+    """Printed constants read back, as float64, to those of the code, in its order."""
+    (row,) = re.findall(rf"^\| {label} \| (.*) \|$", TEXT, re.MULTILINE)
+    assert [float(number.replace("−", "-")) for number in row.split(", ")] == [*constants]
+
+
+def test_what_section_8_prints_beside_its_table() -> None:
+    """The cut of the logarithm and the two factors are the code's."""
+    text = section("8")
+    assert f"0x{elementary.SQRT_HALF_BITS:016X}" in text
+    for factor in (elementary.INVERSE_LN2, elementary.TWO_OVER_PI):
+        assert factor in [float(number) for number in re.findall(r"x × ([\d.]+)", text)]
+
+
+def test_every_scheme_is_specified() -> None:
+    """Each scheme's name stands in section 5, in code."""
+    five = TEXT[TEXT.index("## 5. Schemes") : TEXT.index("## 6. The file")]
+    for name in SCHEMES:
+        family = re.sub("_(normal|uniform)$", "_*", name)
+        assert any(f"`{word}" in five for word in (name, family)) or name in (
+            "zeros", "ones", "constant",
+        ), name  # fmt: skip

@@ -42,13 +42,22 @@ SHAPES = {
         **{f"layers.0.{part}.weight": [1376, 512] for part in ("gate", "up")},
         "layers.0.down.weight": [512, 1376],
     },
+    "lstm": {
+        "embed/embeddings": [10000, 64],
+        "lstm/lstm_cell/kernel": [64, 512],
+        "lstm/lstm_cell/recurrent_kernel": [128, 512],
+        "lstm/lstm_cell/bias": [512],
+        "head/kernel": [128, 2],
+        "head/bias": [2],
+    },
 }
-"""What the modules that the examples speak of have in PyTorch."""
+"""What the modules that the examples speak of have in PyTorch, or in the framework they ask for."""
 
 DTYPES = {
     "mlp": {"*": "F32"},
     "cnn": {"num_batches_tracked": "I64", "*": "F32"},
     "transformer": {"norm.weight": "F32", "*": "BF16"},
+    "lstm": {"*": "F32"},
 }
 """Dtype by the end of the name."""
 

@@ -14,10 +14,27 @@ SEEDS = (42, 2**64 - 1)
 SHAPES: list[list[int]] = [[], [7], [3, 5], [4, 3, 3, 3], [0, 2]]
 """One tensor of each shape that the scheme takes."""
 
+_FIRST = (
+    "zeros", "ones", "constant", "uniform", "normal", "truncated_normal", "log_uniform",
+    "variance_scaling", "he_normal", "he_uniform", "glorot_normal", "glorot_uniform",
+    "lecun_normal", "lecun_uniform",
+)  # fmt: skip
+"""Schemes whose files were written down before there were any of matrices."""
+
+
+def shapes_of(init: Any) -> list[list[int]]:
+    """The shapes of a scheme's golden file, if it takes them; matrices of even sides for some."""
+    name = init if isinstance(init, str) else init["scheme"]
+    return SHAPES if name in _FIRST else [*SHAPES, [6, 4], [38, 70], [5, 5, 2, 4]]
+
 
 _REQUIRED: dict[str, dict[str, Any]] = {
     "constant": {"value": 1},
     "log_uniform": {"low": 0.25, "high": 4.0},
+    "wang_init": {"layers": 12},
+    "torch_bias": {"fan_in": 64},
+    "chrono_bias": {"t_max": 100.0},
+    "sparse": {"sparsity": 0.5},
 }
 """Parameters that have no default."""
 

@@ -8,7 +8,8 @@ from pydantic import ValidationError
 
 from seedbed.files import CheckpointSpec
 from seedbed.files.findings import findings
-from seedbed.init import SCHEMES
+from seedbed.init import LAYERS, SCHEMES
+from tests.strategies import REQUIRED
 
 TENSOR = {"name": "a", "shape": [2], "init": "zeros"}
 
@@ -63,8 +64,7 @@ def test_places_are_those_of_the_body(body: Any, place: tuple[str | int, ...]) -
         (tensor_with(inti="zeros"), ("tensors", 0, "inti"), ("name", "shape", "init", "dtype")),
         ({**tensor_with(), "rules": [{"match": "*", "init": "ones", "name": "a"}]},
          ("rules", 0, "name"), ("match", "init", "dtype")),
-        *((tensor_with(init={"scheme": name, **({"value": 1} if name == "constant" else {}),
-                             **({"low": 1, "high": 2} if name == "log_uniform" else {}), "x": 1}),
+        *((tensor_with(init={"scheme": name, **REQUIRED.get(name, {}), "x": 1}),
            ("tensors", 0, "init", "x"), scheme.model_fields) for name, scheme in SCHEMES.items()),
         (tensor_with(init="zeors"), ("tensors", 0, "init"), sorted(SCHEMES)),
         (tensor_with(init={"scheme": "zeors"}), ("tensors", 0, "init"), sorted(SCHEMES)),
@@ -92,3 +92,43 @@ def test_text_that_is_no_json_has_no_place() -> None:
     (only,) = findings(caught.value, None)
     assert only.path == ()
     assert "JSON" in only.message
+
+
+LAYER = {"type": "conv2d", "name": "x", "in_channels": 4, "out_channels": 6, "kernel_size": 3}
+
+
+@pytest.mark.parametrize(
+    ("fields", "place"),
+    [
+        ({"kernel_size": "3"}, ("kernel_size",)),
+        ({"in_channels": 0}, ("in_channels",)),
+        ({"foo": 1}, ("foo",)),
+        ({"init": "zeors"}, ("init",)),
+        ({"init": {"scheme": "he_normal", "gain": -1.0}}, ("init", "gain")),
+        ({"init": {"weight": {"scheme": "he_normal", "gain": -1.0}}}, ("init", "weight", "gain")),
+        ({"init": {"bias": "zeors"}}, ("init", "bias")),
+        ({"init": {"wieght": "zeros"}}, ()),
+        ({"type": "conv4d"}, ("type",)),
+        ({"type": None}, ("type",)),
+    ],
+)
+def test_places_in_layers(fields: dict[str, Any], place: tuple[str, ...]) -> None:
+    """The kind of layer and the parameter that a bare scheme is for are no part of a place."""
+    body = {"layers": [{**LAYER, **fields}]}
+    with pytest.raises(ValidationError) as caught:
+        CheckpointSpec.model_validate(body)
+    (found,) = findings(caught.value, body)
+    assert found.path == ("layers", 0, *place)
+
+
+def test_what_layers_allow() -> None:
+    """An unknown type is told the types, an unknown field the fields of its type."""
+    for fields, allowed in (
+        ({"type": "conv4d"}, tuple(LAYERS)),
+        ({"foo": 1}, tuple(LAYERS["conv2d"].model_fields)),
+    ):
+        body = {"layers": [{**LAYER, **fields}]}
+        with pytest.raises(ValidationError) as caught:
+            CheckpointSpec.model_validate(body)
+        (found,) = findings(caught.value, body)
+        assert found.allowed == allowed

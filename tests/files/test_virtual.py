@@ -13,13 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from seedbed.errors import LimitError, SpecError
+from seedbed.errors import LimitError, ParameterError, ShapeError, SpecError
 from seedbed.files import FILE_NAME, CheckpointSpec, VirtualFile, split
-from seedbed.init import Init, Limits, Scheme
+from seedbed.init import Fill, Init, Limits, Scheme
 from seedbed.init.fills import Drawn
 from seedbed.stream import AUTO, DTYPES, NUMPY, Engine, derive_key, get_engine
 from seedbed.stream.aesctr import keystream, scratch
-from tests.files.golden import GOLDEN, SEEDS, SHAPES, body_of, defaults
+from tests.files.golden import GOLDEN, SEEDS, body_of, defaults, shapes_of
 from tests.files.suite import BODY, Reader, ReaderSuite, whole_file
 from tests.oracles import NUMPY_DTYPES, load, split_file, without_metadata, written
 from tests.strategies import FLOATS, bodies, byte_ranges, specs, untimed
@@ -161,11 +161,31 @@ def test_golden_files_cover_every_scheme_and_dtype() -> None:
     adapter: TypeAdapter[Scheme] = TypeAdapter(Init)
     for init in defaults():
         scheme = adapter.validate_python(init)
-        codes = FLOATS if isinstance(scheme.fill((2, 2)), Drawn) else DTYPES
+        fills = [scheme.fill(tuple(s)) for s in shapes_of(init) if takes(scheme, tuple(s))]
+        codes = [code for code in DTYPES if all(holds(code, fill) for fill in fills)]
+        assert {"F32", "F64", "BF16", "F16"} <= {*codes}
         assert {(scheme.scheme, code, seed) for code in codes for seed in SEEDS} <= found
     for entry in _golden:
-        fans = adapter.validate_python(entry["init"]).fans((2, 2))
-        assert entry["shapes"] == [shape for shape in SHAPES if len(shape) > 1 or not fans]
+        scheme = adapter.validate_python(entry["init"])
+        assert entry["shapes"] == [s for s in shapes_of(entry["init"]) if takes(scheme, tuple(s))]
+
+
+def holds(code: str, fill: Fill) -> bool:
+    """Whether a dtype is wide enough for every value of a fill."""
+    try:
+        fill.check(DTYPES[code])
+    except ParameterError:
+        return False
+    return True
+
+
+def takes(scheme: Scheme, shape: tuple[int, ...]) -> bool:
+    """Whether a scheme fills such a shape."""
+    try:
+        scheme.fill(shape)
+    except (ShapeError, ParameterError):
+        return False
+    return True
 
 
 @untimed

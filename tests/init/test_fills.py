@@ -25,6 +25,7 @@ from seedbed.stream import (
     get_engine,
 )
 from seedbed.stream.aesctr import keystream, scratch
+from tests.init.schemes.tensors import scheme_of
 from tests.oracles import NUMPY_DTYPES
 from tests.strategies import FLOATS, INTEGERS, untimed
 
@@ -196,3 +197,39 @@ def test_the_summary_of_a_constant_is_a_point(value: float) -> None:
     assert (mean, lower, upper) == (float(value),) * 3
     assert std == 0.0
     assert kurtosis is None
+
+
+@pytest.mark.parametrize("init", ["mamba_dt_bias", "sinusoidal", "orthogonal"])
+@pytest.mark.parametrize("code", ["F32", "BF16", "F64", "F8_E4M3"])
+def test_any_cut_is_a_part_of_the_whole(init: str, code: str) -> None:
+    """Patterns, derived draws and matrices give the same bytes from any element on, in any dtype.
+
+    The cuts cross the blocks in which they are made.
+    """
+    shape = (300, 120)
+    fill = scheme_of(init).fill(shape)
+    source = Source(get_engine("numpy"), 3, "w", DTYPES[code], MatrixCache(2**24, 1))
+    size = DTYPES[code].size_bytes
+    whole = bytearray(36_000 * size)
+    fill.write(source, 0, memoryview(whole))
+    for start, stop in ((0, 1), (1, 3), (16_383, 16_385), (5, 33_000), (35_999, 36_000), (7, 7)):
+        piece = bytearray((stop - start) * size)
+        fill.write(source, start, memoryview(piece))
+        assert piece == whole[start * size : stop * size]
+
+
+@pytest.mark.parametrize("init", ["mamba_dt_bias", "eye", "orthogonal"])
+@pytest.mark.parametrize("code", ["I32", "BOOL"])
+def test_only_floats_hold_them(init: str, code: str) -> None:
+    """Whole numbers hold constants only."""
+    with pytest.raises(ParameterError, match="whole numbers"):
+        scheme_of(init).fill((4, 4)).check(DTYPES[code])
+
+
+@pytest.mark.parametrize("scheme", ["eye", "orthogonal", "unit_norm_rows", "hadamard"])
+@pytest.mark.parametrize(("code", "gain"), [("F64", 1e39), ("F32", 1e39), ("F16", 1e5)])
+def test_values_past_the_dtype_are_refused(scheme: str, code: str, gain: float) -> None:
+    """An element is a float32 first, in F64 too, and no dtype gets an infinity."""
+    fill = scheme_of({"scheme": scheme, "gain": gain}).fill((1, 1))
+    with pytest.raises(ParameterError, match=f"{code} ends at"):
+        fill.check(DTYPES[code])

@@ -12,9 +12,8 @@ from pydantic import ValidationError
 from seedbed.errors import LimitError, ParameterError, ShapeError, SpecError
 from seedbed.init import Limits, Rule, Source, TensorPlan, TensorSpec, plan
 from seedbed.init.dense import MatrixCache
-from seedbed.init.model import count_elements, sound_text
 from seedbed.stream import DTYPES, NUMPY, get_engine
-from tests.strategies import ODD_NAMES, bodies, globs, names, plain_text, untimed
+from tests.strategies import ODD_NAMES, bodies, globs, names, untimed
 
 CONTROLS = [*map(chr, range(0x20)), *map(chr, range(0x7F, 0xA0))]
 
@@ -73,18 +72,9 @@ def test_control_characters_are_refused(control: str) -> None:
 
 @pytest.mark.parametrize("half", [0xD800, 0xDBFF, 0xDC00, 0xDFFF])
 def test_halves_of_surrogate_pairs_are_refused(half: int) -> None:
-    """Text that UTF-8 cannot hold is no name, in a model and on its own."""
+    """Text that UTF-8 cannot hold is no name."""
     with pytest.raises(ValidationError):
         tensor(name=f"a{chr(half)}", init="zeros")
-    with pytest.raises(ValueError, match="position 1"):
-        sound_text(f"a{chr(half)}")
-
-
-@untimed
-@given(plain_text)
-def test_sound_text_is_unchanged(text: str) -> None:
-    """Text without either is handed on as it is."""
-    assert sound_text(text) == text
 
 
 @pytest.mark.parametrize(("name", "said"), [("__metadata__", "format's own"), ("", "at least 1")])
@@ -110,19 +100,6 @@ def test_dimensions_are_integers_from_0(shape: Any) -> None:
     assert finding["loc"][0] == "shape"
     if isinstance(shape, list):
         assert finding["loc"] == ("shape", len(shape) - 1)
-
-
-@untimed
-@given(st.lists(st.integers(0, 2**63 - 1), max_size=6))
-def test_elements_are_counted_within_63_bits(shape: list[int]) -> None:
-    """The count is the product, refused where the dimensions above 0 alone would overflow it."""
-    if math.prod(max(dimension, 1) for dimension in shape) < 2**63:
-        assert count_elements(tuple(shape)) == math.prod(shape)
-        return
-    with pytest.raises(ShapeError) as caught:
-        count_elements(tuple(shape))
-    assert caught.value.path == ("shape",)
-    assert str(shape) in caught.value.message
 
 
 @pytest.mark.parametrize(

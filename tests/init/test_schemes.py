@@ -16,15 +16,19 @@ from pydantic_core import PydanticCustomError, to_jsonable_python
 
 from seedbed.errors import ParameterError, ShapeError, SpecError
 from seedbed.init import SCHEMES, Init, Limits, Scheme, TensorPlan, TensorSpec, canonical_name, plan
-from seedbed.init.fills import Constant, Drawn
-from seedbed.init.schemes import TRUNCATED_STD, Nonlinearity, fans_of, gain_of
-from seedbed.stream import DTYPES, Normal, TruncatedNormal, Uniform, derive_key
-from seedbed.stream.aesctr import keystream, scratch
+from seedbed.init.dense import MatrixCache
+from seedbed.init.fills import Constant, Derived, Drawn, Fill, Source
+from seedbed.init.schemes import FAMILIES, TRUNCATED_STD, Nonlinearity, fans_of, gain_of, meaning_of
+from seedbed.stream import DTYPES, Normal, TruncatedNormal, Uniform, get_engine
 from tests.strategies import REQUIRED, scheme_objects, shapes, untimed
 
 init_adapter: TypeAdapter[Scheme] = TypeAdapter(Init)
 
-ALIASES = {alias: name for name, scheme in SCHEMES.items() for alias in scheme.aliases}
+ALIASES = {
+    alias: (name, implied)
+    for name, scheme in SCHEMES.items()
+    for alias, implied in scheme.aliases.items()
+}
 
 DEFAULTS = [{"scheme": name, **REQUIRED.get(name, {})} for name in SCHEMES]
 """Every scheme with its defaults, as JSON."""
@@ -36,6 +40,7 @@ INIT_PLACES = {
 """Where a plan may refuse an init."""
 
 CONVENTIONS = ("torch", "keras", "jax")
+"""Those in which every scheme has the same standard deviation."""
 
 
 def scheme_of(init: Any) -> Scheme:
@@ -63,7 +68,10 @@ def test_names_and_aliases_are_unique() -> None:
     """No name means two schemes, and each leads to its own."""
     every = [name for key, scheme in SCHEMES.items() for name in (key, *scheme.aliases)]
     assert len(every) == len(set(every))
-    assert all(canonical_name(name) == ALIASES.get(name, name) for name in every)
+    for name in every:
+        canonical, implied = ALIASES.get(name, (name, {}))
+        assert canonical_name(name) == canonical
+        assert meaning_of(name) == (canonical, implied)
 
 
 @pytest.mark.parametrize("name", SCHEMES)
@@ -73,19 +81,76 @@ def test_every_scheme_describes_itself(name: str) -> None:
     assert get_args(scheme.model_fields["scheme"].annotation) == (name,)
     assert scheme.__doc__
     assert scheme.formula
+    assert scheme.latex.count("{") == scheme.latex.count("}")
+    assert all(note.endswith(".") for note in scheme.notes.values())
     fields = [field for key, field in scheme.model_fields.items() if key != "scheme"]
     assert all(field.description for field in fields)
 
 
 @pytest.mark.parametrize("alias", sorted(ALIASES))
 def test_an_alias_is_its_scheme(alias: str) -> None:
-    """Bare or in an object with parameters, an alias gives the scheme under its canonical name."""
-    name = ALIASES[alias]
-    parameters = REQUIRED.get(name, {})
-    assert scheme_of({"scheme": alias, **parameters}) == scheme_of({"scheme": name, **parameters})
-    if not parameters:
-        assert scheme_of(alias) == scheme_of(name)
-    assert scheme_of({"scheme": alias, **parameters}).scheme == name
+    """Bare or in an object, an alias is the canonical scheme with the parameters it implies."""
+    name, implied = ALIASES[alias]
+    wanted = scheme_of({"scheme": name, **REQUIRED.get(name, {}), **implied})
+    missing = {k: v for k, v in REQUIRED.get(name, {}).items() if k not in implied}
+    assert scheme_of({"scheme": alias, **missing}) == wanted
+    if not missing:
+        assert scheme_of(alias) == wanted
+    canonical = wanted.canonical()
+    assert (canonical if isinstance(canonical, str) else canonical["scheme"]) == name
+
+
+MEANINGS: dict[str, Any] = {
+    "kaiming_normal_": "he_normal",
+    "HeNormal": {"scheme": "he_normal", "convention": "keras"},
+    "GlorotNormal": {"scheme": "glorot_normal", "convention": "keras"},
+    "LecunNormal": {"scheme": "lecun_normal", "convention": "keras"},
+    "lecun_normal_": {"scheme": "lecun_normal", "convention": "jax"},
+    "VarianceScaling": {"scheme": "variance_scaling", "convention": "keras"},
+    "variance_scaling_": {"scheme": "variance_scaling", "distribution": "normal"},
+    "RandomNormal": {"scheme": "normal", "std": 0.05},
+    "RandomUniform": {"scheme": "uniform", "low": -0.05, "high": 0.05},
+    "TruncatedNormal": {"scheme": "truncated_normal", "std": 0.05},
+    "uniform_": {"scheme": "uniform", "low": 0.0},
+    "normal_": "normal",
+    "trunc_normal_": {"scheme": "truncated_normal", "bounds": "absolute"},
+    "trunc_normal_tf_": "truncated_normal",
+    "Constant": {"scheme": "constant", "value": 0},
+    "torch_linear": {"scheme": "he_uniform", "a": 2.23606797749979},
+    "gpt2": {"scheme": "normal", "std": 0.02},
+    "orthogonal_": "orthogonal",
+}
+"""What frameworks mean, read from their sources, in canonical form."""
+
+
+@pytest.mark.parametrize(("alias", "meaning"), MEANINGS.items(), ids=MEANINGS)
+def test_an_alias_has_its_framework_s_meaning(alias: str, meaning: Any) -> None:
+    """Its canonical form names the canonical scheme and what the framework's defaults are."""
+    assert scheme_of(alias).canonical() == meaning
+
+
+@pytest.mark.parametrize(
+    ("given_init", "meaning"),
+    [
+        ({"scheme": "HeNormal", "convention": "torch"}, "he_normal"),
+        ({"scheme": "RandomNormal", "std": 0.5}, {"scheme": "normal", "std": 0.5}),
+        ({"scheme": "uniform_", "low": -1.0}, "uniform"),
+        ({"scheme": "trunc_normal_", "bounds": "sigma"}, "truncated_normal"),
+        ({"scheme": "torch_linear", "a": 0.0}, "he_uniform"),
+        ({"scheme": "lora_A", "gain": 2.0}, {"scheme": "he_uniform", "gain": 2.0}),
+        ({"scheme": "layerscale", "value": 0.1}, {"scheme": "constant", "value": 0.1}),
+    ],
+)
+def test_what_is_given_overrides_what_is_implied(given_init: Any, meaning: Any) -> None:
+    """An alias implies defaults, no more: parameters of the caller stand."""
+    assert scheme_of(given_init).canonical() == meaning
+
+
+def test_families_are_the_table() -> None:
+    """Every scheme is in one family, and the table has them in that order."""
+    listed = [scheme for family in FAMILIES.values() for scheme in family]
+    assert listed == list(SCHEMES.values())
+    assert len(listed) == len(set(listed))
 
 
 @pytest.mark.parametrize(
@@ -151,9 +216,13 @@ def test_any_parameters_make_a_fill_or_are_refused(init: dict[str, Any], shape: 
     assert math.isfinite(summary.std)
     if isinstance(tensor.fill, Drawn):
         values = tensor.fill.distribution.draw(np.array([0, 1, 2**31, 2**32 - 1], "<u4"))
-        assert np.isfinite(values).all()
-        assert summary.lower is None or (values.astype(float) >= summary.lower).all()
-        assert summary.upper is None or (values.astype(float) <= summary.upper).all()
+        slack = np.float64(0.0)
+    else:
+        values = written(tensor.fill, tensor.elements)
+        slack = np.spacing(np.abs(values, dtype=np.float32)).astype(float).max(initial=0.0)
+    assert np.isfinite(values).all()
+    assert summary.lower is None or (values.astype(float) >= summary.lower - slack).all()
+    assert summary.upper is None or (values.astype(float) <= summary.upper + slack).all()
 
 
 @untimed
@@ -227,11 +296,12 @@ def test_numbers_are_finite_json_numbers(name: str, value: Any) -> None:
         assert all(key in finding["loc"] for finding in caught.value.errors())
 
 
-def empirical(tensor: TensorPlan, count: int = 400_000) -> NDArray[np.float64]:
-    """So many values of a tensor, as float64."""
-    assert isinstance(tensor.fill, Drawn)
-    words = keystream(derive_key(7, "w"), 0, count, scratch(count))
-    return tensor.fill.distribution.draw(words).astype(np.float64)
+def written(fill: Fill, elements: int, seed: int = 7) -> NDArray[np.float32]:
+    """The first elements of a tensor `w`, in F32."""
+    source = Source(get_engine("numpy"), seed, "w", DTYPES["F32"], MatrixCache(2**20, 1))
+    out = np.empty(elements, np.float32)
+    fill.write(source, 0, out.view(np.uint8).data)
+    return out
 
 
 VARIANTS: list[dict[str, Any]] = [
@@ -242,6 +312,9 @@ VARIANTS: list[dict[str, Any]] = [
     {"scheme": "truncated_normal", "std": 2.0, "bounds": "absolute"},
     {"scheme": "truncated_normal", "std": 0.02, "bounds": "absolute"},
     {"scheme": "truncated_normal", "lower": None, "upper": 0.0},
+    {"scheme": "chrono_bias", "t_max": 50.0, "gate": "input"},
+    {"scheme": "mamba_dt_bias", "dt_min": 0.01, "dt_max": 2.0, "floor": 0.05},
+    {"scheme": "lru_nu_log", "r_min": 0.5, "r_max": 0.9},
     *({"scheme": name, "convention": c} for name in ("he_normal", "glorot_normal", "lecun_normal")
       for c in CONVENTIONS),
     *({"scheme": "variance_scaling", "mode": mode, "distribution": distribution}
@@ -255,14 +328,14 @@ VARIANTS: list[dict[str, Any]] = [
     [
         init
         for init in (*DEFAULTS, *VARIANTS)
-        if init["scheme"] not in ("zeros", "ones", "constant")
+        if isinstance(scheme_of(init).fill((8, 4)), Drawn | Derived)
     ],
     ids=str,
 )
 def test_the_summary_is_what_draws_have(init: dict[str, Any]) -> None:
     """Mean, standard deviation, kurtosis and bounds are, within 5 errors, those of many draws."""
     tensor = planned(init, (9, 4, 3))
-    values = empirical(tensor)
+    values = written(tensor.fill, 400_000).astype(np.float64)
     summary = tensor.fill.summary()
     kurtosis = summary.excess_kurtosis
     assert kurtosis is not None
@@ -307,7 +380,19 @@ def test_fans_count_connections(shape: list[int]) -> None:
     assert shape[0] * fan_in == shape[1] * fan_out == math.prod(shape)
 
 
-FAN_SCHEMES = sorted(name for name in SCHEMES if "convention" in SCHEMES[name].model_fields)
+FAN_SCHEMES = sorted(name for name in SCHEMES if SCHEMES[name].fans is not Scheme.fans)
+
+SHAPELESS = sorted(
+    scheme.model_fields["scheme"].default
+    for family in ("Constants", "Plain distributions", "Derived draws")
+    for scheme in FAMILIES[family]
+)
+"""Schemes to which every shape is alike."""
+
+
+def with_required(name: str) -> dict[str, Any]:
+    """A scheme with no more than it needs."""
+    return {"scheme": name, **REQUIRED.get(name, {})}
 
 
 @pytest.mark.parametrize("name", FAN_SCHEMES)
@@ -315,18 +400,23 @@ FAN_SCHEMES = sorted(name for name in SCHEMES if "convention" in SCHEMES[name].m
 def test_vectors_and_scalars_have_no_fans(name: str, shape: tuple[int, ...]) -> None:
     """A scheme with fans refuses fewer than two dimensions and says what to give instead."""
     with pytest.raises(ShapeError) as caught:
-        scheme_of(name).fill(shape)
+        scheme_of(with_required(name)).fill(shape)
     assert caught.value.path == ("shape",)
     assert "uniform" in caught.value.message
 
 
-@pytest.mark.parametrize("name", sorted(SCHEMES.keys() - set(FAN_SCHEMES)))
-def test_other_schemes_have_no_fans_and_take_any_shape(name: str) -> None:
-    """A scheme without fans says so, and fills scalars, vectors and everything else alike."""
-    scheme = scheme_of({"scheme": name, **REQUIRED.get(name, {})})
-    assert scheme.fans((3, 4)) is None
+@pytest.mark.parametrize("name", [*SHAPELESS, "torch_bias"])
+def test_some_schemes_take_any_shape(name: str) -> None:
+    """A scheme that looks at no shape fills scalars, vectors and everything else alike."""
+    scheme = scheme_of(with_required(name))
     fills = [scheme.fill(shape) for shape in ((), (7,), (3, 4), (0, 2, 3))]
     assert all(fill == fills[0] for fill in fills)
+
+
+@pytest.mark.parametrize("name", sorted(SCHEMES.keys() - set(FAN_SCHEMES)))
+def test_other_schemes_have_no_fans(name: str) -> None:
+    """A scheme without fans says so."""
+    assert scheme_of(with_required(name)).fans((4, 4)) is None
 
 
 GAINS = {
@@ -398,6 +488,10 @@ FORMULAS: dict[str, Any] = {
     "lecun_normal": lambda i, _: square_root(1, i),
     "lecun_uniform": lambda i, _: square_root(1, i),
     "variance_scaling": lambda i, _: square_root(1, i),
+    "siren": lambda i, _: square_root(2, i) / 30,
+    "siren_first": lambda i, _: 1 / (i * math.sqrt(3)),
+    "small_init": lambda i, _: square_root(2, 5 * i),
+    "wang_init": lambda i, _: 2 / (12 * math.sqrt(i)),
 }
 """Standard deviation from fan_in and fan_out, with every default, as the papers have it."""
 
@@ -417,18 +511,35 @@ def test_formulas(name: str, shape: list[int], convention: str) -> None:
     """For any shape the draws have the formula's spread, in the convention's shape."""
     kernel = math.prod(shape[2:])
     std = FORMULAS[name](shape[1] * kernel, shape[0] * kernel)
-    actual = distribution_of({"scheme": name, "convention": convention}, tuple(shape))
-    if name.endswith("_uniform"):
+    known = "convention" in SCHEMES[name].model_fields
+    init = with_required(name) | ({"convention": convention} if known else {})
+    actual = distribution_of(init, tuple(shape))
+    if name.endswith("_uniform") or name.startswith("siren"):
         assert isinstance(actual, Uniform)
-        assert actual.high == -actual.low == pytest.approx(std * math.sqrt(3), rel=1e-15)
-    elif convention == "torch" and name != "variance_scaling":
+        assert actual.high == -actual.low == pytest.approx(std * math.sqrt(3), rel=1e-14)
+    elif not known or (convention == "torch" and name != "variance_scaling"):
         assert isinstance(actual, Normal)
         assert actual.mean == 0.0
-        assert actual.std == pytest.approx(std, rel=1e-15)
+        assert actual.std == pytest.approx(std, rel=1e-14)
     else:
         assert isinstance(actual, TruncatedNormal)
         assert (actual.mean, actual.lower, actual.upper) == (0.0, -2.0, 2.0)
         assert actual.std == pytest.approx(std / 0.87962566103423978, rel=1e-15)
+
+
+def test_mlx_and_burn_know_no_default_gain() -> None:
+    """MLX's He has gain 1 unless given, burn's must be given; both draw whole normals."""
+    assert distribution_of({"scheme": "he_normal", "convention": "mlx"}, (2, 16)).std == 0.25
+    for convention in ("mlx", "burn"):
+        init = {"scheme": "he_normal", "convention": convention, "gain": 3.0}
+        assert distribution_of(init, (2, 36)) == Normal(0.0, 0.5)
+    for init, message in (
+        ({"convention": "burn"}, "has to be given"),
+        ({"convention": "mlx", "nonlinearity": "relu"}, "give gain"),
+        ({"convention": "mlx", "a": 0.5}, "give gain"),
+    ):
+        with pytest.raises(ValidationError, match=message):
+            scheme_of({"scheme": "he_uniform", **init})
 
 
 def test_the_literal_that_keras_and_jax_divide_by() -> None:
@@ -488,7 +599,7 @@ def test_torch_s_linear_and_conv_default(shape: tuple[int, ...]) -> None:
 @pytest.mark.parametrize("shape", [(0, 0), (0, 3), (3, 0), (3, 4, 0)])
 def test_tensors_without_elements_have_some_scale(name: str, shape: tuple[int, ...]) -> None:
     """A fan of 0 is no division by zero: the tensor has no values, and its plan exists."""
-    tensor = planned(name, shape)
+    tensor = planned(with_required(name), shape)
     assert tensor.elements == 0
     assert 0 < tensor.fill.summary().std < math.inf
 

@@ -306,15 +306,260 @@ function standardDeviation(family, init, shape) {
   const n = { fan_in, fan_out, fan_avg: (fan_in + fan_out) / 2, fan_geo_avg: Math.sqrt(fan_in * fan_out) }[mode];
   switch (family) {
     case 'variance_scaling': return Math.sqrt(scale / n);
-    case 'he': return (init.gain ?? nonlinearityGain(nonlinearity, a)) / Math.sqrt(n);
+    case 'he': {
+      const gain = init.convention === 'mlx' ? 1 : nonlinearityGain(nonlinearity, a);
+      return (init.gain ?? gain) / Math.sqrt(n);
+    }
     case 'glorot': return (init.gain ?? 1) * Math.sqrt(2 / (fan_in + fan_out));
     case 'lecun': return (init.gain ?? 1) / Math.sqrt(n);
   }
 }
 
-/** { constant } or { draw } for an init (an object with `scheme`) and a shape. */
+const sum = (n, term) => {
+  let total = 0;
+  for (let i = 0; i < n; i++) total += term(i);
+  return total;
+};
+const product = (shape) => shape.reduce((a, b) => a * b, 1);
+
+/** Recipes of one paper: a distribution by fan_in or by a number. */
+const recipes = {
+  siren_first: (_, n) => symmetric(1 / n),
+  siren: ({ omega = 30 }, n) => symmetric(Math.sqrt(6 / n) / omega),
+  small_init: (_, n) => distributions.normal(0, Math.sqrt(2 / (5 * n))),
+  wang_init: ({ layers, width }, n) => distributions.normal(0, 2 / (layers * Math.sqrt(width ?? n))),
+  torch_bias: ({ fan_in }) => symmetric(1 / Math.sqrt(fan_in)),
+};
+const symmetric = (bound) => distributions.uniform(-bound, bound);
+
+// 5.1
+const derived = {
+  mamba_dt_bias({ dt_min = 0.001, dt_max = 0.1, floor = 0.0001 }) {
+    const draw = distributions.log_uniform(dt_min, dt_max);
+    return [draw, (x) => { const y = x < floor ? floor : x; return y + log(-expm1(-y)); }];
+  },
+  chrono_bias: ({ t_max, gate = 'forget' }) =>
+    [distributions.uniform(1, t_max - 1), (x) => (gate === 'forget' ? 1 : -1) * log(x)],
+  lru_nu_log: ({ r_min = 0, r_max = 1 }) =>
+    [distributions.uniform(r_min * r_min, r_max * r_max), (x) => log(-0.5 * log(x))],
+  lru_theta_log: ({ max_phase = 6.283185307179586 }) => [distributions.uniform(0, max_phase), log],
+  rglru({ r_min = 0.9, r_max = 0.999 }) {
+    const draw = distributions.uniform(r_min * r_min, r_max * r_max);
+    return [draw, (x) => { const a = Math.sqrt(x); return log((1 - a) / a); }];
+  },
+};
+
+// 5.2
+const popcountIsOdd = (n) => {
+  let odd = 0;
+  for (; n > 0; n = Math.floor(n / 2)) odd ^= n % 2;
+  return odd === 1;
+};
+const andOf = (i, j) => Number(BigInt(i) & BigInt(j));
+const logTwo = (size) => { let m = 0; while (2 ** m < size) m++; return m; };
+const hadamard = (scale) => (i, j) => (popcountIsOdd(andOf(i, j)) ? -scale : scale);
+const root = (i, j) => Math.sqrt((2 * i + 1) * (2 * j + 1));
+
+/** Entry (i, j) of a matrix at the centre tap. */
+const matrices = {
+  eye: ({ gain = 1 }) => (i, j) => (i === j ? gain : 0),
+  dirac: ({ groups = 1 }, [out]) => (i, j) => (i % (out / groups) === j ? 1 : 0),
+  idinit({ tau = 1 }, [out, into]) {
+    const s = Math.min(out, into);
+    return (i, j) => (i % s === j % s ? tau : 0);
+  },
+  hadamard: ({ gain = 1 }, [out, into]) => hadamard(gain * Math.sqrt(2 ** -logTwo(Math.max(out, into)))),
+  zero_init: (_, [out, into]) =>
+    (out <= into ? (i, j) => (i === j ? 1 : 0) : hadamard(Math.sqrt(2 ** -logTwo(out)))),
+  hippo_legs: () => (i, j) => (i > j ? -root(i, j) : i === j ? -(i + 1) : 0),
+  hippo_legt: () => (i, j) => (i < j && (i + j) % 2 === 1 ? root(i, j) : -root(i, j)),
+  hippo_normal: () => (i, j) => (i > j ? -(0.5 * root(i, j)) : i === j ? -0.5 : 0.5 * root(i, j)),
+  sinusoidal({ layout = 'interleaved', base = 10000 }, [, width]) {
+    const h = width / 2;
+    const logBase = log(base);
+    return (p, j) => {
+      const [k, s, sine] = layout === 'interleaved'
+        ? [Math.floor(j / 2), h, j % 2 === 0] : [j % h, h - 1, j < h];
+      const angle = p * exp(-((k / s) * logBase));
+      return sine ? sin(angle) : cos(angle);
+    };
+  },
+};
+
+/** Entry n of a table of length N; those of the first axis are marked. */
+const PI64 = 3.141592653589793;
+const sequences = {
+  mamba_A_log: () => (n) => log(n + 1),
+  s4d_real: () => (n) => -(n + 1),
+  s4d_lin: () => (n) => PI64 * n,
+  s4d_inv: (_, N) => (n) => ((2 * N) / PI64) * ((2 * N) / (2 * n + 1) - 1),
+  s4d_legs(_, N) {
+    const count = (omega) => {
+      let [x, y, m] = [1, 0, 0];
+      for (let k = 0; k < 2 * N; k++) {
+        const t = (2 * omega) / (2 * k + 1);
+        const [a, b] = [x - t * y, y + t * x];
+        if (a < 0 !== x < 0) m++;
+        const s = Math.abs(a) + Math.abs(b);
+        [x, y] = [a / s, b / s];
+      }
+      return m;
+    };
+    return (n) => {
+      let [low, high] = [0, 2 * N * (2 * N)];
+      for (let i = 0; i < 80; i++) {
+        const middle = (low + high) * 0.5;
+        if (count(middle) >= n + 1) high = middle;
+        else low = middle;
+      }
+      return high;
+    };
+  },
+  hippo_B: () => (n) => Math.sqrt(2 * n + 1),
+  retnet_decay: () => (n) => 1 - exp2(-5 - n),
+  alibi_slopes(_, N) {
+    let p = 1;
+    while (2 * p <= N) p *= 2;
+    return (n) => exp2(n < p ? (-8 * (n + 1)) / p : (-8 * (2 * (n - p) + 1)) / (2 * p));
+  },
+  rope_inv_freq({ theta = 10000 }, N) {
+    const logTheta = log(theta);
+    return (n) => exp(-((n / N) * logTheta));
+  },
+};
+const FIRST_AXIS = ['hippo_B', 'retnet_decay', 'alibi_slopes'];
+
+/** The element at a flat index, or nothing if the scheme is no pattern. */
+function pattern(init, shape) {
+  if (init.scheme in sequences) {
+    const first = FIRST_AXIS.includes(init.scheme);
+    const length = first ? shape[0] : shape.at(-1);
+    const stride = first ? product(shape.slice(1)) : 1;
+    const at = sequences[init.scheme](init, length);
+    return (index) => at(Math.floor(index / stride) % length);
+  }
+  if (!(init.scheme in matrices)) return undefined;
+  const [, into, ...kernel] = shape;
+  const entry = matrices[init.scheme](init, shape);
+  const taps = product(kernel);
+  const centre = kernel.reduce((c, k) => c * k + Math.floor(k / 2), 0);
+  return (index) => {
+    const place = Math.floor(index / taps);
+    return index % taps === centre ? entry(Math.floor(place / into), place % into) : 0;
+  };
+}
+
+// 5.3
+
+/** H(rows, columns) as rows of numbers, from a function that gives so many normal draws. */
+async function haar(rows, columns, normals) {
+  const [m, n] = [Math.max(rows, columns), Math.min(rows, columns)];
+  const G = await normals(m * n);
+  const padded = Math.ceil(n / 32) * 32;
+  const v = Array.from({ length: m }, () => new Float64Array(padded));
+  const tau = new Float64Array(padded);
+  const sign = new Float64Array(n);
+  for (let k = 0; k < n; k++) {
+    const g = (i) => G[i * n + k];
+    const s = sum(m - k, (i) => g(k + i) * g(k + i));
+    const beta = g(k) < 0 ? Math.sqrt(s) : -Math.sqrt(s);
+    sign[k] = beta < 0 ? -1 : 1;
+    if (s === 0) continue;
+    tau[k] = (beta - g(k)) / beta;
+    v[k][k] = 1;
+    for (let i = k + 1; i < m; i++) v[i][k] = g(i) / (g(k) - beta);
+  }
+  const Q = Array.from({ length: m }, (_, i) => Float64Array.from({ length: n }, (_, c) => (i === c ? 1 : 0)));
+  for (let first = padded - 32; first >= 0; first -= 32) {
+    const V = (i, a) => v[i][first + a];
+    const T = Array.from({ length: 32 }, () => new Float64Array(32));
+    for (let k = 0; k < 32; k++) {
+      const gram = Array.from({ length: k }, (_, t) => sum(m, (i) => V(i, t) * V(i, k)));
+      for (let a = 0; a < k; a++) T[a][k] = -tau[first + k] * sum(k, (t) => T[a][t] * gram[t]);
+      T[k][k] = tau[first + k];
+    }
+    for (let c = 0; c < n; c++) {
+      const W = Float64Array.from({ length: 32 }, (_, a) => sum(m - first, (i) => V(first + i, a) * Q[first + i][c]));
+      const Y = Float64Array.from({ length: 32 }, (_, a) => sum(32, (t) => T[a][t] * W[t]));
+      for (let i = first; i < m; i++) for (let t = 0; t < 32; t++) Q[i][c] -= V(i, t) * Y[t];
+    }
+  }
+  for (const row of Q) for (let c = 0; c < n; c++) row[c] *= sign[c];
+  return rows >= columns ? Q : Array.from({ length: rows }, (_, i) => Q.map((row) => row[i]));
+}
+
+/** Whole tensors, as flat arrays of float64; `normals(count, std)` draws, `mask(count)` gives words. */
+const wholes = {
+  async orthogonal({ gain = 1 }, [out, ...rest], { normals }) {
+    return (await haar(out, product(rest), normals)).flatMap((row) => Array.from(row, (q) => gain * q));
+  },
+  async delta_orthogonal({ gain = 1 }, [out, into, ...kernel], { normals }) {
+    const taps = product(kernel);
+    const centre = kernel.reduce((c, k) => c * k + Math.floor((k - 1) / 2), 0);
+    const values = new Float64Array(out * into * taps);
+    const H = await haar(out, into, normals);
+    for (let i = 0; i < out; i++) for (let j = 0; j < into; j++) values[(i * into + j) * taps + centre] = gain * H[i][j];
+    return values;
+  },
+  async looks_linear({ gain = 1, part = 'hidden' }, [out, into], { normals }) {
+    const M = await haar(part === 'last' ? out : out / 2, part === 'first' ? into : into / 2, normals);
+    const rows = M.map((row) => {
+      const some = Array.from(row, (q) => gain * q);
+      return part === 'first' ? some : [...some, ...some.map((q) => -q)];
+    });
+    const all = part === 'last' ? rows : [...rows, ...rows.map((row) => row.map((q) => -q))];
+    return all.flat();
+  },
+  async householder(_, [out, into], { normals }) {
+    const v = await normals(Math.max(out, into));
+    const S = sum(v.length, (i) => v[i] * v[i]);
+    return Float64Array.from({ length: out * into }, (_, index) => {
+      const [i, j] = [Math.floor(index / into), index % into];
+      const entry = -((2 * v[i] * v[j]) / S);
+      return i === j ? entry + 1 : entry;
+    });
+  },
+  async sparse({ sparsity, std = 0.01, per = 'column' }, [out, into], { normals, mask }) {
+    const values = await normals(out * into, std);
+    const words = await mask(out * into);
+    const [lines, length] = per === 'column' ? [into, out] : [out, into];
+    for (let line = 0; line < lines; line++) {
+      const places = Array.from({ length }, (_, i) => (per === 'column' ? i * into + line : line * into + i));
+      places.sort((a, b) => words[a] - words[b] || a - b);
+      for (const place of places.slice(0, Math.ceil(sparsity * length))) values[place] = 0;
+    }
+    return values;
+  },
+  async unit_norm_rows({ gain = 1 }, [out, ...rest], { normals }) {
+    const width = product(rest);
+    const values = Float64Array.from(await normals(out * width));
+    for (let i = 0; i < out; i++) {
+      const row = values.subarray(i * width, (i + 1) * width);
+      const factor = gain / Math.sqrt(sum(width, (j) => row[j] * row[j]));
+      row.forEach((x, j) => { row[j] = x * factor; });
+    }
+    return values;
+  },
+  async lsuv_gaussian({ second_moment = 1 }, [out, ...rest], { normals }) {
+    const width = product(rest);
+    const x = await normals(out * width);
+    const S = sum(out, (i) => sum(width, (j) => x[i * width + j] * x[i * width + j]));
+    const factor = Math.sqrt(out / second_moment / S);
+    return Float64Array.from(x, (g) => g * factor);
+  },
+};
+
+/** { constant }, { draw }, { draw, after }, { at } or { whole } for an init and a shape. */
 function resolveScheme(init, shape) {
   const { scheme, convention = 'torch' } = init;
+  if (scheme in recipes) return { draw: recipes[scheme](init, shape.length < 2 ? 0 : fans(shape).fan_in) };
+  if (scheme in derived) {
+    const [draw, after] = derived[scheme](init);
+    return { draw, after };
+  }
+  if (scheme in wholes) return { whole: wholes[scheme] };
+  const at = pattern(init, shape);
+  if (at) return { at };
   if (scheme === 'zeros') return { constant: 0 };
   if (scheme === 'ones') return { constant: 1 };
   if (scheme === 'constant') return { constant: init.value };
@@ -419,12 +664,19 @@ async function header(seed, specText, spec, tensors) {
 async function* data(seed, { name, shape, dtype, count, init }) {
   if (count === 0) return;
   const piece = 1 << 20;
-  const { constant, draw } = resolveScheme(init, shape);
-  const key = draw && (await streamKey(seed, name, 'values'));
+  const { constant, draw, after = (x) => x, at, whole } = resolveScheme(init, shape);
+  const key = await streamKey(seed, name, 'values');
+  if (whole) {
+    const normals = async (n, std = 1) => Float32Array.from(await streamWords(key, 0, n), distributions.normal(0, std));
+    const mask = async (n) => streamWords(await streamKey(seed, name, 'mask'), 0, n);
+    yield encode(dtype, Float32Array.from(await whole(init, shape, { normals, mask })));
+    return;
+  }
   for (let start = 0; start < count; start += piece) {
     const size = Math.min(piece, count - start);
-    if (!draw) yield Buffer.alloc(size * SIZES[dtype], encodeConstant(dtype, constant));
-    else yield encode(dtype, Float32Array.from(await streamWords(key, start, size), draw));
+    if (at) yield encode(dtype, Float32Array.from({ length: size }, (_, i) => at(start + i)));
+    else if (!draw) yield Buffer.alloc(size * SIZES[dtype], encodeConstant(dtype, constant));
+    else yield encode(dtype, Float32Array.from(await streamWords(key, start, size), (w) => after(draw(w))));
   }
 }
 
@@ -485,6 +737,101 @@ async function* checkVectors(path) {
 async function* checkFiles(paths) {
   for (const path of paths) yield [path, await checkFile(path).catch((error) => `not readable: ${error.message}`)];
 }
+
+// ---------------------------------------------------------------- 8. Elementary functions
+
+const float64View = new Float64Array(1);
+const bits64View = new BigInt64Array(float64View.buffer);
+const bits64 = (x) => ((float64View[0] = x), bits64View[0]);
+const float64 = (n) => ((bits64View[0] = n), float64View[0]);
+
+const LN2H = 6.9314718036912381649e-01;
+const LN2L = 1.90821492927058770002e-10;
+const LN2 = 6.93147180559945286227e-01;
+const POLYNOMIALS = {
+  P: [4.13813679705723846039e-08, -1.65339022054652515390e-06, 6.61375632143793436117e-05,
+    -2.77777777770155933842e-03, 1.66666666666666019037e-01],
+  L: [1.479819860511658591e-01, 1.531383769920937332e-01, 1.818357216161805012e-01,
+    2.222219843214978396e-01, 2.857142874366239149e-01, 3.999999999940941908e-01,
+    6.666666666666735130e-01],
+  SIN: [1.58969099521155010221e-10, -2.50507602534068634195e-08, 2.75573137070700676789e-06,
+    -1.98412698298579493134e-04, 8.33333333332248946124e-03],
+  COS: [-1.13596475577881948265e-11, 2.08757232129817482790e-09, -2.75573143513906633035e-07,
+    2.48015872894767294178e-05, -1.38888888888741095749e-03, 4.16666666666666019037e-02],
+};
+const HALF_PI = [1.57079632673412561417, 6.07710050630396597660e-11, 2.02226624871116645580e-21,
+  8.47842766036889956997e-32];
+const S0 = -1.66666666666666324348e-01;
+
+const poly64 = (x, coefficients) => coefficients.reduce((v, c) => v * x + c);
+const twoTo = (k) => float64(BigInt(k + 1023) << 52n);
+const scale = (v, k) => { const h = Math.floor(k / 2); return v * twoTo(h) * twoTo(k - h); };
+
+function expReduced(high, low) {
+  const r = high - low;
+  const q = r * r;
+  const c = r - q * poly64(q, POLYNOMIALS.P);
+  return 1 - ((low - (r * c) / (2 - c)) - high);
+}
+
+function exp(x) {
+  const within = x < -745 ? -745 : x > 709 ? 709 : x;
+  const k = roundHalfEven(within * 1.44269504088896338700);
+  return scale(expReduced(within - k * LN2H, k * LN2L), k);
+}
+
+function exp2(x) {
+  const within = x < -1022 ? -1022 : x > 1022 ? 1022 : x;
+  const k = roundHalfEven(within);
+  return scale(expReduced((within - k) * LN2, 0), k);
+}
+
+function log(x) {
+  const cut = 0x3fe6a09e00000000n;
+  const n = bits64(x) - cut;
+  const k = Number(n >> 52n);
+  const m = float64((n & 0xfffffffffffffn) + cut);
+  const f = m - 1;
+  const s = f / (2 + f);
+  const z = s * s;
+  const R = z * poly64(z, POLYNOMIALS.L);
+  const h = 0.5 * f * f;
+  return k * LN2H - ((h - (s * (h + R) + k * LN2L)) - f);
+}
+
+function expm1(x) {
+  const u = exp(x);
+  const d = u - 1;
+  if (d === 0) return x;
+  return u === 0 || Math.abs(x) > 40 ? d : (d * x) / log(u);
+}
+
+function turned(x, quarters) {
+  const diff = (a, b) => { const d = a - b; const v = d - a; return [d, (a - (d - v)) - (b + v)]; };
+  const n = roundHalfEven(x * 6.36619772367581382433e-01);
+  const [second, lost] = diff(x - n * HALF_PI[0], n * HALF_PI[1]);
+  const [third, again] = diff(second, n * HALF_PI[2]);
+  const w = (lost + again) - n * HALF_PI[3];
+  const y = third + w;
+  const l = (third - y) + w;
+  const q = y * y;
+  const t = (((n + quarters) % 4) + 4) % 4;
+  let value;
+  if (t % 2 === 0) {
+    const c = q * y;
+    value = y - ((q * (0.5 * l - c * poly64(q, POLYNOMIALS.SIN)) - l) - c * S0);
+  } else {
+    const h = 0.5 * q;
+    const u = 1 - h;
+    value = u + (((1 - u) - h) + (q * (q * poly64(q, POLYNOMIALS.COS)) - y * l));
+  }
+  return t >= 2 ? -value : value;
+}
+
+const sin = (x) => turned(x, 0);
+const cos = (x) => turned(x, 1);
+
+// ---------------------------------------------------------------- the command
 
 const [command, ...paths] = process.argv.slice(2);
 if (!['vectors', 'file'].includes(command) || paths.length === 0) {

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import httpx
@@ -18,6 +18,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
+from seedbed.init.schemes.parity import PARITY, Parity
 from tests.serving import Server
 
 pytestmark = pytest.mark.interop
@@ -296,3 +297,106 @@ def test_conventions_differ(server: Server, scheme: str) -> None:
             agree(plain, cut)
         with pytest.raises(AssertionError):
             agree(other, whole)
+
+
+# The table of docs/schemes.md
+
+
+def rows_of(framework: str) -> list[Any]:
+    """The table's rows of a framework."""
+    return [
+        pytest.param(row, id="-".join((row.initializer, *map(str, row.arguments.values()))))
+        for row in PARITY
+        if row.framework == framework
+    ]
+
+
+PARITY_SHAPES = ((64, 48), (48, 64), (60, 60), (32, 24, 3, 3), (16, 8, 4))
+
+
+def alike(server: Server, row: Parity, shape: tuple[int, ...], theirs: NDArray[Any]) -> None:
+    """Hold a row to what the framework made, given in PyTorch's order."""
+    init = dict(row.init) if isinstance(row.init, Mapping) else row.init
+    ours, stated = served(server, init, shape)
+    ours = ours.reshape(shape)
+    name = row.initializer.lower()
+    if stated["std"] == 0 or name.startswith(("eye", "identity", "dirac")):
+        np.testing.assert_array_equal(ours, theirs)
+    elif name.startswith("sparse"):
+        np.testing.assert_array_equal((ours == 0).sum(axis=0), (theirs == 0).sum(axis=0))
+        ours, theirs = ours[ours != 0], theirs[theirs != 0]
+        assert stats.ks_2samp(ours, theirs).pvalue > 1e-6
+    elif name.startswith(("orthogonal", "delta")):
+        for w in (ours, theirs):
+            if name.startswith("delta"):
+                taps = np.flatnonzero(np.abs(w).sum(axis=(0, 1)))
+                sizes = shape[2:]
+                assert taps.tolist() == [
+                    np.ravel_multi_index(tuple((k - 1) // 2 for k in sizes), sizes)
+                ]
+                w = w.reshape(*shape[:2], -1)[:, :, taps[0]]  # noqa: PLW2901 (the one tap)
+            matrix = w.reshape(shape[0], -1).astype(np.float64)
+            short = matrix @ matrix.T if len(matrix) <= matrix.shape[1] else matrix.T @ matrix
+            np.testing.assert_allclose(short, np.eye(len(short)), atol=1e-5)
+        assert stats.ks_2samp(ours.ravel(), theirs.ravel()).pvalue > 1e-6
+    else:
+        spread = stated["std"]
+        sample = theirs.astype(np.float64)
+        assert abs(sample.mean() - stated["mean"]) < 6 * spread / math.sqrt(sample.size)
+        slack = 6 * math.sqrt((stated["excess_kurtosis"] + 2) / (4 * sample.size))
+        assert abs(sample.std() / spread - 1) < slack
+        room = 1e-5 * spread
+        assert stated["lower"] is None or sample.min() >= stated["lower"] - room
+        assert stated["upper"] is None or sample.max() <= stated["upper"] + room
+        assert stats.ks_2samp(ours.ravel(), theirs.ravel()).pvalue > 1e-6
+
+
+@pytest.mark.parametrize("shape", PARITY_SHAPES, ids=label)
+@pytest.mark.parametrize("row", rows_of("torch"))
+def test_the_table_s_rows_of_torch(server: Server, row: Parity, shape: tuple[int, ...]) -> None:
+    """What the table says of an initialiser of torch is what torch does."""
+    import torch
+
+    if row.initializer in ("eye_", "sparse_"):
+        shape = shape[:2]
+    elif row.initializer == "dirac_" and len(shape) == 2:
+        shape = (*shape, 4)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        tensor = torch.empty(shape)
+        getattr(torch.nn.init, row.initializer)(tensor, **row.arguments)
+    alike(server, row, shape, tensor.numpy())
+
+
+def torch_order(w: NDArray[Any]) -> NDArray[Any]:
+    """(*kernel, in, out) as (out, in, *kernel)."""
+    return np.transpose(w, (w.ndim - 1, w.ndim - 2, *range(w.ndim - 2)))
+
+
+@pytest.mark.parametrize("shape", PARITY_SHAPES, ids=label)
+@pytest.mark.parametrize("row", rows_of("keras"))
+def test_the_table_s_rows_of_keras(
+    server: Server, keras: Any, row: Parity, shape: tuple[int, ...]
+) -> None:
+    """What the table says of an initialiser of Keras is what Keras does."""
+    if row.initializer == "Identity":
+        shape = shape[:2]
+    kind = getattr(keras.initializers, row.initializer)
+    seeded = row.initializer not in ("Zeros", "Ones", "Constant", "Identity")
+    made = kind(**row.arguments, **({"seed": 1} if seeded else {}))(channels_last(shape))
+    alike(server, row, shape, torch_order(np.asarray(made)))
+
+
+@pytest.mark.parametrize("shape", PARITY_SHAPES, ids=label)
+@pytest.mark.parametrize("row", rows_of("jax"))
+def test_the_table_s_rows_of_jax(server: Server, row: Parity, shape: tuple[int, ...]) -> None:
+    """What the table says of an initialiser of JAX is what JAX does."""
+    import jax
+
+    if row.initializer == "delta_orthogonal":
+        shape = (32, 24, *(shape[2:] or (4,)))
+    made = getattr(jax.nn.initializers, row.initializer)
+    plain = row.initializer in ("zeros", "ones")
+    made = made if plain else made(**row.arguments)
+    w = np.asarray(made(jax.random.key(1), channels_last(shape), "float32"))
+    alike(server, row, shape, torch_order(w))

@@ -15,7 +15,8 @@ from tests.web.local import Local, Raw
 
 GETS = [
     "/", "/docs", "/docs/assets/favicon.png", "/openapi.json", "/healthz", "/readyz", "/metrics",
-    "/v1/schemes", "/v1/schemes/he_normal", "/v1/dtypes", "/v1/tensors/normal/4.safetensors",
+    "/v1/schemes", "/v1/schemes/he_normal", "/v1/layers", "/v1/layers/conv2d", "/v1/dtypes",
+    "/v1/tensors/normal/4.safetensors",
 ]  # fmt: skip
 
 POSTS = ["/v1/checkpoints", "/v1/describe"]
@@ -28,6 +29,7 @@ def test_every_path_is_here(client: httpx.Client) -> None:
     described = client.get("/openapi.json").json()["paths"]
     concrete = {
         "/v1/schemes/{name}": "/v1/schemes/he_normal",
+        "/v1/layers/{kind}": "/v1/layers/conv2d",
         "/v1/tensors/{scheme}/{shape}.safetensors": "/v1/tensors/normal/4.safetensors",
     }
     for path, methods in described.items():

@@ -307,13 +307,15 @@ def test_queue_is_a_wait_and_not_a_refusal() -> None:
         assert local.service.admission.waiting == 0
 
 
-def test_queue_is_left_on_disconnect() -> None:
-    """Who waits and leaves gives up the place at once, and draws nothing."""
+@pytest.mark.parametrize("requests", [1, 3])
+def test_queue_is_left_on_disconnect(requests: int) -> None:
+    """Who waits and leaves gives up the place at once, also with requests pipelined behind."""
     with Local(engine="numpy", max_streams=1, max_queued=1, queue_seconds=3600) as local:
         engine = CountingEngine().install(local.service)
         (held,) = hold(local, 1)
         with Raw(local.port) as raw:
-            raw.get(FILE)
+            for _ in range(requests):
+                raw.get(FILE)
             wait_until(lambda: local.service.admission.waiting == 1, "it to wait")
         wait_until(lambda: local.service.admission.waiting == 0, "it to leave")
         drawn = engine.calls

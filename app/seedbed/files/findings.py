@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from seedbed.errors import Path, SpecError
 from seedbed.files.spec import CheckpointSpec
-from seedbed.init import SCHEMES, Rule, TensorSpec
+from seedbed.init import LAYERS, SCHEMES, Rule, TensorSpec
 
 
 def findings(error: ValidationError, body: object) -> Iterator[SpecError]:
@@ -23,22 +23,29 @@ def findings(error: ValidationError, body: object) -> Iterator[SpecError]:
         allowed = raw.get("ctx", {}).get("allowed", ())
         if raw["type"] == "extra_forbidden":
             allowed = _fields_beside(raw["loc"])
+        elif raw["type"].startswith("union_tag") and raw["loc"][0] == "layers":
+            said = "there is no such layer" if "invalid" in raw["type"] else "a layer has a type"
+            yield SpecError(said, (*raw["loc"], "type"), tuple(LAYERS))
+            continue
         yield SpecError(raw["msg"], _place_in(body, raw["loc"]), allowed)
 
 
 def _place_in(body: object, location: Path) -> Path:
     """The parts of a location that are in the body.
 
-    A location names union members too (`init/he_normal/gain`): parts that do not exist in the body
-    are left out, except a field that is missing.
+    A location names union members too (`init/he_normal/gain`, `layers/0/conv2d`), and the weight
+    that a layer's bare init is for: parts that do not exist in the body are left out, except a
+    field that is missing.
     """
     path: list[str | int] = []
     at: Any = body
     for part in location:
         if _has(at, part):
             at = at[part]
-        elif part in SCHEMES or part in ("int", "float", "str", "[key]"):
+        elif part in SCHEMES or part in LAYERS or part in ("int", "float", "str", "[key]"):
             continue
+        elif path[:1] == ["layers"] and path[2:] == ["init"] and part == "weight":
+            continue  # a bare scheme
         path.append(part)
     return tuple(path)
 
@@ -56,5 +63,7 @@ def _fields_beside(location: Sequence[str | int]) -> Sequence[str]:
         return tuple(CheckpointSpec.model_fields)
     if outer[-1] in SCHEMES:
         return tuple(SCHEMES[str(outer[-1])].model_fields)
+    if outer[-1] in LAYERS:
+        return tuple(LAYERS[str(outer[-1])].model_fields)
     inner: dict[str | int, type[BaseModel]] = {"tensors": TensorSpec, "rules": Rule}
     return tuple(inner[outer[0]].model_fields) if outer[0] in inner else ()

@@ -24,11 +24,12 @@ from pydantic import (
     FailFast,
     Field,
     ValidationError,
+    ValidationInfo,
 )
 from pydantic_core import PydanticCustomError
 
 from seedbed.errors import TokenError
-from seedbed.init import Rule, TensorSpec, Text
+from seedbed.init import AnyLayer, Framework, Layer, Rule, TensorSpec, Text
 from seedbed.stream import SEED_MAX, STREAM_VERSION, DtypeCode, FloatCode
 
 _DECIMAL = re.compile(r"0|[1-9][0-9]{0,19}")
@@ -70,10 +71,10 @@ def _not_reserved(key: str) -> str:
     return key
 
 
-def _some(tensors: tuple[TensorSpec, ...]) -> tuple[TensorSpec, ...]:
+def _some(tensors: tuple[TensorSpec, ...], info: ValidationInfo) -> tuple[TensorSpec, ...]:
     """Not `min_length`, which would also count the tensors that are wrong as missing."""
-    if not tensors:
-        raise PydanticCustomError("no_tensors", "a checkpoint has at least one tensor")
+    if not tensors and info.data.get("layers") == ():
+        raise PydanticCustomError("no_tensors", "a checkpoint has at least one tensor or layer")
     return tensors
 
 
@@ -81,13 +82,17 @@ MetadataKey = Annotated[Text, Field(min_length=1), AfterValidator(_not_reserved)
 
 
 class CheckpointSpec(BaseModel):
-    """A checkpoint: tensors, how to fill them, and the seed."""
+    """A checkpoint: tensors and layers, how to fill them, and the seed."""
 
     model_config = ConfigDict(
         frozen=True,
         extra="forbid",
         strict=True,
         json_schema_extra={
+            "anyOf": [
+                {"required": [field], "properties": {field: {"minItems": 1}}}
+                for field in ("tensors", "layers")
+            ],
             "examples": [
                 {
                     "seed": 42,
@@ -96,8 +101,22 @@ class CheckpointSpec(BaseModel):
                         {"name": "fc.weight", "shape": [256, 784], "init": "he_normal"},
                         {"name": "fc.bias", "shape": [256], "init": "zeros", "dtype": "F32"},
                     ],
-                }
-            ]
+                },
+                {
+                    "framework": "keras",
+                    "layers": [
+                        {
+                            "type": "conv2d",
+                            "name": "stem",
+                            "in_channels": 3,
+                            "out_channels": 16,
+                            "kernel_size": 3,
+                            "init": "he_normal",
+                        },
+                        {"type": "batch_norm", "name": "norm", "num_features": 16},
+                    ],
+                },
+            ],
         },
     )
 
@@ -107,12 +126,21 @@ class CheckpointSpec(BaseModel):
         "decimal string.",
     )
     dtype: FloatCode = Field("F32", description="Of every tensor that does not say otherwise.")
+    framework: Framework = Field(
+        "torch",
+        description="Whose names and layouts the layers are stored in: the weights are the same.",
+    )
     # The first wrong tensor or rule ends the check: millions of findings would take gigabytes.
+    layers: Annotated[tuple[AnyLayer, ...], FailFast(), Field(strict=False)] = Field(
+        (), description="Layers of a network, with unique names, in any order."
+    )
     tensors: Annotated[
         tuple[TensorSpec, ...], FailFast(), Field(strict=False), AfterValidator(_some)
     ] = Field(
-        description="The tensors, with unique names, in any order.",
-        json_schema_extra={"minItems": 1},
+        (),
+        validate_default=True,
+        description="Tensors of their own, with unique names, in any order; stored as they are "
+        "given in every framework.",
     )
     rules: Annotated[tuple[Rule, ...], FailFast(), Field(strict=False)] = Field(
         (), description="Changes by name, in order; for each tensor the last match wins."
@@ -132,12 +160,19 @@ class CheckpointSpec(BaseModel):
 
     @cached_property
     def canonical_json(self) -> str:
-        """The spec without its seed in one spelling: sorted keys, tensors by name, no defaults.
+        """The spec without its seed in one spelling: sorted keys, sorted names, no defaults.
 
         Numbers are spelled as Python's `repr` does, the shortest decimal that reads back alike.
         """
-        ordered = sorted(self.tensors, key=lambda t: t.name.encode())
-        parts = {"tensors": f"[{','.join(_tensor_text(t, self.dtype) for t in ordered)}]"}
+        parts = {}
+        if self.tensors:
+            ordered = sorted(self.tensors, key=lambda t: t.name.encode())
+            parts["tensors"] = f"[{','.join(_tensor_text(t, self.dtype) for t in ordered)}]"
+        if self.layers:
+            named = sorted(self.layers, key=lambda layer: layer.name.encode())
+            parts["layers"] = f"[{','.join(_layer_text(one, self.dtype) for one in named)}]"
+        if self.framework != "torch":
+            parts["framework"] = _dumps(self.framework)
         if self.dtype != "F32":
             parts["dtype"] = _dumps(self.dtype)
         if self.rules:
@@ -206,6 +241,14 @@ def _tensor_text(tensor: TensorSpec, default: DtypeCode) -> str:
     parts["name"] = _dumps(tensor.name)
     parts["shape"] = f"[{','.join(map(str, tensor.shape))}]"
     return _object(parts)
+
+
+def _layer_text(layer: Layer, default: DtypeCode) -> str:
+    """A layer in canonical form, without the dtype it would have anyway."""
+    found = layer.canonical()
+    if found.get("dtype") == default:
+        del found["dtype"]
+    return _dumps(found)
 
 
 def _rule_text(rule: Rule) -> str:

@@ -14,7 +14,7 @@ from functools import cached_property
 from seedbed.files.header import make_header
 from seedbed.files.layout import lay_out
 from seedbed.files.spec import CheckpointSpec
-from seedbed.init import Dense, Limits, MatrixCache, Source, TensorPlan, plan
+from seedbed.init import Limits, MatrixCache, Source, TensorPlan, is_local, plan
 from seedbed.stream import STREAM_VERSION, Engine, get_engine
 
 CHUNK_BYTES = 1 << 20
@@ -25,6 +25,8 @@ MATRIX_CACHE_BYTES = 1 << 28
 
 SPEC_IN_METADATA_BYTES = 8192
 """A canonical spec up to this size goes into the file's metadata whole, a longer one as digest."""
+
+_FORMATS = {"torch": "pt", "keras": "keras", "flax": "flax", "nnx": "flax"}
 
 
 class VirtualFile:
@@ -59,7 +61,8 @@ class VirtualFile:
         self._matrices = matrices or MatrixCache(MATRIX_CACHE_BYTES, threads=1)
         user_bytes = sum(len(k.encode()) + len(v.encode()) for k, v in spec.metadata.items())
         limits.require("max_metadata_bytes", user_bytes, "bytes of metadata")
-        self._layout = lay_out(plan(spec.tensors, spec.rules, spec.dtype, limits), limits)
+        plans = plan(spec.tensors, spec.rules, spec.dtype, limits, spec.layers, spec.framework)
+        self._layout = lay_out(plans, limits)
         self._header = make_header(self._layout, self.metadata, limits)
         self.size = len(self._header) + self._layout.size_bytes
 
@@ -70,8 +73,8 @@ class VirtualFile:
 
     @cached_property
     def is_seekable(self) -> bool:
-        """Whether every range costs O(range): not so where a tensor is made as a whole."""
-        return not any(isinstance(tensor.fill, Dense) for tensor in self.tensors)
+        """Whether every range costs O(range): not so for whole matrices and transposed ones."""
+        return all(is_local(tensor.fill) for tensor in self.tensors)
 
     @property
     def header(self) -> bytes:
@@ -82,11 +85,12 @@ class VirtualFile:
     def metadata(self) -> dict[str, str]:
         """The file's `__metadata__`: what made it, and the caller's own strings.
 
-        `format` is there because transformers 4 refuses files without it.
+        `format` is there because transformers 4 refuses files without it: `pt` means PyTorch's
+        names and layouts, `flax` Flax's.
         """
         spec = self.spec
         made_by = {
-            "format": "pt",
+            "format": _FORMATS[spec.framework],
             "seedbed.seed": str(spec.seed),
             "seedbed.spec_sha256": spec.digest,
             "seedbed.stream": str(STREAM_VERSION),

@@ -2,17 +2,25 @@
 
 from seedbed.init.dense import Dense, MatrixCache
 from seedbed.init.fills import Fill, Source
+from seedbed.init.layers import LAYERS, AnyLayer, Framework, Layer
 from seedbed.init.limits import Limits
-from seedbed.init.model import Rule, TensorName, TensorPlan, TensorSpec, Text, plan
-from seedbed.init.schemes import SCHEMES, Init, Scheme, canonical_name
+from seedbed.init.model import Origin, Rule, TensorPlan, TensorSpec, plan
+from seedbed.init.names import TensorName, Text
+from seedbed.init.schemes import SCHEMES, Init, Scheme, canonical_name, meaning_of
+from seedbed.init.views import is_local
 
 __all__ = [
+    "LAYERS",
     "SCHEMES",
+    "AnyLayer",
     "Dense",
     "Fill",
+    "Framework",
     "Init",
+    "Layer",
     "Limits",
     "MatrixCache",
+    "Origin",
     "Rule",
     "Scheme",
     "Source",
@@ -21,5 +29,7 @@ __all__ = [
     "TensorSpec",
     "Text",
     "canonical_name",
+    "is_local",
+    "meaning_of",
     "plan",
 ]

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seedbed.errors import ParameterError
-from seedbed.stream import Dtype, Summary
+from seedbed.stream import DTYPES, Dtype, Summary
 
 if TYPE_CHECKING:
     from seedbed.init.fills import Source
@@ -72,6 +72,27 @@ class MatrixCache:
                 del self._made[key]
 
 
+def require_room(dtype: Dtype, reach: tuple[float, float], what: str) -> None:
+    """Refuse a dtype that is no float, or too narrow for values that reach so far.
+
+    Raises:
+        ParameterError: with the values and the dtype's range.
+    """
+    if not dtype.is_float:
+        raise ParameterError(
+            f"{dtype.code} holds whole numbers; only constants can fill it", ("dtype",)
+        )
+    # A float64 element is a widened float32, so float32's range is its range too.
+    range_of = DTYPES["F32"] if dtype.code == "F64" else dtype
+    low, high = reach
+    if not range_of.lowest <= low <= high <= range_of.highest:
+        raise ParameterError(
+            f"{what} reach {low:.6g} … {high:.6g}, but {dtype.code} ends at "
+            f"{range_of.lowest:.6g} … {range_of.highest:.6g}",
+            ("init",),
+        )
+
+
 class Recipe(Protocol):
     """How a whole matrix is made; hashable, since matrices are kept by it."""
 
@@ -100,17 +121,7 @@ class Dense:
 
     def check(self, dtype: Dtype) -> None:
         """Only floats wide enough for every element."""
-        if not dtype.is_float:
-            raise ParameterError(
-                f"{dtype.code} holds whole numbers; only constants can fill it", ("dtype",)
-            )
-        low, high = self.recipe.reach
-        if low < dtype.lowest or high > dtype.highest:
-            raise ParameterError(
-                f"values reach {low:.6g} … {high:.6g}, but {dtype.code} ends at "
-                f"{dtype.lowest:.6g} … {dtype.highest:.6g}",
-                ("init",),
-            )
+        require_room(dtype, self.recipe.reach, "values")
 
     def write(self, source: Source, start: int, out: memoryview) -> None:
         """Cut the elements out of the whole."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Protocol
@@ -10,8 +11,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seedbed.errors import ParameterError
-from seedbed.init.dense import MatrixCache
-from seedbed.stream import DTYPES, Distribution, Dtype, Engine, Summary, exact
+from seedbed.init.dense import MatrixCache, require_room
+from seedbed.stream import (
+    DTYPES,
+    Distribution,
+    Dtype,
+    Engine,
+    LogUniform,
+    Summary,
+    Uniform,
+    exact,
+)
+
+Doubles = NDArray[np.float64]
+Indices = NDArray[np.int64]
+
+BLOCK = 1 << 14
+"""Elements made together by what is not compiled; its temporaries should stay in cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +74,7 @@ class Drawn:
 
     def check(self, dtype: Dtype) -> None:
         """Draws need a float, wide enough for the furthest of them."""
-        if not dtype.is_float:
-            raise ParameterError(
-                f"{dtype.code} holds whole numbers; only constants can fill it", ("dtype",)
-            )
-        low, high = self.distribution.reach
-        if low < dtype.lowest or high > dtype.highest:
-            raise ParameterError(
-                f"draws reach {low:.6g} … {high:.6g}, but {dtype.code} ends at "
-                f"{dtype.lowest:.6g} … {dtype.highest:.6g}",
-                ("init",),
-            )
+        require_room(dtype, self.distribution.reach, "draws")
 
     def write(self, source: Source, start: int, out: memoryview) -> None:
         """Draw straight into the caller's buffer."""
@@ -116,3 +122,107 @@ class Constant:
         """A point."""
         value = float(self.value)
         return Summary(value, 0.0, value, value, None)
+
+
+class Formula(Protocol):
+    """Elements as a function of their index; hashable."""
+
+    @property
+    def reach(self) -> tuple[float, float]:
+        """Values that no element passes."""
+
+    def at(self, indices: Indices) -> Doubles:
+        """The elements at these indices, in row-major order of the shape."""
+
+    def summary(self) -> Summary:
+        """Moments and bounds of the elements."""
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """What depends on the index alone: nothing is drawn, and a range costs no more than its size.
+
+    Every element is computed in float64 and rounded once to float32.
+    """
+
+    formula: Formula
+
+    def check(self, dtype: Dtype) -> None:
+        """Only floats wide enough for every element."""
+        require_room(dtype, self.formula.reach, "values")
+
+    def write(self, source: Source, start: int, out: memoryview) -> None:
+        """Compute the elements block by block."""
+        target = np.frombuffer(out, source.dtype.storage)
+        for done in range(0, len(target), BLOCK):
+            block = target[done : done + BLOCK]
+            indices = np.arange(start + done, start + done + len(block), dtype=np.int64)
+            block[:] = source.dtype.encode(self.formula.at(indices).astype(np.float32))
+
+    def summary(self) -> Summary:
+        """Of the formula."""
+        return self.formula.summary()
+
+
+class Transform(Protocol):
+    """A monotone function of draws; hashable."""
+
+    def of(self, draws: Doubles) -> Doubles:
+        """The values of draws, both float64."""
+
+
+@dataclass(frozen=True)
+class Derived:
+    """Independent draws, each put through a function in float64 and rounded once to float32.
+
+    The function is made of operations that IEEE 754 fixes (`elementary`), so that the bytes are
+    the same everywhere.
+    """
+
+    distribution: Uniform | LogUniform
+    transform: Transform
+
+    @property
+    def reach(self) -> tuple[float, float]:
+        """The function at the first and the last float32 that can be drawn."""
+        _, _, first, last = self.distribution.parameters
+        low, high = self.transform.of(np.array([first, last], np.float64))
+        return min(float(low), float(high)), max(float(low), float(high))
+
+    def check(self, dtype: Dtype) -> None:
+        """Only floats wide enough for the furthest value."""
+        require_room(dtype, self.reach, "values")
+
+    def write(self, source: Source, start: int, out: memoryview) -> None:
+        """Draw as float32, and go on from there, block by block."""
+        target = np.frombuffer(out, source.dtype.storage)
+        draws = np.empty(min(len(target), BLOCK), np.float32)
+        for done in range(0, len(target), BLOCK):
+            block = target[done : done + BLOCK]
+            some = draws[: len(block)]
+            source.engine.draw(
+                source.seed, source.name, self.distribution, DTYPES["F32"], start + done,
+                some.view(np.uint8).data,
+            )  # fmt: skip
+            values = self.transform.of(some.astype(np.float64))
+            block[:] = source.dtype.encode(values.astype(np.float32))
+
+    def summary(self) -> Summary:
+        """By the midpoint rule over the distribution's quantiles."""
+        low, high = self.distribution.low, self.distribution.high
+        u = (np.arange(_QUANTILES) + 0.5) / _QUANTILES
+        if isinstance(self.distribution, LogUniform):
+            draws = np.exp(math.log(low) + u * (math.log(high) - math.log(low)))
+        else:
+            draws = low + u * (high - low)
+        return moments(self.transform.of(draws))._replace(lower=self.reach[0], upper=self.reach[1])
+
+
+_QUANTILES = 1 << 14
+
+
+def moments(values: Doubles) -> Summary:
+    """Mean, standard deviation, ends and excess kurtosis of some values."""
+    mean, std = float(values.mean()), float(values.std())
+    fourth = float(np.mean(((values - mean) / std) ** 4)) - 3.0 if std > 0 else None
+    return Summary(mean, std, float(values.min()), float(values.max()), fourth)

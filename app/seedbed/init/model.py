@@ -4,60 +4,21 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, model_validator
+from pydantic import BaseModel, ConfigDict, FailFast, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from seedbed.errors import ParameterError, ShapeError, SpecError
-from seedbed.init.dense import Dense
+from seedbed.errors import ParameterError, Path, ShapeError, SpecError
 from seedbed.init.fills import Fill
+from seedbed.init.layers import Framework, Layer, Parameter, Stored
 from seedbed.init.limits import Limits
-from seedbed.init.schemes import Init, Scheme, Shape
+from seedbed.init.names import Dimension, TensorName, Text, count_elements
+from seedbed.init.schemes import Fans, Init, Scheme, Shape
+from seedbed.init.views import Array, Named, dense_elements
 from seedbed.stream import DTYPES, Dtype, DtypeCode, FloatCode, ParameterProblem
-
-DIMENSION_MAX = 2**63 - 1
-
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
-
-
-def sound_text(text: str) -> str:
-    """Text that every JSON writer and file format can carry.
-
-    Raises:
-        PydanticCustomError: it has control characters or halves of surrogate pairs.
-    """
-    if found := _CONTROL.search(text):
-        raise PydanticCustomError(
-            "control_character",
-            "control character U+{code} at position {position} is not allowed",
-            {"code": f"{ord(found[0]):04X}", "position": found.start()},
-        )
-    if not text.isascii():
-        try:
-            text.encode()
-        except UnicodeEncodeError as error:
-            raise PydanticCustomError(
-                "lone_surrogate",
-                "half of a surrogate pair at position {position} is not a character",
-                {"position": error.start},
-            ) from error
-    return text
-
-
-def _tensor_name(name: str) -> str:
-    if name == "__metadata__":
-        raise PydanticCustomError(
-            "reserved_name", "__metadata__ is the format's own key and cannot name a tensor"
-        )
-    return sound_text(name)
-
-
-TensorName = Annotated[str, Field(min_length=1), AfterValidator(_tensor_name)]
-Text = Annotated[str, AfterValidator(sound_text)]
-Dimension = Annotated[int, Field(ge=0, le=DIMENSION_MAX)]
 
 
 class TensorSpec(BaseModel):
@@ -103,11 +64,12 @@ class TensorPlan:
 
     Attributes:
         name: unique in the file.
-        shape: in PyTorch's order.
+        shape: in the file.
         dtype: of the elements.
-        scheme: that was asked for.
+        scheme: that was asked for; of several parameters in one tensor, that of the first.
         fill: that it came to.
         elements: product of the shape.
+        origin: of a layer's tensor.
     """
 
     name: str
@@ -116,27 +78,34 @@ class TensorPlan:
     scheme: Scheme
     fill: Fill
     elements: int
+    origin: Origin | None = None
 
     @property
     def size_bytes(self) -> int:
         """Bytes of all elements."""
         return self.elements * self.dtype.size_bytes
 
+    @property
+    def fans(self) -> Fans | None:
+        """The fans that the scheme used, if it uses any."""
+        return self.scheme.fans(self.shape) if self.origin is None else self.origin.fans
 
-def count_elements(shape: Shape) -> int:
-    """Product of the dimensions.
 
-    Raises:
-        ShapeError: it overflows 63 bits, also where a later 0 would make it 0: readers multiply
-            from the left and refuse such a file.
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a layer's tensor comes from.
+
+    Attributes:
+        layer: type of the layer.
+        parameters: PyTorch's names of what it is made of; their streams have these names.
+        expression: how it is made of them, in NumPy's words.
+        fans: that the first parameter's scheme used, if it uses any.
     """
-    count, bound = 1, 1
-    for dimension in shape:
-        count *= dimension
-        bound *= max(dimension, 1)
-    if bound > DIMENSION_MAX:
-        raise ShapeError(f"shape {list(shape)} has more elements than 63 bits count", ("shape",))
-    return count
+
+    layer: str
+    parameters: tuple[str, ...]
+    expression: str
+    fans: Fans | None
 
 
 class _Rules:
@@ -147,21 +116,30 @@ class _Rules:
             (re.compile(fnmatch.translate(rule.match)).match, rule) for rule in reversed(rules)
         ]
 
-    def apply(self, tensor: TensorSpec) -> tuple[Scheme | None, str | None]:
-        """Scheme and dtype of a tensor."""
-        init = dtype = None
+    def apply(self, name: str) -> tuple[Scheme | None, DtypeCode | None]:
+        """Scheme and dtype for a name, if any rule has them."""
+        init: Scheme | None = None
+        dtype: DtypeCode | None = None
         for match, rule in self._rules:
-            if match(tensor.name):
+            if match(name):
                 init = init or rule.init
                 dtype = dtype or rule.dtype
                 if init and dtype:
                     break
-        return init or tensor.init, dtype or tensor.dtype
+        return init, dtype
 
-    def source(self, tensor: TensorSpec, field: str | int) -> int | None:
-        """Index of the rule that decided a tensor's `init` or `dtype`, if any did."""
+    def is_about(self, index: int, name: str) -> bool:
+        """Whether a rule's pattern matches a name."""
+        return self._rules[len(self._rules) - 1 - index][0](name) is not None
+
+    def without(self, names: Sequence[str]) -> list[int]:
+        """The rules that match none of these names."""
+        return [i for i in range(len(self._rules)) if not any(self.is_about(i, n) for n in names)]
+
+    def source(self, name: str, field: str | int) -> int | None:
+        """Index of the rule that decided the `init` or `dtype` of a name, if any did."""
         for i, (match, rule) in enumerate(self._rules, 1):
-            if getattr(rule, str(field), None) is not None and match(tensor.name):
+            if getattr(rule, str(field), None) is not None and match(name):
                 return len(self._rules) - i
         return None
 
@@ -171,49 +149,229 @@ def plan(
     rules: Sequence[Rule],
     dtype: FloatCode,
     limits: Limits,
+    layers: Sequence[Layer] = (),
+    framework: Framework = "torch",
 ) -> tuple[TensorPlan, ...]:
-    """Decide every tensor, in the order given.
+    """Decide every tensor: first those of their own, then those of the layers, in the order given.
+
+    Rules speak of PyTorch's names in every framework, so that the weights are the same in all.
 
     Raises:
         SpecError: with the place in the spec: `("tensors", 0, "shape")`, `("rules", 0, "init")`.
         LimitError: too many tensors or dimensions, or too long a name.
     """
-    limits.require("max_tensors", len(tensors), "tensors")
+    limits.require("max_tensors", len(tensors) + len(layers), "tensors and layers")
     limits.require("max_rules", len(rules), "rules")
-    applied = _Rules(rules)
-    fills: dict[tuple[str, Shape, str], Fill] = {}
-    places: dict[str, int] = {}
-    plans = []
+    planner = _Planner(_Rules(rules), dtype, limits, framework)
     for i, tensor in enumerate(tensors):
         try:
-            if (first := places.setdefault(tensor.name, i)) != i:
-                raise SpecError(f"{tensor.name!r} also names tensor {first}", ("name",))
-            limits.require("max_rank", len(tensor.shape), "dimensions")
-            limits.require("max_name_bytes", len(tensor.name.encode()), "bytes of tensor name")
-            elements = count_elements(tensor.shape)
-            scheme, code = applied.apply(tensor)
-            if scheme is None:
-                raise SpecError(
-                    f"nothing says how to fill {tensor.name!r}: it has no init and no rule with "
-                    "an init matches it",
-                    ("init",),
-                )
-            decided = DTYPES[code or dtype]
-            key = (scheme.spelling, tensor.shape, decided.code)
-            if (fill := fills.get(key)) is None:
-                fill = fills[key] = _fill(scheme, tensor.shape, decided)
-                if isinstance(fill, Dense):
-                    limits.require("max_dense_elements", fill.elements, "elements made as a whole")
+            planner.add(tensor, i)
         except SpecError as error:
-            raise _placed(error, i, tensor, applied) from error
-        plans.append(TensorPlan(tensor.name, tensor.shape, decided, scheme, fill, elements))
-    return tuple(plans)
+            raise _placed(error, ("tensors", i), tensor.name, planner.rules) from error
+    for i, layer in enumerate(layers):
+        planner.add_layer(layer, i)
+    planner.refuse_rules_of_file_names()
+    return tuple(planner.plans)
 
 
-def _fill(scheme: Scheme, shape: Shape, dtype: Dtype) -> Fill:
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    """A parameter of a layer: everything but how the file stores it."""
+
+    array: Array
+    dtype: Dtype
+    scheme: Scheme
+    fans: Fans | None
+
+
+class _Planner:
+    """A plan under way."""
+
+    def __init__(
+        self, rules: _Rules, dtype: FloatCode, limits: Limits, framework: Framework
+    ) -> None:
+        self.rules = rules
+        self.plans: list[TensorPlan] = []
+        self._dtype = dtype
+        self._limits = limits
+        self._framework = framework
+        self._fills: dict[tuple[str, Shape, str], Fill] = {}
+        self._places: dict[str, tuple[str, int]] = {}  # of names in the file
+        self._streams: dict[str, tuple[str, int]] = {}  # and of layers' parameters, if others
+
+    def add(self, tensor: TensorSpec, index: int) -> None:
+        """Decide a tensor of its own."""
+        self._claim(tensor.name, ("tensor", index))
+        self._limits.require("max_rank", len(tensor.shape), "dimensions")
+        elements = count_elements(tensor.shape)
+        init, code = self.rules.apply(tensor.name)
+        scheme = init or tensor.init
+        if scheme is None:
+            raise SpecError(
+                f"nothing says how to fill {tensor.name!r}: it has no init and no rule with "
+                "an init matches it",
+                ("init",),
+            )
+        decided = DTYPES[code or tensor.dtype or self._dtype]
+        key = (scheme.spelling, tensor.shape, decided.code)
+        if (fill := self._fills.get(key)) is None:
+            fill = self._fills[key] = _fill(scheme, tensor.shape, decided)
+            self._bound(fill)
+        self.plans.append(TensorPlan(tensor.name, tensor.shape, decided, scheme, fill, elements))
+
+    def add_layer(self, layer: Layer, index: int) -> None:
+        """Decide the parameters of a layer, then store them as the framework does."""
+        decided: dict[str, _Decided] = {}
+        for parameter in layer.parameters():
+            stream = f"{layer.name}.{parameter.name}"
+            try:
+                decided[stream] = self._decide(layer, parameter, stream, index)
+            except SpecError as error:
+                raise self._placed_in_layer(error, layer, parameter, index) from error
+            self._limits.require(
+                "max_tensors", len(self.plans) + len(decided), "tensors, with those of layers,"
+            )
+        arrays = {name[len(layer.name) + 1 :]: one.array for name, one in decided.items()}
+        try:
+            for stored in layer.stored(self._framework, arrays):
+                self._store(layer, stored, decided, index)
+        except SpecError as error:
+            raise error.within("layers", index) from error
+
+    def refuse_rules_of_file_names(self) -> None:
+        """A rule that speaks of a framework's own names would silently do nothing."""
+        if self._framework == "torch":
+            return
+        named = [(plan.name, plan.origin) for plan in self.plans if plan.origin]
+        streams = [*self._streams, *(plan.name for plan in self.plans if plan.origin is None)]
+        for index in self.rules.without(streams):
+            for name, origin in named:
+                if self.rules.is_about(index, name):
+                    raise SpecError(
+                        f"rules match PyTorch's names in every framework: {name!r} is "
+                        f"{' and '.join(map(repr, origin.parameters))} there",
+                        ("rules", index, "match"),
+                    )
+
+    def _decide(self, layer: Layer, parameter: Parameter, stream: str, index: int) -> _Decided:
+        if self._framework != "torch":
+            self._claim(stream, ("layer", index), self._streams)
+        count_elements(parameter.shape)
+        rule_init, rule_dtype = self.rules.apply(stream)
+        scheme = rule_init or layer.chosen(parameter)[0]
+        dtype = DTYPES[rule_dtype or layer.dtype or self._dtype]
+        if parameter.dtype is not None:  # a counter, which no change to all weights is meant for
+            if rule_dtype is None or dtype.is_float:
+                dtype = DTYPES[parameter.dtype]
+            if rule_init and not _holds(rule_init, parameter.shape, dtype):
+                scheme = layer.chosen(parameter)[0]
+        fill = _fill(scheme, parameter.shape, dtype, lambda: parameter.fill(scheme, stream))
+        self._bound(fill)
+        array = Array(fill, parameter.shape, (stream,), parameter.name)
+        return _Decided(array, dtype, scheme, _fans(scheme, parameter))
+
+    def _store(
+        self, layer: Layer, stored: Stored, decided: Mapping[str, _Decided], index: int
+    ) -> None:
+        name = file_name(layer.name, stored, self._framework)
+        self._claim(name, ("layer", index))
+        self._limits.require("max_rank", len(stored.array.shape), "dimensions")
+        sources = stored.array.sources or tuple(decided)[:1]
+        first = decided[sources[0]]
+        for other in sources[1:]:
+            if decided[other].dtype is not first.dtype:
+                raise SpecError(
+                    f"{name!r} is made of {sources[0]!r} and {other!r}, which have different "
+                    f"dtypes: {first.dtype.code} and {decided[other].dtype.code}",
+                    ("dtype",),
+                )
+        fill = stored.array.fill
+        fill.check(first.dtype)
+        if isinstance(fill, Named) and fill.name == name:
+            fill = fill.fill
+        origin = Origin(layer.type, stored.array.sources, stored.array.text, first.fans)
+        self.plans.append(
+            TensorPlan(
+                name,
+                stored.array.shape,
+                first.dtype,
+                first.scheme,
+                fill,
+                stored.array.size,
+                origin,
+            )
+        )
+
+    def _claim(
+        self, name: str, place: tuple[str, int], places: dict[str, tuple[str, int]] | None = None
+    ) -> None:
+        """Refuse a name that is taken."""
+        places = self._places if places is None else places
+        if (first := places.setdefault(name, place)) is not place:
+            raise SpecError(f"{name!r} also names {first[0]} {first[1]}", ("name",))
+        if places is self._streams and (first := self._places.get(name, place))[0] == "tensor":
+            raise SpecError(f"{name!r} also names {first[0]} {first[1]}", ("name",))
+        self._limits.require("max_name_bytes", len(name.encode()), "bytes of tensor name")
+
+    def _bound(self, fill: Fill) -> None:
+        """Refuse a matrix that is too large to be made as a whole."""
+        elements = dense_elements(fill)
+        if elements:
+            self._limits.require("max_dense_elements", elements, "elements made as a whole")
+
+    def _placed_in_layer(
+        self, error: SpecError, layer: Layer, parameter: Parameter, index: int
+    ) -> SpecError:
+        """An error of one parameter, seen from the spec: what decided, a rule or the layer."""
+        stream = f"{layer.name}.{parameter.name}"
+        what, *rest = error.path
+        field = "init" if what == "shape" else what  # the scheme is what takes no such shape
+        path: Path = (field, *rest)
+        if (rule := self.rules.source(stream, field)) is not None:
+            place: Path = ("rules", rule)
+        else:
+            place = ("layers", index)
+            if field == "init":
+                _, key = layer.chosen(parameter)
+                path = () if key is None else ("init", key, *rest)
+        return type(error)(f"{error.message} ({stream!r})", (*place, *path), error.allowed)
+
+
+def file_name(layer: str, stored: Stored, framework: Framework) -> str:
+    """The name in the file of a layer's tensor."""
+    name = f"{layer}{stored.suffix}"
+    if framework == "keras":
+        return f"{name}/{stored.name}"
+    dotted = f"{name}.{stored.name.replace('/', '.')}"
+    return f"{stored.collection}.{dotted}" if framework == "flax" else dotted
+
+
+def _fans(scheme: Scheme, parameter: Parameter) -> Fans | None:
+    """The fans that a scheme used, if it uses any."""
+    rows = parameter.shape[0] // parameter.gates if parameter.shape else 0
+    shape = (rows, *parameter.shape[1:]) if parameter.shape else ()
+    try:
+        used = scheme.fans(shape)
+    except ShapeError:  # for which the layer gave them
+        return parameter.fans_for(scheme)
+    return used and (parameter.fans_for(scheme) or used)
+
+
+def _holds(scheme: Scheme, shape: Shape, dtype: Dtype) -> bool:
+    """Whether a scheme can fill a tensor of this dtype."""
+    try:
+        _fill(scheme, shape, dtype)
+    except SpecError:
+        return False
+    return True
+
+
+def _fill(
+    scheme: Scheme, shape: Shape, dtype: Dtype, make: Callable[[], Fill] | None = None
+) -> Fill:
     """The fill of a scheme for a shape, once it is known that the dtype can hold it."""
     try:
-        fill = scheme.fill(shape)
+        fill = scheme.fill(shape) if make is None else make()
     except ParameterProblem as problem:
         if problem.parameter in type(scheme).model_fields:
             raise ParameterError(problem.message, ("init", problem.parameter)) from problem
@@ -224,10 +382,10 @@ def _fill(scheme: Scheme, shape: Shape, dtype: Dtype) -> Fill:
     return fill
 
 
-def _placed(error: SpecError, index: int, tensor: TensorSpec, rules: _Rules) -> SpecError:
+def _placed(error: SpecError, place: Path, name: str, rules: _Rules) -> SpecError:
     """An error of one tensor, seen from the spec: in the tensor, or in the rule that decided."""
-    rule = rules.source(tensor, error.path[0])
+    rule = rules.source(name, error.path[0])
     if rule is None:
-        return error.within("tensors", index)
-    named = type(error)(f"{error.message} ({tensor.name!r})", error.path, error.allowed)
+        return error.within(*place)
+    named = type(error)(f"{error.message} ({name!r})", error.path, error.allowed)
     return named.within("rules", rule)

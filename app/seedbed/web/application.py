@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from seedbed.stream import AUTO, NUMPY
 from seedbed.web import documentation, problems
 from seedbed.web.observability import Observability, configure_logging
-from seedbed.web.routes import catalogue, checkpoints, docs, health, tensors
+from seedbed.web.routes import catalogue, checkpoints, docs, health, layers, tensors
 from seedbed.web.service import Service
 from seedbed.web.settings import Settings
 
@@ -67,8 +67,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.service = service
     problems.install(app)
     # Their routes, not the routers: those would have every request matched once more for each.
-    for router in (tensors.router, checkpoints.router, catalogue.router, health.router):
-        app.router.routes.extend(router.routes)
+    for surface in (tensors, checkpoints, catalogue, layers, health):
+        app.router.routes.extend(surface.router.routes)
     docs.install(app)
     documentation.install(app)
     app.add_middleware(Observability, metrics=service.metrics)

@@ -81,7 +81,7 @@ class InvalidBody(SeedbedError):
 
     Attributes:
         error: Pydantic's findings.
-        body: the body, parsed.
+        body: the body, parsed, or None if it is too large for that.
     """
 
     def __init__(self, error: ValidationError, body: object) -> None:

@@ -51,8 +51,8 @@ class Description(BaseModel):
     tensor_count: int
     parameter_count: int = Field(description="Elements of all tensors.")
     metadata: dict[str, str] = Field(description="The file's own metadata.")
-    tensors: list[TensorDescription] = Field(description="In the order of the file.")
     links: Links
+    tensors: list[TensorDescription] = Field(description="In the order of the file.")
 
 
 class Parameter(BaseModel):
@@ -119,9 +119,12 @@ def describe_tensor(tensor: TensorPlan, offset: int) -> TensorDescription:
     )
 
 
-def describe_file(file: VirtualFile, link: str | None) -> Description:
-    """A virtual file in words and numbers."""
-    return Description(
+def describe_file(file: VirtualFile, link: str | None) -> bytes:
+    """A `Description` of a virtual file, as JSON.
+
+    It is put together tensor by tensor, since as one object it would take ten times the memory.
+    """
+    without_tensors = Description(
         seed=seed_to_json(file.spec.seed),
         stream_version=STREAM_VERSION,
         spec_sha256=file.spec.digest,
@@ -131,9 +134,14 @@ def describe_file(file: VirtualFile, link: str | None) -> Description:
         tensor_count=len(file.tensors),
         parameter_count=sum(tensor.elements for tensor in file.tensors),
         metadata=file.metadata,
-        tensors=[describe_tensor(t, file.offset(i)) for i, t in enumerate(file.tensors)],
         links=Links(file=link),
+        tensors=[],
+    ).model_dump_json()
+    tensors = b",".join(
+        describe_tensor(tensor, file.offset(i)).model_dump_json().encode()
+        for i, tensor in enumerate(file.tensors)
     )
+    return b"".join((without_tensors.removesuffix("]}").encode(), tensors, b"]}"))
 
 
 def describe_scheme(scheme: type[Scheme]) -> SchemeDescription:

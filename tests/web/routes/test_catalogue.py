@@ -18,7 +18,9 @@ def test_schemes(client: httpx.Client) -> None:
     for name, scheme in SCHEMES.items():
         entry = listed[name]
         assert entry["formula"]
+        assert entry["latex"]
         assert entry["summary"]
+        assert entry["implied"].keys() <= set(entry["aliases"])
         assert [p["name"] for p in entry["parameters"]] == [
             field for field in scheme.model_fields if field != "scheme"
         ]
@@ -42,6 +44,15 @@ def test_scheme_by_any_of_its_names(client: httpx.Client, name: str) -> None:
     entry = client.get(f"/v1/schemes/{name}").json()
     assert name in (entry["name"], *entry["aliases"])
     assert entry in client.get("/v1/schemes").json()
+
+
+def test_what_an_alias_implies(client: httpx.Client) -> None:
+    """An entry has its frameworks' defaults under their own names, and what to look out for."""
+    entry = client.get("/v1/schemes/TruncatedNormal").json()
+    assert entry["name"] == "truncated_normal"
+    assert entry["implied"]["TruncatedNormal"] == {"std": 0.05, "bounds": "sigma"}
+    assert entry["implied"]["trunc_normal_"]["bounds"] == "absolute"
+    assert "0.8796" in entry["notes"]["keras"]
 
 
 def test_no_such_scheme(client: httpx.Client) -> None:

@@ -26,10 +26,10 @@ def test_every_scheme_by_every_name(client: httpx.Client, name: str) -> None:
     """A scheme by its name or an alias is the spec with that scheme, parameters from the query."""
     canonical = next(s for s, k in SCHEMES.items() if name in (s, *k.aliases))
     parameters = REQUIRED.get(canonical, {})
-    response = client.get(f"/v1/tensors/{name}/5x4.safetensors", params=parameters)
+    response = client.get(f"/v1/tensors/{name}/6x4.safetensors", params=parameters)
     assert response.status_code == 200
-    assert response.content == one([5, 4], {"scheme": canonical, **parameters})
-    filename = f'attachment; filename="{canonical}-5x4-seed0.safetensors"'
+    assert response.content == one([6, 4], {"scheme": canonical, **parameters})
+    filename = f'attachment; filename="{canonical}-6x4-seed0.safetensors"'
     assert response.headers["content-disposition"] == filename
 
 

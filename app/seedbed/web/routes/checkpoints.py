@@ -62,8 +62,7 @@ async def create_checkpoint(request: Request, service: ServiceOf) -> Response:
 async def describe_checkpoint(request: Request, service: ServiceOf) -> Response:
     """For each tensor its place, scheme, fans, moments and bounds; totals; a link."""
     file, link = await service.plan(request)
-    # In a thread, since there may be many tensors; as text, so that nothing validates it again.
-    text = await asyncio.to_thread(lambda: describe_file(file, link).model_dump_json())
+    text = await asyncio.to_thread(describe_file, file, link)  # there may be many tensors
     return Response(text, media_type="application/json")
 
 

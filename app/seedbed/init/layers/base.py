@@ -1,0 +1,312 @@
+"""What a layer is: named parameters, and how each framework stores them.
+
+A layer's parameters are PyTorch's, in name, shape and order of elements, and so are the random
+streams: `stem.weight` draws the same numbers in every framework. What differs is `stored`: names,
+axes, the order of gates, two biases added into one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from seedbed.errors import SpecError
+from seedbed.init.fills import Constant, Drawn, Fill
+from seedbed.init.names import DIMENSION_MAX, TensorName
+from seedbed.init.schemes import SCHEMES, Fans, Init, Scheme
+from seedbed.init.views import Array, Named, joined
+from seedbed.stream import DtypeCode, FloatCode
+
+Framework = Literal["torch", "keras", "flax", "nnx"]
+Defaults = Framework
+Shape = tuple[int, ...]
+
+Size = Annotated[int, Field(ge=1, le=DIMENSION_MAX)]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Rows of a parameter that hold a constant, whatever fills the others."""
+
+    start: int
+    stop: int
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter of a layer, as PyTorch has it.
+
+    Attributes:
+        name: within the layer.
+        shape: in PyTorch's order.
+        init: how it is filled unless the layer or a rule says otherwise.
+        roles: other names that its layer's `init` may call it by.
+        fans: by convention, where the shape alone misleads.
+        dtype: of a counter, which is an integer whatever the checkpoint's dtype.
+        blocks: rows that are constant.
+        gates: parts of the first axis that are initialised each on its own.
+    """
+
+    name: str
+    shape: Shape
+    init: Scheme
+    roles: tuple[str, ...] = ()
+    fans: Mapping[str, Fans] = field(default_factory=dict)
+    dtype: DtypeCode | None = None
+    blocks: tuple[Block, ...] = ()
+    gates: int = 1
+
+    def fans_for(self, scheme: Scheme) -> Fans | None:
+        """Fans that the shape would not give, for a scheme under its convention."""
+        return self.fans.get(getattr(scheme, "convention", "torch"))
+
+    def fill(self, scheme: Scheme, stream: str) -> Fill:
+        """What fills all of it.
+
+        Args:
+            scheme: that was decided for it.
+            stream: its full name.
+
+        Raises:
+            ShapeError: the scheme takes no such shape.
+            ParameterProblem: the scheme's parameters do not go together.
+        """
+        rows = self.shape[0] // self.gates if self.shape else 1
+        shape = (rows, *self.shape[1:]) if self.shape else ()
+        fill = scheme.fill(shape, self.fans_for(scheme))
+        if self.gates == 1 or isinstance(fill, Drawn | Constant):
+            named: Fill = Named(fill, stream)
+        else:  # elements depend on each other: each gate has a stream of its own
+            count = math.prod(shape)
+            named = joined(
+                [(Named(fill, f"{stream}[{gate}]"), count) for gate in range(self.gates)]
+            )
+        return self._with_blocks(named)
+
+    def _with_blocks(self, fill: Fill) -> Fill:
+        if not self.blocks:
+            return fill
+        whole = Array(fill, self.shape, (), "")
+        inner = math.prod(self.shape[1:])
+        parts, row = [], 0
+        for block in self.blocks:
+            parts.append((whole[row : block.start].fill, (block.start - row) * inner))
+            constant = int(block.value) if block.value == int(block.value) else block.value
+            parts.append((Constant(constant), (block.stop - block.start) * inner))
+            row = block.stop
+        parts.append((whole[row : self.shape[0]].fill, (self.shape[0] - row) * inner))
+        return joined(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One tensor of a layer in the file.
+
+    Attributes:
+        name: within the layer, parts separated by `/`.
+        array: its content.
+        collection: of Flax's variables.
+        suffix: to the layer's own name, where one layer of PyTorch is several elsewhere.
+    """
+
+    name: str
+    array: Array
+    collection: str = "params"
+    suffix: str = ""
+
+
+Arrays = Mapping[str, Array]
+
+
+def _by_parameter(value: object) -> object:
+    """A bare scheme as that of the weight."""
+    if isinstance(value, str | Scheme) or (isinstance(value, dict) and "scheme" in value):
+        return {"weight": value}
+    return value
+
+
+Inits = Annotated[
+    dict[str, Init],
+    BeforeValidator(_by_parameter, json_schema_input_type=Init | dict[str, Init]),
+]
+"""Scheme by parameter; a bare scheme is the weight's."""
+
+
+def _name_in_schema(schema: dict[str, Any]) -> None:
+    """Let JSON Schema say that a layer names its type."""
+    schema["required"] = ["type", *schema.get("required", ())]
+
+
+class Layer(BaseModel):
+    """A layer of a network.
+
+    `example` are arguments of a small one, for the catalogue; `lacks` says of a framework why it
+    has no such layer.
+    """
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        allow_inf_nan=False,
+        json_schema_extra=_name_in_schema,
+    )
+
+    type: str
+    example: ClassVar[dict[str, Any]]
+    lacks: ClassVar[Mapping[str, str]] = {}
+
+    name: TensorName = Field(description="Prefix of its tensors' names: stem gives stem.weight.")
+    init: Inits = Field(
+        default_factory=dict,
+        description="Schemes by parameter, as in PyTorch's names; a bare scheme is the weight's.",
+    )
+    dtype: FloatCode | None = Field(None, description="Overrides the checkpoint's dtype.")
+    defaults: Defaults = Field(
+        "torch", description="Whose default initialisation fills what `init` leaves out."
+    )
+
+    @field_validator("*")
+    @classmethod
+    def _one_zero(cls, value: Any) -> Any:
+        """A number −0.0 as 0.0, which equals it."""
+        return 0.0 if isinstance(value, float) and value == 0 else value
+
+    @model_validator(mode="after")
+    def _inits_are_of_parameters(self) -> Self:
+        if self.init:
+            takes = self.takes
+            for key in self.init:
+                if key not in takes:
+                    raise PydanticCustomError(
+                        "parameter_unknown",
+                        "this {type} has no parameter {given} to initialise; it has {takes}",
+                        {
+                            "type": self.type,
+                            "given": repr(key[:100]),
+                            "takes": ", ".join(takes) or "none",
+                            "allowed": list(takes),
+                        },
+                    )
+        return self
+
+    @property
+    def takes(self) -> tuple[str, ...]:
+        """What `init` may name: parameters, then what several of them are called together."""
+        parameters = list(self.parameters())
+        names = [parameter.name for parameter in parameters]
+        roles = [role for parameter in parameters for role in parameter.roles]
+        return tuple(dict.fromkeys([*names, *roles]))
+
+    def parameters(self) -> Iterator[Parameter]:
+        """PyTorch's, in the order of its `state_dict`."""
+        raise NotImplementedError
+
+    def stored(self, framework: Framework, arrays: Arrays) -> Iterator[Stored]:
+        """The tensors of the file.
+
+        Args:
+            framework: whose names and layouts.
+            arrays: the parameters by name.
+
+        Raises:
+            SpecError: the framework has no such layer.
+        """
+        if framework == "torch":
+            yield from (Stored(name, array) for name, array in arrays.items())
+            return
+        if framework in self.lacks:
+            raise SpecError(f"{framework} has no {self.type}: {self.lacks[framework]}", ("type",))
+        yield from getattr(self, framework)(arrays)
+
+    def keras(self, arrays: Arrays) -> Iterator[Stored]:
+        """As Keras stores them."""
+        raise NotImplementedError
+
+    def flax(self, arrays: Arrays) -> Iterator[Stored]:
+        """As Flax linen stores them."""
+        raise NotImplementedError
+
+    def nnx(self, arrays: Arrays) -> Iterator[Stored]:
+        """As Flax nnx stores them: like linen unless said otherwise."""
+        return self.flax(arrays)
+
+    def chosen(self, parameter: Parameter) -> tuple[Scheme, str | None]:
+        """The scheme of a parameter, and which key of `init` says so."""
+        for key in (parameter.name, *parameter.roles):
+            if key in self.init:
+                return self.init[key], key
+        return parameter.init, None
+
+    def canonical(self) -> dict[str, Any]:
+        """The shortest JSON that means this: what differs from defaults, schemes in short."""
+        found: dict[str, Any] = {}
+        for name, info in type(self).model_fields.items():
+            value = getattr(self, name)
+            if name == "init":
+                if value:
+                    found[name] = {key: scheme.canonical() for key, scheme in value.items()}
+            elif name in ("type", "name") or value != info.default:
+                found[name] = _short(value)
+        return found
+
+
+def _short(value: Any) -> Any:
+    """Sizes that are alike as one."""
+    if isinstance(value, tuple):
+        return value[0] if len(value) and len(set(value)) == 1 else list(value)
+    return value
+
+
+@cache
+def scheme(name: str, **parameters: Any) -> Scheme:
+    """A scheme for a default: one object each."""
+    return SCHEMES[name](**parameters)
+
+
+def zero() -> Scheme:
+    """All zeros."""
+    return scheme("zeros")
+
+
+def one() -> Scheme:
+    """All ones."""
+    return scheme("ones")
+
+
+def symmetric(bound: float) -> Scheme:
+    """Uniform between −bound and bound; zeros if that is nothing."""
+    return scheme("uniform", low=-bound, high=bound) if bound else zero()
+
+
+def over_root(n: int) -> Scheme:
+    """Uniform within 1/√n: what torch gives biases and recurrent layers."""
+    return symmetric(1.0 / math.sqrt(n)) if n else zero()
+
+
+def kernel(defaults: Defaults) -> Scheme:
+    """How a framework fills the weight of a linear or convolutional layer."""
+    if defaults == "keras":
+        return scheme("glorot_uniform", convention="keras")
+    if defaults in ("flax", "nnx"):
+        return scheme("lecun_normal", convention="jax")
+    return scheme("he_uniform", a=math.sqrt(5.0))
+
+
+def bias(defaults: Defaults, fan_in: int) -> Scheme:
+    """How a framework fills the bias beside it."""
+    return over_root(fan_in) if defaults == "torch" else zero()

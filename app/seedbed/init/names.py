@@ -1,0 +1,68 @@
+"""Names and dimensions that every JSON writer and file format can carry."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
+
+from seedbed.errors import ShapeError
+
+DIMENSION_MAX = 2**63 - 1
+
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
+
+
+def sound_text(text: str) -> str:
+    """Text that every JSON writer and file format can carry.
+
+    Raises:
+        PydanticCustomError: it has control characters or halves of surrogate pairs.
+    """
+    if found := _CONTROL.search(text):
+        raise PydanticCustomError(
+            "control_character",
+            "control character U+{code} at position {position} is not allowed",
+            {"code": f"{ord(found[0]):04X}", "position": found.start()},
+        )
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise PydanticCustomError(
+                "lone_surrogate",
+                "half of a surrogate pair at position {position} is not a character",
+                {"position": error.start},
+            ) from error
+    return text
+
+
+def _tensor_name(name: str) -> str:
+    if name == "__metadata__":
+        raise PydanticCustomError(
+            "reserved_name", "__metadata__ is the format's own key and cannot name a tensor"
+        )
+    return sound_text(name)
+
+
+TensorName = Annotated[str, Field(min_length=1), AfterValidator(_tensor_name)]
+Text = Annotated[str, AfterValidator(sound_text)]
+Dimension = Annotated[int, Field(ge=0, le=DIMENSION_MAX)]
+
+
+def count_elements(shape: tuple[int, ...]) -> int:
+    """Product of the dimensions.
+
+    Raises:
+        ShapeError: it overflows 63 bits, also where a later 0 would make it 0: readers multiply
+            from the left and refuse such a file.
+    """
+    count, bound = 1, 1
+    for dimension in shape:
+        count *= dimension
+        bound *= max(dimension, 1)
+    if bound > DIMENSION_MAX:
+        raise ShapeError(f"shape {list(shape)} has more elements than 63 bits count", ("shape",))
+    return count

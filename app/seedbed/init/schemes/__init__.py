@@ -1,0 +1,204 @@
+"""The initialisation schemes: what each name means for a shape.
+
+A scheme is a frozen model tagged by its name; its fields are its parameters, in the JSON body, in
+the query string, on the command line and in the catalogue alike. To add one, write its class in the
+module of its family and name it in `SCHEMES` at that module's foot; nothing else needs to know.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Union
+
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_core import PydanticCustomError
+from typing_extensions import TypeAliasType
+
+from seedbed.init.schemes import (
+    constants,
+    derived,
+    distributions,
+    fans,
+    orthogonal,
+    patterns,
+    recipes,
+    rescaled,
+    sequences,
+    state_space,
+)
+from seedbed.init.schemes.base import (
+    CONVENTIONS,
+    Convention,
+    Fans,
+    Mode,
+    Nonlinearity,
+    Scheme,
+    Shape,
+    fans_of,
+    gain_of,
+)
+from seedbed.init.schemes.constants import Constant, Ones, Zeros
+from seedbed.init.schemes.distributions import (
+    LogUniformScheme,
+    NormalScheme,
+    TruncatedNormalScheme,
+    UniformScheme,
+)
+from seedbed.init.schemes.fans import (
+    TRUNCATED_STD,
+    FanScheme,
+    GlorotNormal,
+    GlorotUniform,
+    HeNormal,
+    HeUniform,
+    LecunNormal,
+    LecunUniform,
+    VarianceScaling,
+)
+from seedbed.init.schemes.orthogonal import Orthogonal
+
+__all__ = [
+    "CONVENTIONS",
+    "FAMILIES",
+    "SCHEMES",
+    "TRUNCATED_STD",
+    "Constant",
+    "Convention",
+    "FanScheme",
+    "Fans",
+    "GlorotNormal",
+    "GlorotUniform",
+    "HeNormal",
+    "HeUniform",
+    "Init",
+    "LecunNormal",
+    "LecunUniform",
+    "LogUniformScheme",
+    "Mode",
+    "Nonlinearity",
+    "NormalScheme",
+    "Ones",
+    "Orthogonal",
+    "Scheme",
+    "Shape",
+    "TruncatedNormalScheme",
+    "UniformScheme",
+    "VarianceScaling",
+    "Zeros",
+    "canonical_name",
+    "fans_of",
+    "gain_of",
+    "meaning_of",
+]
+
+FAMILIES: Mapping[str, tuple[type[Scheme], ...]] = {
+    "Constants": constants.SCHEMES,
+    "Plain distributions": distributions.SCHEMES,
+    "By fans": fans.SCHEMES,
+    "Recipes": recipes.SCHEMES,
+    "Derived draws": derived.SCHEMES,
+    "Orthogonal matrices": orthogonal.SCHEMES,
+    "Sparse and rescaled": rescaled.SCHEMES,
+    "Patterns": patterns.SCHEMES,
+    "Sequences": sequences.SCHEMES,
+    "State spaces": state_space.SCHEMES,
+}
+"""Every scheme, by family, in the order of the catalogue."""
+
+SCHEMES: dict[str, type[Scheme]] = {
+    scheme.model_fields["scheme"].default: scheme
+    for family in FAMILIES.values()
+    for scheme in family
+}
+"""Canonical name → class."""
+
+_BY_NAME: dict[str, tuple[str, Mapping[str, Any]]] = {
+    name: (canonical, implied)
+    for canonical, scheme in SCHEMES.items()
+    for name, implied in {canonical: {}, **scheme.aliases}.items()
+}
+
+_ALLOWED = sorted(SCHEMES)
+
+_HINTED_CHARS = 64
+"""A name that is longer is no misspelt scheme, and would take long to compare."""
+
+
+def meaning_of(name: str) -> tuple[str, Mapping[str, Any]]:
+    """The canonical name of a scheme and the parameters implied, given that name or an alias.
+
+    Raises:
+        PydanticCustomError: there is no such scheme; the message lists those that are close.
+    """
+    if name in _BY_NAME:
+        return _BY_NAME[name]
+    close = difflib.get_close_matches(name, _BY_NAME, n=3) if len(name) <= _HINTED_CHARS else ()
+    hint = f"; did you mean {' or '.join(close)}?" if close else ""
+    raise PydanticCustomError(
+        "scheme_unknown",
+        "there is no scheme {given}{hint}",
+        {"given": repr(name[:100]), "hint": hint, "allowed": _ALLOWED},
+    )
+
+
+def canonical_name(name: str) -> str:
+    """The canonical name of a scheme, given that or an alias.
+
+    Raises:
+        PydanticCustomError: there is no such scheme; the message lists those that are close.
+    """
+    return meaning_of(name)[0]
+
+
+def _spell_out(value: object) -> object:
+    """A bare name as an object, and an alias as the canonical name with what it implies."""
+    if isinstance(value, Scheme):
+        return value
+    given: dict[str, Any] | None = None
+    if isinstance(value, str):
+        given = {"scheme": value}
+    elif isinstance(value, dict) and isinstance(value.get("scheme"), str):
+        given = value
+    if given is None:
+        raise PydanticCustomError(
+            "scheme_form",
+            "must be the name of a scheme, or an object with the name under scheme and its "
+            "parameters beside it",
+            {"allowed": _ALLOWED},
+        )
+    name, implied = meaning_of(given["scheme"])
+    return SCHEMES[name].with_implied(implied, {**given, "scheme": name})
+
+
+_shared: dict[tuple[type[Scheme], str], Scheme] = {}
+_SHARED_MAX = 4096
+
+
+def _share(scheme: Scheme) -> Scheme:
+    """One object for equal schemes: a hundred thousand tensors have a handful, spelled once."""
+    key = (type(scheme), repr([*scheme.__dict__.values()]))  # repr, since 0.0 equals −0.0
+    if len(_shared) >= _SHARED_MAX:
+        _shared.clear()
+    return _shared.setdefault(key, scheme)
+
+
+if TYPE_CHECKING:
+    Init = Scheme
+else:
+    AnyScheme = Union[tuple(SCHEMES.values())]  # noqa: UP007 (of a table, not of names)
+    Init = TypeAliasType(  # named, so that JSON Schema says it once
+        "Init",
+        Annotated[
+            Annotated[AnyScheme, Field(discriminator="scheme")],
+            BeforeValidator(
+                _spell_out,
+                json_schema_input_type=Annotated[
+                    str, Field(json_schema_extra={"enum": [*_BY_NAME]})
+                ]
+                | AnyScheme,
+            ),
+            AfterValidator(_share),
+        ],
+    )
+    """A scheme in a request: its name, or an object with the name and parameters."""

@@ -1,0 +1,257 @@
+"""Orthogonal matrices and what is built of them; no BLAS, sums in a stated order."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from seedbed.errors import ShapeError
+from seedbed.init.dense import Dense
+from seedbed.init.fills import Fill, Source
+from seedbed.init.schemes.base import Fans, Scheme, Shape, named, noted, require_rank
+from seedbed.init.schemes.draws import (
+    Doubles,
+    Matrix,
+    blocks,
+    gaussian,
+    matrix_of,
+    sum_in_order,
+)
+from seedbed.stream import Summary
+
+
+def haar(source: Source, rows: int, columns: int) -> Doubles:
+    """(rows, columns) of a Haar-distributed matrix: the shorter side is orthonormal.
+
+    From the draws of the taller orientation, which is transposed if the matrix is wide.
+    """
+    tall = gaussian(source, (max(rows, columns), min(rows, columns)))
+    q = source.engine.orthogonal(tall, source.matrices.threads)
+    return q if rows >= columns else q.T
+
+
+@dataclass(frozen=True)
+class _OrthogonalRecipe:
+    """gain·Q, Q of shape (rows, columns)."""
+
+    rows: int
+    columns: int
+    gain: float
+
+    @property
+    def reach(self) -> tuple[float, float]:
+        """No element of a unit vector passes 1."""
+        return -self.gain, self.gain
+
+    def make(self, source: Source) -> Matrix:
+        q = self.gain * haar(source, self.rows, self.columns)
+        return np.ascontiguousarray(q, np.float32)
+
+    def summary(self) -> Summary:
+        """Of one element of a Haar-distributed matrix: variance gain²/n, n the longer side."""
+        n = max(self.rows, self.columns, 1)
+        return Summary(0.0, self.gain / math.sqrt(n), *self.reach, 3.0 * n / (n + 2) - 3.0)
+
+
+class Orthogonal(Scheme):
+    """Haar-distributed orthogonal matrix (out, in·kernel): the shorter side is orthonormal."""
+
+    scheme: Literal["orthogonal"] = "orthogonal"
+    aliases = named("orthogonal_", "Orthogonal", "OrthogonalInitializer")
+    formula = "gain·Q, Q Haar-distributed, QᵀQ = 1 or QQᵀ = 1"
+    latex = r"\mathrm{gain}\,Q,\ Q^\top Q = I\ \text{or}\ Q Q^\top = I"
+    paper = (
+        "attributed to Saxe, McClelland, Ganguli 2013, Exact solutions to the nonlinear dynamics "
+        "of learning in deep linear neural networks"
+    )
+    notes = noted(
+        torch="orthogonal_ reads (out, in·kernel), as here.",
+        keras="Orthogonal reads (kernel·in, out): the same kind of matrix for the same layer; "
+        "only the order of its rows and columns differs.",
+        jax="orthogonal() reads (…, out) by its column_axis, with the same outcome.",
+        flax="A fused recurrent kernel is one matrix here and in Keras, but one a gate in "
+        "linen's LSTMCell: entries are then twice as large.",
+    )
+
+    gain: float = Field(1.0, gt=0.0, description="Multiplies the matrix.")
+
+    def fill(self, shape: Shape, fans: Fans | None = None) -> Fill:
+        rows, columns = matrix_of(shape, self.scheme)
+        return Dense(_OrthogonalRecipe(rows, columns, self.gain), rows * columns)
+
+
+@dataclass(frozen=True)
+class _DeltaRecipe:
+    """An orthogonal (out, in) matrix at one tap of a kernel, zeros elsewhere."""
+
+    shape: Shape
+    gain: float
+
+    @property
+    def reach(self) -> tuple[float, float]:
+        return -self.gain, self.gain
+
+    def make(self, source: Source) -> Matrix:
+        out = np.zeros(self.shape, np.float32)
+        rows, columns, *kernel = self.shape
+        centre = 0
+        for size in kernel:
+            centre = centre * size + (size - 1) // 2
+        out.reshape(rows, columns, math.prod(kernel))[:, :, centre] = self.gain * haar(
+            source, rows, columns
+        )
+        return out
+
+    def summary(self) -> Summary:
+        """A share of 1/taps of the elements is that of an orthogonal matrix."""
+        share = 1.0 / max(math.prod(self.shape[2:]), 1)
+        n = max(*self.shape[:2], 1)
+        kurtosis = 3.0 * n / (n + 2) / share - 3.0
+        return Summary(0.0, self.gain * math.sqrt(share / n), *self.reach, kurtosis)
+
+
+class DeltaOrthogonal(Scheme):
+    """Convolution whose centre tap is orthogonal and whose other taps are 0; needs in ≤ out."""
+
+    scheme: Literal["delta_orthogonal"] = "delta_orthogonal"
+    formula = "gain·Q at tap (k − 1)//2 of every kernel axis, QᵀQ = 1; 0 elsewhere"
+    latex = r"W_{\cdot\cdot c} = \mathrm{gain}\,Q,\ Q^\top Q = I,\ c = \lfloor (k - 1) / 2 \rfloor"
+    paper = (
+        "Xiao, Bahri, Sohl-Dickstein, Schoenholz, Pennington 2018, Dynamical Isometry and a Mean "
+        "Field Theory of CNNs"
+    )
+    notes = noted(
+        jax="delta_orthogonal has tap (k − 1)//2 for the centre, as here; torch's dirac_ has "
+        "k//2, which differs for even kernels. A matrix without a kernel is orthogonal.",
+    )
+
+    gain: float = Field(1.0, gt=0.0, description="Multiplies the matrix.")
+
+    def fill(self, shape: Shape, fans: Fans | None = None) -> Fill:
+        require_rank(shape, self.scheme, 2)
+        if shape[1] > shape[0]:
+            raise ShapeError(
+                f"shape {list(shape)} has more inputs than outputs; delta_orthogonal cannot keep "
+                "their norm",
+                ("shape",),
+            )
+        if not all(shape[2:]):
+            raise ShapeError(f"shape {list(shape)} has a kernel without taps", ("shape",))
+        return Dense(_DeltaRecipe(shape, self.gain), math.prod(shape))
+
+
+@dataclass(frozen=True)
+class _MirroredRecipe:
+    """[[M, −M], [−M, M]] or a half of it, M orthogonal."""
+
+    rows: int
+    columns: int
+    gain: float
+    part: Literal["hidden", "first", "last"]
+
+    @property
+    def reach(self) -> tuple[float, float]:
+        return -self.gain, self.gain
+
+    @property
+    def block(self) -> tuple[int, int]:
+        """(rows, columns) of M."""
+        halves_rows, halves_columns = self.part != "last", self.part != "first"
+        return self.rows >> halves_rows, self.columns >> halves_columns
+
+    def make(self, source: Source) -> Matrix:
+        m = np.ascontiguousarray(self.gain * haar(source, *self.block), np.float32)
+        whole = m if self.part == "first" else np.concatenate((m, -m), axis=1)
+        return whole if self.part == "last" else np.concatenate((whole, -whole), axis=0)
+
+    def summary(self) -> Summary:
+        """As that of M."""
+        return _OrthogonalRecipe(*self.block, self.gain).summary()
+
+
+class LooksLinear(Scheme):
+    """Mirrored blocks with which a ReLU network starts as the linear map of its orthogonal M's."""
+
+    scheme: Literal["looks_linear"] = "looks_linear"
+    formula = "[[M, −M], [−M, M]], M = gain·Q; first layer [M; −M], last layer [M, −M]"
+    latex = r"\begin{pmatrix} M & -M \\ -M & M \end{pmatrix},\ M = \mathrm{gain}\,Q"
+    paper = "attributed to Balduzzi et al. 2017, The Shattered Gradients Problem"
+
+    gain: float = Field(1.0, gt=0.0, description="Multiplies the orthogonal block.")
+    part: Literal["hidden", "first", "last"] = Field(
+        "hidden", description="Place of the layer: only the first has whole inputs, only the last "
+        "whole outputs."
+    )  # fmt: skip
+
+    def fill(self, shape: Shape, fans: Fans | None = None) -> Fill:
+        require_rank(shape, self.scheme, 2, 2)
+        rows, columns = shape
+        odd_rows, odd_columns = rows % 2 and self.part != "last", columns % 2
+        if odd_rows or (odd_columns and self.part != "first"):
+            raise ShapeError(
+                f"shape {list(shape)} cannot be halved, and looks_linear mirrors its halves",
+                ("shape",),
+            )
+        return Dense(_MirroredRecipe(rows, columns, self.gain, self.part), rows * columns)
+
+
+@dataclass(frozen=True)
+class _HouseholderRecipe:
+    """The leading (rows, columns) of 1 − 2vvᵀ/‖v‖²."""
+
+    rows: int
+    columns: int
+
+    @property
+    def reach(self) -> tuple[float, float]:
+        return -1.0, 1.0
+
+    def make(self, source: Source) -> Matrix:
+        v = gaussian(source, (max(self.rows, self.columns),)).astype(np.float64)
+        out = np.zeros((self.rows, self.columns), np.float32)
+        if not out.size:
+            return out
+        squares = float(sum_in_order(v * v))
+        diagonal = np.arange(min(self.rows, self.columns))
+        first = 0
+        for block in blocks(out) if squares > 0.0 else ():
+            doubled = 2.0 * v[first : first + len(block), None]
+            entries = -((doubled * v[: self.columns]) / squares)
+            own = diagonal[first : first + len(block)]
+            entries[own - first, own] += 1.0
+            block[:] = entries
+            first += len(block)
+        if squares <= 0.0:
+            np.fill_diagonal(out, 1.0)
+        return out
+
+    def summary(self) -> Summary:
+        """By the moments of a uniform direction u: E u⁴ = 3/(n(n+2)), E u²w² = 1/(n(n+2))."""
+        n = max(self.rows, self.columns, 1)
+        share = min(self.rows, self.columns) / max(self.rows * self.columns, 1)
+        mean = share * (1.0 - 2.0 / n)
+        on = 1.0 - 4.0 / n + 12.0 / (n * (n + 2.0))
+        off = 4.0 / (n * (n + 2.0))
+        second = share * on + (1.0 - share) * off
+        return Summary(mean, math.sqrt(max(second - mean * mean, 0.0)), *self.reach, None)
+
+
+class Householder(Scheme):
+    """One random reflection: orthogonal and, if square, symmetric."""
+
+    scheme: Literal["householder"] = "householder"
+    formula = "1 − 2vvᵀ/‖v‖², v ~ N(0, 1)"
+    latex = r"I - 2 v v^\top / \lVert v \rVert^2,\ v \sim \mathcal{N}(0, I)"
+    paper = "attributed to Stewart 1980, The efficient generation of random orthogonal matrices"
+
+    def fill(self, shape: Shape, fans: Fans | None = None) -> Fill:
+        require_rank(shape, self.scheme, 2, 2)
+        rows, columns = shape
+        return Dense(_HouseholderRecipe(rows, columns), rows * columns)
+
+
+SCHEMES = (Orthogonal, DeltaOrthogonal, LooksLinear, Householder)
