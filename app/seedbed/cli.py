@@ -292,7 +292,8 @@ def _table(file: VirtualFile) -> Iterator[str]:
         yield "  ".join(c + space if i < _LEFT else space + c for c, space, i in cells)
     elements = sum(tensor.elements for tensor in file.tensors)
     yield (
-        f"{len(file.tensors):,} tensors, {elements:,} parameters, {file.size:,} bytes; "
+        f"{_count(len(file.tensors), 'tensor')}, {_count(elements, 'element')}, "
+        f"{file.size:,} bytes; "
         f"seed {file.spec.seed}, stream version {STREAM_VERSION}, ETag {file.etag}"
     )
 
@@ -300,7 +301,7 @@ def _table(file: VirtualFile) -> Iterator[str]:
 def _row(file: VirtualFile, index: int) -> tuple[str, ...]:
     """One tensor in words and numbers."""
     tensor = file.tensors[index]
-    fans = tensor.scheme.fans(tensor.shape)
+    fans = tensor.fans
     summary = tensor.fill.summary()
     bounded = summary.lower is not None or summary.upper is not None
     return (
@@ -314,6 +315,10 @@ def _row(file: VirtualFile, index: int) -> tuple[str, ...]:
         f"{file.offset(index):,}",
         f"{tensor.size_bytes:,}",
     )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def _number(value: float | None, missing: str) -> str:

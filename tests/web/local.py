@@ -30,7 +30,8 @@ class Local:
     """A real server with its own settings, on a free port, in a thread of this process."""
 
     def __init__(self, **given: Any) -> None:
-        settings = Settings(**{"port": 0, "log_level": "error", **given})
+        usual = {"port": 0, "log_level": "error", "shutdown_seconds": 2}
+        settings = Settings(**{**usual, **given})
         self._server = Server(settings)
         self.service: Service = self._server.config.app.state.service
         self._thread = threading.Thread(target=self._server.run, daemon=True)

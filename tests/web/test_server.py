@@ -227,13 +227,15 @@ def test_a_download_that_does_not_end_is_cut(tmp_path: Path) -> None:
 
 def test_readiness_turns_first() -> None:
     """While it drains the service answers, and says that it is not ready."""
-    with Local(engine="numpy", drain_seconds=3600) as local, local.client() as client:
-        assert client.get("/readyz").status_code == 200
-        local.begin_to_stop()
-        wait_until(lambda: client.get("/readyz").status_code == 503, "readiness to turn")
-        assert client.get("/healthz").status_code == 200
-        assert client.get(SMALL).status_code == 200
-        assert httpx.get(f"{local.url}/readyz").json()["type"] == "urn:seedbed:problem:not-ready"
+    with Local(engine="numpy", drain_seconds=3600) as local:
+        with local.client() as client:
+            assert client.get("/readyz").status_code == 200
+            local.begin_to_stop()
+            wait_until(lambda: client.get("/readyz").status_code == 503, "readiness to turn")
+            assert client.get("/healthz").status_code == 200
+            assert client.get(SMALL).status_code == 200
+        refused = httpx.get(f"{local.url}/readyz")  # on a new connection
+        assert refused.json()["type"] == "urn:seedbed:problem:not-ready"
         local.stop_at_once()
 
 

@@ -15,7 +15,7 @@ from pydantic_core import PydanticCustomError
 
 from seedbed.errors import ParameterError, Path, ShapeError, SpecError
 from seedbed.files.spec import CheckpointSpec, Seed
-from seedbed.init import SCHEMES, TensorName, canonical_name
+from seedbed.init import SCHEMES, TensorName, meaning_of
 from seedbed.stream import DtypeCode
 
 SCALAR = "scalar"
@@ -72,7 +72,7 @@ def spec_of_one(scheme: str, shape: str, options: Mapping[str, str]) -> Checkpoi
     """
     dimensions = parse_shape(shape)
     try:
-        name = canonical_name(scheme)
+        name, implied = meaning_of(scheme)
     except PydanticCustomError as error:
         raise SpecError(error.message(), ("scheme",), sorted(SCHEMES)) from error
     takes = [field for field in SCHEMES[name].model_fields if field != "scheme"]
@@ -85,6 +85,8 @@ def spec_of_one(scheme: str, shape: str, options: Mapping[str, str]) -> Checkpoi
             )
     try:
         one = OneTensor.model_validate_strings(own)
+        meant = {key: str(value) for key, value in implied.items()}
+        parameters = SCHEMES[name].with_implied(meant, parameters)
         nulls = {key: None for key, value in parameters.items() if value == "null"}
         texts = {key: value for key, value in parameters.items() if key not in nulls}
         init = SCHEMES[name].model_validate_strings(texts)

@@ -74,7 +74,7 @@ class Engine:
         target = np.frombuffer(out, np.uint8)
         if not len(target):
             return
-        if start + len(target) > INDEX_MAX:
+        if start + len(target) // dtype.size_bytes > INDEX_MAX:
             raise EngineError(f"element {start} is further than 63 bits count")
         key = derive_key(seed, tensor, lane)
         if target.ctypes.data % dtype.size_bytes:  # a range may start anywhere, kernels may not

@@ -15,7 +15,9 @@ class TensorDescription(BaseModel):
     """One tensor of a plan."""
 
     name: str
-    shape: list[int] = Field(description="In PyTorch's order, (out, in, *kernel).")
+    shape: list[int] = Field(
+        description="As in the file; of plain and of PyTorch tensors (out, in, *kernel)."
+    )
     dtype: str
     elements: int
     offset: int = Field(description="Of the first byte, from the start of the file.")
@@ -31,6 +33,11 @@ class TensorDescription(BaseModel):
     excess_kurtosis: float | None = Field(
         description="0 for a normal, −1.2 for a uniform, null for constants."
     )
+    layer: str | None = Field(description="Type of the layer that the tensor belongs to, if any.")
+    parameters: list[str] | None = Field(
+        description="PyTorch's names of what a layer's tensor is made of, which name its streams."
+    )
+    stored: str | None = Field(description="How it is made of them, in NumPy's words.")
 
 
 class Links(BaseModel):
@@ -102,7 +109,8 @@ class Health(BaseModel):
 
 def describe_tensor(tensor: TensorPlan, offset: int) -> TensorDescription:
     """A planned tensor in words and numbers."""
-    fans = tensor.scheme.fans(tensor.shape)
+    fans = tensor.fans
+    origin = tensor.origin
     summary = tensor.fill.summary()
     return TensorDescription(
         name=tensor.name,
@@ -116,6 +124,9 @@ def describe_tensor(tensor: TensorPlan, offset: int) -> TensorDescription:
         fan_in=fans.fan_in if fans else None,
         fan_out=fans.fan_out if fans else None,
         **summary._asdict(),
+        layer=origin.layer if origin else None,
+        parameters=list(origin.parameters) if origin else None,
+        stored=origin.expression if origin else None,
     )
 
 

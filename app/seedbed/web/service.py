@@ -25,6 +25,9 @@ _Work = TypeVar("_Work")
 _MANY_TENSORS = 200
 """Specs with more tensors are planned in a thread, so that the event loop goes on."""
 
+_LAYER_TENSORS = 16
+"""What a layer may come to, for that purpose."""
+
 _LONG_TOKEN_CHARS = 512
 """So are links with longer tokens, which may hold as many."""
 
@@ -57,7 +60,8 @@ class Service:
         def work() -> tuple[VirtualFile, str | None]:
             return self._plan(spec), self._link(request, spec)
 
-        return await _run(work, in_thread=len(spec.tensors) > _MANY_TENSORS)
+        tensors = len(spec.tensors) + _LAYER_TENSORS * len(spec.layers)
+        return await _run(work, in_thread=tensors > _MANY_TENSORS)
 
     async def file_of_token(self, request: Request, token: str, name: str) -> VirtualFile:
         """The file that a link leads to.

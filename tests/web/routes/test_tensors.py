@@ -28,7 +28,7 @@ def test_every_scheme_by_every_name(client: httpx.Client, name: str) -> None:
     parameters = REQUIRED.get(canonical, {})
     response = client.get(f"/v1/tensors/{name}/6x4.safetensors", params=parameters)
     assert response.status_code == 200
-    assert response.content == one([6, 4], {"scheme": canonical, **parameters})
+    assert response.content == one([6, 4], {"scheme": name, **parameters})
     filename = f'attachment; filename="{canonical}-6x4-seed0.safetensors"'
     assert response.headers["content-disposition"] == filename
 
