@@ -55,7 +55,7 @@ class Settings(BaseSettings):
         "alone is longer.",
     )
     max_body_bytes: int = Field(
-        2**25, ge=1, description="Request body, in bytes: about 300,000 tensors. Beyond it, 413."
+        2**24, ge=1, description="Request body, in bytes: about 150,000 tensors. Beyond it, 413."
     )
     body_seconds: float = Field(
         30.0, gt=0, description="Time for a request body to arrive, in seconds. Beyond it, 408."

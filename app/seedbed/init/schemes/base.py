@@ -149,7 +149,7 @@ def _name_in_schema(schema: dict[str, Any], scheme: type[Scheme]) -> None:
     for parameter in implied.intersection(required):
         bare = [name for name in names if parameter not in scheme.aliases.get(name, ())]
         schema["if"] = {"properties": {"scheme": {"enum": bare}}}
-        schema["then"] = {"required": [parameter]}
+        schema["then"] = {"properties": {parameter: True}, "required": [parameter]}
 
 
 class Scheme(BaseModel):
