@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -20,7 +21,7 @@ def findings(error: ValidationError, body: object) -> Iterator[SpecError]:
         body: that was validated, parsed; `None` if it is no JSON at all.
     """
     for raw in error.errors(include_url=False, include_input=False):
-        allowed = raw.get("ctx", {}).get("allowed", ())
+        allowed = allowed_by(raw)
         if raw["type"] == "extra_forbidden":
             allowed = _fields_beside(raw["loc"])
         elif raw["type"].startswith("union_tag") and raw["loc"][0] == "layers":
@@ -28,6 +29,14 @@ def findings(error: ValidationError, body: object) -> Iterator[SpecError]:
             yield SpecError(said, (*raw["loc"], "type"), tuple(LAYERS))
             continue
         yield SpecError(raw["msg"], _place_in(body, raw["loc"]), allowed)
+
+
+def allowed_by(raw: Mapping[str, Any]) -> Sequence[str]:
+    """What one finding of Pydantic's says would be accepted, if it can be listed."""
+    context = raw.get("ctx", {})
+    if raw["type"] == "literal_error":
+        return tuple(re.findall(r"'([^']*)'", context["expected"]))
+    return tuple(context.get("allowed", ()))
 
 
 def _place_in(body: object, location: Path) -> Path:

@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
 from seedbed.errors import ParameterError, Path, ShapeError, SpecError
+from seedbed.files.findings import allowed_by
 from seedbed.files.spec import CheckpointSpec, Seed
 from seedbed.init import SCHEMES, TensorName, meaning_of
 from seedbed.stream import DtypeCode
@@ -107,7 +108,7 @@ def spec_of_one(scheme: str, shape: str, options: Mapping[str, str]) -> Checkpoi
 def first_problem(error: ValidationError) -> SpecError:
     """The first of Pydantic's findings, with the option it is about."""
     first = error.errors(include_url=False, include_input=False)[0]
-    return ParameterError(first["msg"], option_of(first["loc"]))
+    return ParameterError(first["msg"], option_of(first["loc"]), allowed_by(first))
 
 
 def option_of(path: Path) -> Path:

@@ -42,7 +42,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         if service.engine.name == NUMPY and settings.engine == AUTO:
-            log.warning("no compiled kernels: drawing with NumPy, the same bytes, slower")
+            log.warning(
+                "no compiled kernels: drawing with NumPy, the same bytes, slower",
+                why=service.engine.why,
+            )
         service.ready = True
         log.info("ready", engine=service.engine.name, threads=settings.worker_threads)
         try:
