@@ -333,7 +333,7 @@ def test_inspect_is_the_plan(tmp_path: Path) -> None:
          f"{start + 1024:,}", "401,408"],
     ]  # fmt: skip
     assert len({len(row) for row in (heading, *rows)}) == 1
-    for fact in ("2 tensors", "200,960 parameters", f"{file.size:,} bytes", "seed 42", file.etag):
+    for fact in ("2 tensors", "200,960 elements", f"{file.size:,} bytes", "seed 42", file.etag):
         assert fact in totals
 
 
