@@ -13,19 +13,17 @@ from numpy.typing import NDArray
 
 from seedbed.errors import ParameterError
 from seedbed.init import Dense, Fill, MatrixCache, Source, is_local, views
+from seedbed.init.arrays import Array, concatenate, stack, zeros
 from seedbed.init.fills import Constant, Drawn
 from seedbed.init.views import (
-    Array,
     Joined,
     Named,
     Sliced,
     Summed,
     Transposed,
     boxes,
-    concatenate,
     dense_elements,
     reach,
-    stack,
     tiles,
 )
 from seedbed.stream import DTYPES, NUMPY, Normal, Summary, Uniform, get_engine
@@ -262,7 +260,7 @@ def test_transpositions_are_merged(shape: Any, axes: Any, expected: Any) -> None
 
 def test_constants_stay_constants() -> None:
     """Cut, transposed or added to, a zero costs nothing."""
-    zero = views.zeros(4, 3)
+    zero = zeros(4, 3)
     assert zero.T.fill == zero[1:2].fill == Constant(0)
     lazy, _ = array("w", (4, 3))
     assert (lazy + zero).fill is (zero + lazy).fill is lazy.fill
@@ -377,7 +375,7 @@ def test_what_is_whole_or_transposed_is_not_local() -> None:
                 concatenate(
                     [array("w", (300, 400))[0], array("v", (90, 400), Drawn(Uniform(-1, 3)))[0]]
                 ),
-                concatenate([array("w", (300, 400))[0], views.zeros(300, 400)]),
+                concatenate([array("w", (300, 400))[0], zeros(300, 400)]),
             )
         ),
     ],

@@ -12,12 +12,13 @@ from pydantic import BaseModel, ConfigDict, FailFast, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from seedbed.errors import ParameterError, Path, ShapeError, SpecError
+from seedbed.init.arrays import Array
 from seedbed.init.fills import Fill
 from seedbed.init.layers import Framework, Layer, Parameter, Stored
 from seedbed.init.limits import Limits
 from seedbed.init.names import Dimension, TensorName, Text, count_elements
 from seedbed.init.schemes import Fans, Init, Scheme, Shape
-from seedbed.init.views import Array, Named, dense_elements
+from seedbed.init.views import Named, dense_elements
 from seedbed.stream import DTYPES, Dtype, DtypeCode, FloatCode, ParameterProblem
 
 

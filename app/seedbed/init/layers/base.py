@@ -24,10 +24,11 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from seedbed.errors import SpecError
+from seedbed.init.arrays import Array, joined
 from seedbed.init.fills import Constant, Drawn, Fill
 from seedbed.init.names import DIMENSION_MAX, TensorName
 from seedbed.init.schemes import SCHEMES, Fans, Init, Scheme
-from seedbed.init.views import Array, Named, joined
+from seedbed.init.views import Named
 from seedbed.stream import DtypeCode, FloatCode
 
 Framework = Literal["torch", "keras", "flax", "nnx"]

@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from seedbed.errors import SpecError
+from seedbed.init.arrays import Array, concatenate, stack, zeros
 from seedbed.init.layers.base import (
     Arrays,
     Block,
@@ -28,7 +29,6 @@ from seedbed.init.layers.base import (
     zero,
 )
 from seedbed.init.schemes import Fans, Scheme
-from seedbed.init.views import Array, concatenate, stack, zeros
 
 
 @dataclass(frozen=True)
