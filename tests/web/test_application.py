@@ -139,7 +139,7 @@ def test_behind_a_prefix() -> None:
 def test_it_says_when_kernels_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where no kernel can be had the definition draws instead, and the log says so."""
     said: list[str] = []
-    log = SimpleNamespace(warning=said.append, info=lambda *_, **__: None)
+    log = SimpleNamespace(warning=lambda event, **_: said.append(event), info=lambda *_, **__: None)
     monkeypatch.setattr(application, "log", log)
     monkeypatch.setattr(service, "get_engine", lambda _: get_engine("numpy"))
     with Local(engine="numpy") as local, local.client() as client:
