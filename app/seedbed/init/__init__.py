@@ -2,7 +2,8 @@
 
 from seedbed.init.dense import Dense, MatrixCache
 from seedbed.init.fills import Fill, Source
-from seedbed.init.layers import LAYERS, AnyLayer, Framework, Layer
+from seedbed.init.layers import LAYERS, AnyLayer, Framework, Layer, Parameter
+from seedbed.init.layers.base import Block
 from seedbed.init.limits import Limits
 from seedbed.init.model import Origin, Rule, TensorPlan, TensorSpec, plan
 from seedbed.init.names import TensorName, Text
@@ -13,6 +14,7 @@ __all__ = [
     "LAYERS",
     "SCHEMES",
     "AnyLayer",
+    "Block",
     "Dense",
     "Fill",
     "Framework",
@@ -21,6 +23,7 @@ __all__ = [
     "Limits",
     "MatrixCache",
     "Origin",
+    "Parameter",
     "Rule",
     "Scheme",
     "Source",

@@ -1,0 +1,125 @@
+"""What a model is: the parameters that its library saves, and the files beside them.
+
+A model is a sequence of `Parameter`s with full names, in the library's own order: what reaches the
+safetensors writer, so tied weights are there once and buffers that are never saved are absent.
+Their names are the names of their random streams, so a tensor keeps its values whatever model,
+shard or slice it is in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from seedbed.errors import ParameterError
+from seedbed.init import Parameter
+
+Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Model:
+    """All tensors of a model, and what its library keeps in files beside them.
+
+    Attributes:
+        parameters: names, shapes, and how each starts; in the library's own order.
+        config: what `config.json` says, if the model has one.
+        generation_config: likewise.
+        library: whose names and initial distributions these are, with the version.
+        guessed: names whose initialisation is a guess, since the library's was not studied.
+    """
+
+    parameters: tuple[Parameter, ...]
+    config: Json | None = None
+    generation_config: Json | None = None
+    library: str = ""
+    guessed: frozenset[str] = field(default_factory=frozenset)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over everything that takes part in the weights.
+
+        It is of what the model comes to, not of how it was asked for: if a later version of
+        Seedbed understands a preset otherwise, its files get other ETags.
+        """
+        whole = hashlib.sha256()
+        for one in self.parameters:
+            fans = sorted((key, *value) for key, value in one.fans.items())
+            blocks = [(block.start, block.stop, block.value) for block in one.blocks]
+            line = (
+                f"{one.name!r} {list(one.shape)} {one.dtype} {one.init.spelling} "
+                f"{fans} {blocks} {one.gates}\n"
+            )
+            whole.update(line.encode())
+        return whole.hexdigest()
+
+
+class Architecture(BaseModel):
+    """A family of models, written by hand: its fields are the arguments of its builder.
+
+    A subclass has fields with the library's own names and defaults, and yields parameters.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    library: ClassVar[str] = ""
+
+    def parameters(self) -> Iterator[Parameter]:
+        """In the order of the library's `state_dict`."""
+        raise NotImplementedError
+
+    def model(self) -> Model:
+        """The model that these arguments mean."""
+        return Model(tuple(self.parameters()), library=self.library)
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A model with a name.
+
+    Attributes:
+        name: in URLs: letters, digits, `.`, `_` and `-`.
+        summary: one line for the catalogue.
+        architecture: that builds it.
+        defaults: of the arguments, where they differ from the architecture's own.
+    """
+
+    name: str
+    summary: str
+    architecture: type[Architecture]
+    defaults: Json = field(default_factory=dict)
+
+    def build(self, arguments: Json) -> Model:
+        """The model, with these arguments in place of the defaults.
+
+        Raises:
+            ParameterError: the architecture takes no such argument or value, and where.
+        """
+        try:
+            return self.architecture.model_validate({**self.defaults, **arguments}).model()
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            takes = tuple(self.architecture.model_fields)
+            unknown = first["type"] == "extra_forbidden"
+            message = f"{self.name} takes no such argument" if unknown else first["msg"]
+            raise ParameterError(message, first["loc"], takes if unknown else ()) from error
+
+
+def prefixed(prefix: str, parameters: Iterable[Parameter]) -> Iterator[Parameter]:
+    """The same parameters, one level down: `weight` as `fc.weight`."""
+    for one in parameters:
+        yield Parameter(
+            f"{prefix}.{one.name}",
+            one.shape,
+            one.init,
+            (),
+            one.fans,
+            one.dtype,
+            one.blocks,
+            one.gates,
+        )
