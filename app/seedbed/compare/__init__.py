@@ -1,0 +1,1 @@
+"""Networks at their start, measured layer by layer beside theory. Knows nothing of HTTP."""

@@ -1,0 +1,1 @@
+"""Real networks, trained from Seedbed's weights; and the advice that follows."""
