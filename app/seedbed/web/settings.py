@@ -57,6 +57,25 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(
         2**24, ge=1, description="Request body, in bytes: about 150,000 tensors. Beyond it, 413."
     )
+    max_connections: int = Field(
+        1000,
+        ge=1,
+        description="Connections at the same time. Requests on others are 429 with Retry-After.",
+    )
+    keep_alive_seconds: int = Field(
+        5, ge=0, description="How long a connection is kept open for its next request, in seconds."
+    )
+    head_seconds: float = Field(
+        15.0,
+        gt=0,
+        description="Time for request line and headers to arrive, in seconds. Beyond it, 408.",
+    )
+    stall_seconds: float = Field(
+        120.0,
+        gt=0,
+        description="How long a client may take nothing of its answer, in seconds; then the "
+        "connection is reset, so that what it has does not look whole.",
+    )
     body_seconds: float = Field(
         30.0, gt=0, description="Time for a request body to arrive, in seconds. Beyond it, 408."
     )
