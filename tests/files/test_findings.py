@@ -63,7 +63,7 @@ def test_places_are_those_of_the_body(body: Any, place: tuple[str | int, ...]) -
         ({**tensor_with(), "framwork": 1}, ("framwork",), CheckpointSpec.model_fields),
         (tensor_with(inti="zeros"), ("tensors", 0, "inti"), ("name", "shape", "init", "dtype")),
         ({**tensor_with(), "rules": [{"match": "*", "init": "ones", "name": "a"}]},
-         ("rules", 0, "name"), ("match", "init", "dtype")),
+         ("rules", 0, "name"), ("match", "init", "dtype", "drop")),
         *((tensor_with(init={"scheme": name, **REQUIRED.get(name, {}), "x": 1}),
            ("tensors", 0, "init", "x"), scheme.model_fields) for name, scheme in SCHEMES.items()),
         (tensor_with(init="zeors"), ("tensors", 0, "init"), sorted(SCHEMES)),

@@ -233,7 +233,7 @@ def test_limits_of_a_plan(
 @pytest.mark.parametrize("fields", [{}, {"init": None}, {"init": None, "dtype": None}])
 def test_a_rule_says_something(fields: dict[str, Any]) -> None:
     """A rule with neither init nor dtype is a mistake."""
-    with pytest.raises(ValidationError, match="needs init or dtype"):
+    with pytest.raises(ValidationError, match="needs init, dtype or drop"):
         Rule.model_validate({"match": "*", **fields})
 
 

@@ -14,7 +14,7 @@ import httpx
 
 from seedbed.files import VirtualFile
 from seedbed.stream import get_engine
-from seedbed.web.requests import FileCache
+from seedbed.web.requests import PlanCache
 from seedbed.web.server import Server
 from seedbed.web.service import Service
 from seedbed.web.settings import Settings
@@ -76,7 +76,7 @@ class CountingEngine:
     def install(self, service: Service) -> Self:
         """Draw with this from now on; plans that are remembered have another engine."""
         service.engine = replace(get_engine("numpy"), fill=self._fill)
-        service.cache = FileCache(service.settings.cache_bytes)
+        service.cache = PlanCache(service.settings.cache_bytes)
         return self
 
     def _fill(self, *arguments: Any) -> None:

@@ -11,7 +11,7 @@ from seedbed.errors import ParameterError
 from seedbed.files import CheckpointSpec, VirtualFile
 from seedbed.files.one_tensor import spec_of_one
 from seedbed.stream import get_engine
-from seedbed.web.requests import FileCache, query_options, refuse_query
+from seedbed.web.requests import PlanCache, query_options, refuse_query
 from tests.strategies import plain_text, untimed
 
 NUMPY = get_engine("numpy")
@@ -69,7 +69,7 @@ def large(tensors: int, note: str = "") -> VirtualFile:
 
 def test_cache_finds_what_it_keeps() -> None:
     """A file is found under its key, the very same object, and under no other."""
-    cache = FileCache(10**6)
+    cache = PlanCache(10**6)
     file = small()
     assert cache.find("a") is None
     assert cache.keep("a", file, 1) is file
@@ -80,7 +80,7 @@ def test_cache_finds_what_it_keeps() -> None:
 
 def test_cache_forgets_the_least_recently_used() -> None:
     """When there are too many, those go that nobody has asked for longest."""
-    cache = FileCache(10**5)
+    cache = PlanCache(10**5)
     files = {seed: cache.keep(seed, small(seed), 8) for seed in range(10)}
     for seed in range(10, 200):
         assert cache.find(3) is files[3]
@@ -94,7 +94,7 @@ def test_cache_forgets_the_least_recently_used() -> None:
 @pytest.mark.parametrize("heavy", ["tensors", "metadata", "key"])
 def test_cache_counts_what_is_large(heavy: str) -> None:
     """Many tensors, long metadata and long keys each push others out."""
-    cache = FileCache(10**5)
+    cache = PlanCache(10**5)
     for seed in range(5):
         cache.keep(seed, small(seed), 8)
     file = large(200 if heavy == "tensors" else 1, "x" * 60_000 if heavy == "metadata" else "")
@@ -105,7 +105,7 @@ def test_cache_counts_what_is_large(heavy: str) -> None:
 
 def test_cache_keeps_one_at_least() -> None:
     """The last file stays, however large: the ranges of a download come one after the other."""
-    cache = FileCache(0)
+    cache = PlanCache(0)
     cache.keep("a", small(1), 1)
     file = cache.keep("b", large(100), 1)
     assert cache.find("a") is None
@@ -114,7 +114,7 @@ def test_cache_keeps_one_at_least() -> None:
 
 def test_cache_counts_a_key_once() -> None:
     """Two requests that plan one file at the same time do not use up the room twice."""
-    cache = FileCache(10**5)
+    cache = PlanCache(10**5)
     for _ in range(1000):
         cache.keep("same", small(), 8)
     for seed in range(5):

@@ -11,6 +11,8 @@ from pydantic import BaseModel, ValidationError
 from seedbed.errors import Path, SpecError
 from seedbed.files.spec import CheckpointSpec
 from seedbed.init import LAYERS, SCHEMES, Rule, TensorSpec
+from seedbed.models.manifest import Entry
+from seedbed.models.source import KINDS, ModelOfConfig, ModelOfManifest
 
 
 def findings(error: ValidationError, body: object) -> Iterator[SpecError]:
@@ -34,9 +36,15 @@ def findings(error: ValidationError, body: object) -> Iterator[SpecError]:
 def allowed_by(raw: Mapping[str, Any]) -> Sequence[str]:
     """What one finding of Pydantic's says would be accepted, if it can be listed."""
     context = raw.get("ctx", {})
+    if raw["type"] == "model_kind":
+        return KINDS
     if raw["type"] == "literal_error":
         return tuple(re.findall(r"'([^']*)'", context["expected"]))
     return tuple(context.get("allowed", ()))
+
+
+_NOT_IN_BODY = {"int", "float", "str", "[key]", *(f"of_{kind}" for kind in KINDS)}
+"""Parts of Pydantic's locations that name members of unions, not fields."""
 
 
 def _place_in(body: object, location: Path) -> Path:
@@ -51,7 +59,7 @@ def _place_in(body: object, location: Path) -> Path:
     for part in location:
         if _has(at, part):
             at = at[part]
-        elif part in SCHEMES or part in LAYERS or part in ("int", "float", "str", "[key]"):
+        elif part in SCHEMES or part in LAYERS or part in _NOT_IN_BODY:
             continue
         elif path[:1] == ["layers"] and path[2:] == ["init"] and part == "weight":
             continue  # a bare scheme
@@ -70,6 +78,12 @@ def _fields_beside(location: Sequence[str | int]) -> Sequence[str]:
     *outer, _ = location
     if not outer:
         return tuple(CheckpointSpec.model_fields)
+    if outer[0] == "model":
+        kind = str(outer[1]).removeprefix("of_")
+        return {
+            "config": tuple(ModelOfConfig.model_fields),
+            "manifest": tuple((Entry if len(outer) > 2 else ModelOfManifest).model_fields),
+        }.get(kind, ())
     if outer[-1] in SCHEMES:
         return tuple(SCHEMES[str(outer[-1])].model_fields)
     if outer[-1] in LAYERS:

@@ -28,8 +28,10 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from seedbed.errors import TokenError
+from seedbed.errors import SpecError, TokenError
+from seedbed.files.shards import MAX_SHARD_BYTES, ShardSize
 from seedbed.init import AnyLayer, Framework, Layer, Rule, TensorSpec, Text
+from seedbed.models import Model, ModelSource, dumps
 from seedbed.stream import SEED_MAX, STREAM_VERSION, DtypeCode, FloatCode
 
 _DECIMAL = re.compile(r"0|[1-9][0-9]{0,19}")
@@ -73,8 +75,10 @@ def _not_reserved(key: str) -> str:
 
 def _some(tensors: tuple[TensorSpec, ...], info: ValidationInfo) -> tuple[TensorSpec, ...]:
     """Not `min_length`, which would also count the tensors that are wrong as missing."""
-    if not tensors and info.data.get("layers") == ():
-        raise PydanticCustomError("no_tensors", "a checkpoint has at least one tensor or layer")
+    if not tensors and info.data.get("layers") == () and info.data.get("model", ...) is None:
+        raise PydanticCustomError(
+            "no_tensors", "a checkpoint has at least one tensor or layer, or a model"
+        )
     return tensors
 
 
@@ -82,7 +86,7 @@ MetadataKey = Annotated[Text, Field(min_length=1), AfterValidator(_not_reserved)
 
 
 class CheckpointSpec(BaseModel):
-    """A checkpoint: tensors and layers, how to fill them, and the seed."""
+    """A checkpoint: a model, layers and tensors, how to fill them, and the seed."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -90,10 +94,12 @@ class CheckpointSpec(BaseModel):
         strict=True,
         json_schema_extra={
             "anyOf": [
-                {"required": [field], "properties": {field: {"minItems": 1}}}
-                for field in ("tensors", "layers")
+                {"required": ["tensors"], "properties": {"tensors": {"minItems": 1}}},
+                {"required": ["layers"], "properties": {"layers": {"minItems": 1}}},
+                {"required": ["model"]},
             ],
             "examples": [
+                {"model": {"preset": "resnet50", "num_classes": 10}, "seed": 7},
                 {
                     "seed": 42,
                     "dtype": "BF16",
@@ -130,6 +136,9 @@ class CheckpointSpec(BaseModel):
         "torch",
         description="Whose names and layouts the layers are stored in: the weights are the same.",
     )
+    model: ModelSource | None = Field(
+        None, description="A whole architecture, with its library's own names."
+    )
     # The first wrong tensor or rule ends the check: millions of findings would take gigabytes.
     layers: Annotated[tuple[AnyLayer, ...], FailFast(), Field(strict=False)] = Field(
         (), description="Layers of a network, with unique names, in any order."
@@ -148,6 +157,31 @@ class CheckpointSpec(BaseModel):
     metadata: dict[MetadataKey, Text] = Field(
         default_factory=dict, description="Strings for the file's own metadata."
     )
+    max_shard_size: ShardSize = Field(
+        MAX_SHARD_BYTES,
+        description="Largest file of a checkpoint in several files, in bytes, or as text: 5GB. "
+        "Weights do not depend on it, and a POST always gives one file.",
+    )
+
+    @cached_property
+    def built(self) -> Model | None:
+        """The model, built; `None` if there is none.
+
+        Raises:
+            SpecError: there is no such model, or it cannot be built so.
+        """
+        if self.model is None:
+            return None
+        if self.framework != "torch":
+            raise SpecError(
+                f"models have the names and layouts of their own library, not of {self.framework}",
+                ("framework",),
+                ("torch",),
+            )
+        try:
+            return self.model.build()
+        except SpecError as error:
+            raise error.within("model") from error
 
     def with_seed(self, seed: int | str) -> CheckpointSpec:
         """The same checkpoint from another seed.
@@ -156,11 +190,16 @@ class CheckpointSpec(BaseModel):
             ValidationError: it is not a seed.
         """
         fields = {name: getattr(self, name) for name in type(self).model_fields}
-        return CheckpointSpec.model_validate({**fields, "seed": seed})
+        other = CheckpointSpec.model_validate({**fields, "seed": seed})
+        if "built" in self.__dict__:
+            other.__dict__["built"] = self.built
+        return other
 
     @cached_property
     def canonical_json(self) -> str:
         """The spec without its seed in one spelling: sorted keys, sorted names, no defaults.
+
+        Nor with its shard size, on which no weight depends.
 
         Numbers are spelled as Python's `repr` does, the shortest decimal that reads back alike.
         """
@@ -171,6 +210,8 @@ class CheckpointSpec(BaseModel):
         if self.layers:
             named = sorted(self.layers, key=lambda layer: layer.name.encode())
             parts["layers"] = f"[{','.join(_layer_text(one, self.dtype) for one in named)}]"
+        if self.model is not None:
+            parts["model"] = dumps(self.model)
         if self.framework != "torch":
             parts["framework"] = _dumps(self.framework)
         if self.dtype != "F32":
@@ -185,9 +226,15 @@ class CheckpointSpec(BaseModel):
     def digest(self) -> str:
         """SHA-256 of the canonical JSON and the stream version: which file this is, but for seed.
 
-        64 hexadecimal digits.
+        64 hexadecimal digits. With a model it is of what the model comes to as well, so that it
+        changes if a later version of Seedbed knows the model better.
+
+        Raises:
+            SpecError: there is no such model.
         """
         message = f"seedbed/spec/{STREAM_VERSION}\n{self.canonical_json}"
+        if self.built is not None:
+            message += f"\n{self.built.digest}"
         return hashlib.sha256(message.encode()).hexdigest()
 
     @cached_property
@@ -197,7 +244,10 @@ class CheckpointSpec(BaseModel):
         Different versions of zlib may spell one spec differently; all spellings decode alike, and
         no byte of a file and no ETag depends on the spelling.
         """
-        body = f'{{"seed":{self.seed},{self.canonical_json[1:]}'
+        shards = ""
+        if self.max_shard_size != MAX_SHARD_BYTES:
+            shards = f'"max_shard_size":{self.max_shard_size},'
+        body = f'{{"seed":{self.seed},{shards}{self.canonical_json[1:]}'
         packer = zlib.compressobj(9, zlib.DEFLATED, -15)
         packed = packer.compress(body.encode()) + packer.flush()
         return base64.urlsafe_b64encode(packed).rstrip(b"=").decode()
@@ -254,6 +304,8 @@ def _layer_text(layer: Layer, default: DtypeCode) -> str:
 def _rule_text(rule: Rule) -> str:
     """A rule in canonical form."""
     parts = {"match": _dumps(rule.match)}
+    if "drop" in rule.model_fields_set:
+        parts["drop"] = _dumps(rule.drop)
     if rule.dtype is not None:
         parts["dtype"] = _dumps(rule.dtype)
     if rule.init is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 from seedbed.files.header import make_header
@@ -29,6 +29,26 @@ SPEC_IN_METADATA_BYTES = 8192
 _FORMATS = {"torch": "pt", "keras": "keras", "flax": "flax", "nnx": "flax"}
 
 
+def plan_of(spec: CheckpointSpec, limits: Limits) -> tuple[TensorPlan, ...]:
+    """Every tensor of a spec, decided.
+
+    Raises:
+        SpecError: the spec cannot mean a file, and where.
+        LimitError: too many tensors or dimensions, or too long a name.
+    """
+    model = spec.built
+    return plan(
+        spec.tensors,
+        spec.rules,
+        spec.dtype,
+        limits,
+        spec.layers,
+        spec.framework,
+        model.parameters if model else (),
+        model.guessed if model else frozenset(),
+    )
+
+
 class VirtualFile:
     """The file that a spec means.
 
@@ -40,6 +60,8 @@ class VirtualFile:
         engine: who draws; every engine draws the same.
         name: the file's name, which is part of its ETag.
         matrices: where matrices that are made as a whole are kept.
+        tensors: that the file holds, if they are planned already and not all of the spec's.
+        part: tells files of one name and spec apart that hold other tensors; in the ETag.
 
     Raises:
         SpecError: the spec cannot mean a file, and where.
@@ -53,16 +75,18 @@ class VirtualFile:
         engine: Engine | None = None,
         name: str = FILE_NAME,
         matrices: MatrixCache | None = None,
+        tensors: Sequence[TensorPlan] | None = None,
+        part: str = "",
     ) -> None:
         limits = limits or Limits()
         self.spec = spec
         self.name = name
+        self._part = part
         self._engine = engine or get_engine()
         self._matrices = matrices or MatrixCache(MATRIX_CACHE_BYTES, threads=1)
         user_bytes = sum(len(k.encode()) + len(v.encode()) for k, v in spec.metadata.items())
         limits.require("max_metadata_bytes", user_bytes, "bytes of metadata")
-        plans = plan(spec.tensors, spec.rules, spec.dtype, limits, spec.layers, spec.framework)
-        self._layout = lay_out(plans, limits)
+        self._layout = lay_out(plan_of(spec, limits) if tensors is None else tensors, limits)
         self._header = make_header(self._layout, self.metadata, limits)
         self.size = len(self._header) + self._layout.size_bytes
 
@@ -95,6 +119,8 @@ class VirtualFile:
             "seedbed.spec_sha256": spec.digest,
             "seedbed.stream": str(STREAM_VERSION),
         }
+        if spec.built is not None and spec.built.guessed:
+            made_by["seedbed.guessed"] = str(len(spec.built.guessed))
         if len(spec.canonical_json.encode()) <= SPEC_IN_METADATA_BYTES:
             made_by["seedbed.spec"] = spec.canonical_json
         return {**spec.metadata, **made_by}
@@ -109,6 +135,8 @@ class VirtualFile:
         message = (
             f"seedbed/file/{STREAM_VERSION}\n{self.spec.digest}\n{self.spec.seed}\n{self.name}"
         )
+        if self._part:
+            message += f"\n{self._part}"
         return hashlib.sha256(message.encode()).hexdigest()[:32]
 
     def offset(self, index: int) -> int:

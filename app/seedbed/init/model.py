@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -51,11 +52,18 @@ class Rule(BaseModel):
     )
     init: Init | None = Field(None, description="Scheme for the tensors that match.")
     dtype: DtypeCode | None = Field(None, description="Dtype for the tensors that match.")
+    drop: bool = Field(
+        default=False,
+        description="Leave what matches out of the file, of layers and models; tensors of their "
+        "own stay. False keeps what an earlier rule drops.",
+    )
 
     @model_validator(mode="after")
     def _says_something(self) -> Rule:
-        if self.init is None and self.dtype is None:
-            raise PydanticCustomError("empty_rule", "a rule needs init or dtype, or both")
+        if not {"init", "dtype", "drop"} & {
+            name for name in self.model_fields_set if getattr(self, name) is not None
+        }:
+            raise PydanticCustomError("empty_rule", "a rule needs init, dtype or drop")
         return self
 
 
@@ -71,6 +79,7 @@ class TensorPlan:
         fill: that it came to.
         elements: product of the shape.
         origin: of a layer's tensor.
+        guessed: whether nothing but its name and rank says how it starts.
     """
 
     name: str
@@ -80,6 +89,7 @@ class TensorPlan:
     fill: Fill
     elements: int
     origin: Origin | None = None
+    guessed: bool = False
 
     @property
     def size_bytes(self) -> int:
@@ -116,6 +126,9 @@ class _Rules:
         self._rules = [
             (re.compile(fnmatch.translate(rule.match)).match, rule) for rule in reversed(rules)
         ]
+        self._droppers = [
+            (match, rule.drop) for match, rule in self._rules if "drop" in rule.model_fields_set
+        ]
 
     def apply(self, name: str) -> tuple[Scheme | None, DtypeCode | None]:
         """Scheme and dtype for a name, if any rule has them."""
@@ -128,6 +141,12 @@ class _Rules:
                 if init and dtype:
                     break
         return init, dtype
+
+    def drops(self, name: str) -> bool:
+        """Whether the last rule that says so leaves this name out."""
+        if not self._droppers:
+            return False
+        return next((drop for match, drop in self._droppers if match(name)), False)
 
     def is_about(self, index: int, name: str) -> bool:
         """Whether a rule's pattern matches a name."""
@@ -152,16 +171,28 @@ def plan(
     limits: Limits,
     layers: Sequence[Layer] = (),
     framework: Framework = "torch",
+    model: Sequence[Parameter] = (),
+    guessed: AbstractSet[str] = frozenset(),
 ) -> tuple[TensorPlan, ...]:
-    """Decide every tensor: first those of their own, then those of the layers, in the order given.
+    """Decide every tensor: those of their own, of the layers, of the model, each in its order.
 
     Rules speak of PyTorch's names in every framework, so that the weights are the same in all.
+
+    Args:
+        tensors: of their own.
+        rules: changes by name.
+        dtype: of what does not say otherwise.
+        limits: upper bounds.
+        layers: whose parameters are stored as the framework does.
+        framework: whose names and layouts those are.
+        model: parameters of a model, stored as they are.
+        guessed: which of those have an init that is a guess.
 
     Raises:
         SpecError: with the place in the spec: `("tensors", 0, "shape")`, `("rules", 0, "init")`.
         LimitError: too many tensors or dimensions, or too long a name.
     """
-    limits.require("max_tensors", len(tensors) + len(layers), "tensors and layers")
+    limits.require("max_tensors", len(tensors) + len(layers) + len(model), "tensors and layers")
     limits.require("max_rules", len(rules), "rules")
     planner = _Planner(_Rules(rules), dtype, limits, framework)
     for i, tensor in enumerate(tensors):
@@ -171,7 +202,11 @@ def plan(
             raise _placed(error, ("tensors", i), tensor.name, planner.rules) from error
     for i, layer in enumerate(layers):
         planner.add_layer(layer, i)
+    for parameter in model:
+        planner.add_of_model(parameter, guessed)
     planner.refuse_rules_of_file_names()
+    if not planner.plans and any(rule.drop for rule in rules):
+        raise SpecError("the rules drop every tensor", ("rules",))
     return tuple(planner.plans)
 
 
@@ -214,10 +249,7 @@ class _Planner:
                 ("init",),
             )
         decided = DTYPES[code or tensor.dtype or self._dtype]
-        key = (scheme.spelling, tensor.shape, decided.code)
-        if (fill := self._fills.get(key)) is None:
-            fill = self._fills[key] = _fill(scheme, tensor.shape, decided)
-            self._bound(fill)
+        fill = self._shared_fill(scheme, tensor.shape, decided)
         self.plans.append(TensorPlan(tensor.name, tensor.shape, decided, scheme, fill, elements))
 
     def add_layer(self, layer: Layer, index: int) -> None:
@@ -239,6 +271,39 @@ class _Planner:
         except SpecError as error:
             raise error.within("layers", index) from error
 
+    def add_of_model(self, parameter: Parameter, guessed: AbstractSet[str]) -> None:
+        """Decide a parameter of a model, whose names and layouts are those of the file."""
+        name, shape = parameter.name, parameter.shape
+        if self.rules.drops(name):
+            return
+        self._claim(name, ("tensor of the model", len(self.plans)))
+        self._limits.require("max_rank", len(shape), "dimensions")
+        elements = count_elements(shape)
+        try:
+            scheme, dtype, by_rule = self._scheme_and_dtype(
+                parameter, name, parameter.init, self._dtype
+            )
+            if parameter.blocks or parameter.fans or parameter.gates > 1:
+                fill = _fill(scheme, shape, dtype, lambda: parameter.fill(scheme, name))
+                if isinstance(fill, Named) and fill.name == name:
+                    fill = fill.fill
+                self._bound(fill)
+            else:
+                fill = self._shared_fill(scheme, shape, dtype)
+        except SpecError as error:
+            raise self._placed_in_model(error, name) from error
+        self.plans.append(
+            TensorPlan(
+                name,
+                shape,
+                dtype,
+                scheme,
+                fill,
+                elements,
+                guessed=name in guessed and not by_rule,
+            )
+        )
+
     def refuse_rules_of_file_names(self) -> None:
         """A rule that speaks of a framework's own names would silently do nothing."""
         if self._framework == "torch":
@@ -258,26 +323,45 @@ class _Planner:
         if self._framework != "torch":
             self._claim(stream, ("layer", index), self._streams)
         count_elements(parameter.shape)
-        rule_init, rule_dtype = self.rules.apply(stream)
-        scheme = rule_init or layer.chosen(parameter)[0]
-        dtype = DTYPES[rule_dtype or layer.dtype or self._dtype]
-        if parameter.dtype is not None:  # a counter, which no change to all weights is meant for
-            if rule_dtype is None or dtype.is_float:
-                dtype = DTYPES[parameter.dtype]
-            if rule_init and not _holds(rule_init, parameter.shape, dtype):
-                scheme = layer.chosen(parameter)[0]
+        scheme, dtype, _ = self._scheme_and_dtype(
+            parameter, stream, layer.chosen(parameter)[0], layer.dtype or self._dtype
+        )
         fill = _fill(scheme, parameter.shape, dtype, lambda: parameter.fill(scheme, stream))
         self._bound(fill)
         array = Array(fill, parameter.shape, (stream,), parameter.name)
         return _Decided(array, dtype, scheme, _fans(scheme, parameter))
 
+    def _scheme_and_dtype(
+        self, parameter: Parameter, name: str, own: Scheme, default: FloatCode
+    ) -> tuple[Scheme, Dtype, bool]:
+        """What fills a parameter, in which dtype, and whether a rule says how it is filled."""
+        init, code = self.rules.apply(name)
+        dtype = DTYPES[code or parameter.dtype or default]
+        if parameter.dtype is not None and not DTYPES[parameter.dtype].is_float:
+            # A counter, which no change to all weights is meant for.
+            if dtype.is_float:
+                dtype = DTYPES[parameter.dtype]
+            if init and not _holds(init, parameter.shape, dtype):
+                init = None
+        return init or own, dtype, init is not None
+
+    def _shared_fill(self, scheme: Scheme, shape: Shape, dtype: Dtype) -> Fill:
+        """The fill of a scheme for a shape: one for all tensors that are alike."""
+        key = (scheme.spelling, shape, dtype.code)
+        if (fill := self._fills.get(key)) is None:
+            fill = self._fills[key] = _fill(scheme, shape, dtype)
+            self._bound(fill)
+        return fill
+
     def _store(
         self, layer: Layer, stored: Stored, decided: Mapping[str, _Decided], index: int
     ) -> None:
         name = file_name(layer.name, stored, self._framework)
+        sources = stored.array.sources or tuple(decided)[:1]
+        if all(map(self.rules.drops, sources)):
+            return
         self._claim(name, ("layer", index))
         self._limits.require("max_rank", len(stored.array.shape), "dimensions")
-        sources = stored.array.sources or tuple(decided)[:1]
         first = decided[sources[0]]
         for other in sources[1:]:
             if decided[other].dtype is not first.dtype:
@@ -319,6 +403,13 @@ class _Planner:
         elements = dense_elements(fill)
         if elements:
             self._limits.require("max_dense_elements", elements, "elements made as a whole")
+
+    def _placed_in_model(self, error: SpecError, name: str) -> SpecError:
+        """An error of a model's parameter, seen from the spec: a rule decided, or the model."""
+        what = "init" if error.path[:1] == ("shape",) else next(iter(error.path), "init")
+        rule = self.rules.source(name, what)
+        place: Path = ("model",) if rule is None else ("rules", rule, what, *error.path[1:])
+        return type(error)(f"{error.message} ({name!r})", place, error.allowed)
 
     def _placed_in_layer(
         self, error: SpecError, layer: Layer, parameter: Parameter, index: int

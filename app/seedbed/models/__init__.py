@@ -1,5 +1,16 @@
 """Whole architectures: names, shapes and initial distributions as the real libraries have them."""
 
-from seedbed.models.base import Architecture, Model, Preset, prefixed
+from seedbed.models.base import Architecture, Model, Preset, collect, prefixed
+from seedbed.models.registry import presets
+from seedbed.models.source import ModelSource, dumps
 
-__all__ = ["Architecture", "Model", "Preset", "prefixed"]
+__all__ = [
+    "Architecture",
+    "Model",
+    "ModelSource",
+    "Preset",
+    "collect",
+    "dumps",
+    "prefixed",
+    "presets",
+]

@@ -12,12 +12,13 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from seedbed.errors import ParameterError
-from seedbed.init import Parameter
+from seedbed.init import Limits, Parameter
 
 Json = Mapping[str, Any]
 
@@ -30,6 +31,7 @@ class Model:
         parameters: names, shapes, and how each starts; in the library's own order.
         config: what `config.json` says, if the model has one.
         generation_config: likewise.
+        files: others that its library keeps beside the weights, by name: a tokenizer.
         library: whose names and initial distributions these are, with the version.
         guessed: names whose initialisation is a guess, since the library's was not studied.
     """
@@ -37,6 +39,7 @@ class Model:
     parameters: tuple[Parameter, ...]
     config: Json | None = None
     generation_config: Json | None = None
+    files: Mapping[str, bytes] = field(default_factory=dict)
     library: str = ""
     guessed: frozenset[str] = field(default_factory=frozenset)
 
@@ -75,7 +78,19 @@ class Architecture(BaseModel):
 
     def model(self) -> Model:
         """The model that these arguments mean."""
-        return Model(tuple(self.parameters()), library=self.library)
+        return Model(collect(self.parameters()), library=self.library)
+
+
+def collect(parameters: Iterable[Parameter]) -> tuple[Parameter, ...]:
+    """All parameters, unless there is no end of them: a model may say that it has 10⁹ layers.
+
+    Raises:
+        LimitError: more than any checkpoint may have by default.
+    """
+    limits = Limits()
+    found = tuple(islice(parameters, limits.max_tensors + 1))
+    limits.require("max_tensors", len(found), "tensors of a model, or more,")
+    return found
 
 
 @dataclass(frozen=True)

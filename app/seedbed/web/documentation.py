@@ -121,7 +121,7 @@ def file_routes(
     Args:
         router: to add the routes to.
         path: of both.
-        endpoint: gives a `VirtualFileResponse`, which tells GET from HEAD.
+        endpoint: gives a `FileResponse`, which tells GET from HEAD.
         operation: noun of the operation ids, `getNoun` and `headNoun`.
         summary: what the file is, in a few words.
         parameters: of OpenAPI, beside those that the endpoint declares.

@@ -6,6 +6,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Hashable
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 from urllib.parse import parse_qsl
 
 from fastapi import Request
@@ -13,7 +14,7 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from seedbed.errors import ParameterError
-from seedbed.files import CheckpointSpec, VirtualFile
+from seedbed.files import Checkpoint, CheckpointSpec, VirtualFile
 from seedbed.web.problems import InvalidBody, RequestProblem
 
 _INLINE_BYTES = 1 << 14
@@ -125,42 +126,52 @@ def refuse_query(request: Request, why: str) -> None:
         raise ParameterError(f"there is no parameter {key[:100]!r} here: {why}", (key[:100],))
 
 
-class FileCache:
-    """Virtual files planned lately, so that ranges of one file do not plan it again.
+_Planned = TypeVar("_Planned", VirtualFile, Checkpoint)
 
-    A file is a pure function of its request, so an entry never expires; the least recently used
+
+class PlanCache:
+    """Files and checkpoints planned lately, so that ranges of one do not plan it again.
+
+    They are pure functions of their request, so an entry never expires; the least recently used
     go when all together need more memory than allowed. One is always kept.
 
     Args:
-        max_bytes: of memory, as `_weight` estimates it.
+        max_bytes: of memory, as `weight_of` estimates it.
     """
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._bytes = 0
-        self._files: OrderedDict[Hashable, tuple[VirtualFile, int]] = OrderedDict()
+        self._plans: OrderedDict[Hashable, tuple[VirtualFile | Checkpoint, int]] = OrderedDict()
 
     def __len__(self) -> int:
-        return len(self._files)
+        return len(self._plans)
 
-    def find(self, key: Hashable) -> VirtualFile | None:
-        """The file of this key, if it is remembered."""
-        if key not in self._files:
+    def find(self, key: Hashable) -> VirtualFile | Checkpoint | None:
+        """What has this key, if it is remembered."""
+        if key not in self._plans:
             return None
-        self._files.move_to_end(key)
-        return self._files[key][0]
+        self._plans.move_to_end(key)
+        return self._plans[key][0]
 
-    def keep(self, key: Hashable, file: VirtualFile, key_bytes: int) -> VirtualFile:
-        """Remember a file under a key of this size; gives the file back."""
-        weight = _weight(file) + key_bytes
-        self._bytes += weight - self._files.pop(key, (None, 0))[1]
-        self._files[key] = (file, weight)
-        while self._bytes > self._max_bytes and len(self._files) > 1:
-            _, (_, dropped) = self._files.popitem(last=False)
+    def keep(self, key: Hashable, planned: _Planned, key_bytes: int) -> _Planned:
+        """Remember a plan under a key of this size; gives the plan back."""
+        weight = weight_of(planned) + key_bytes
+        self._bytes += weight - self._plans.pop(key, (None, 0))[1]
+        self._plans[key] = (planned, weight)
+        while self._bytes > self._max_bytes and len(self._plans) > 1:
+            _, (_, dropped) = self._plans.popitem(last=False)
             self._bytes -= dropped
-        return file
+        return planned
 
 
-def _weight(file: VirtualFile) -> int:
+def weight_of(planned: VirtualFile | Checkpoint) -> int:
     """Memory of a plan in bytes, measured: so much each, and names and metadata several times."""
-    return 2000 + 1500 * len(file.tensors) + 3 * len(file.header)
+    tensors = len(planned.tensors)
+    if isinstance(planned, VirtualFile):
+        return 2000 + 1500 * tensors + 3 * len(planned.header)
+    names = sum(len(tensor.name) for tensor in planned.tensors)
+    text = len(planned.spec.canonical_json) + sum(
+        len(key) + len(value) for key, value in planned.spec.metadata.items()
+    )
+    return 4000 + 2000 * tensors + 6 * names + 9 * text

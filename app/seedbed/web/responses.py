@@ -1,4 +1,4 @@
-"""A virtual file as an HTTP response: whole, in ranges, or only its headers.
+"""A file as an HTTP response: whole, in ranges, or only its headers.
 
 A client that leaves stops the work at once; an error after the first header breaks the
 connection, so that a cut body never looks whole.
@@ -15,31 +15,41 @@ from fastapi import Request, Response
 from starlette.types import Receive, Scope, Send
 
 from seedbed.errors import EngineError
-from seedbed.files import VirtualFile
+from seedbed.files import File
 from seedbed.web.problems import problem
 from seedbed.web.ranges import conditions, content_range, select
 from seedbed.web.streaming import Piece, Streamer
 
 CACHE_CONTROL = "public, max-age=31536000, immutable"
 MEDIA_TYPE = "application/octet-stream"
-
+_MEDIA_TYPES = {
+    "json": "application/json",
+    "md": "text/markdown; charset=utf-8",
+    "txt": "text/plain; charset=utf-8",
+}
 
 _FOR_GET = [(b"accept-ranges", b"bytes"), (b"cache-control", CACHE_CONTROL.encode())]
+
+
+def media_type_of(name: str) -> str:
+    """The media type of a file of this name."""
+    return _MEDIA_TYPES.get(name.rpartition(".")[2], MEDIA_TYPE)
 
 
 @lru_cache(maxsize=4096)
 def _describing(etag: str, download_name: str) -> tuple[tuple[bytes, bytes], ...]:
     """The headers that say what the file is."""
+    media_type = media_type_of(download_name)
     return (
         (b"etag", f'"{etag}"'.encode()),
-        (b"content-type", MEDIA_TYPE.encode()),
+        (b"content-type", media_type.encode()),
         (b"content-disposition", f'attachment; filename="{download_name}"'.encode("latin-1")),
         (b"x-content-type-options", b"nosniff"),
     )
 
 
-class VirtualFileResponse(Response):
-    """The answer to a request for a virtual file.
+class FileResponse(Response):
+    """The answer to a request for a file of a checkpoint.
 
     Evaluates conditions and ranges for GET and HEAD; a POST has neither and gets the file.
     """
@@ -47,7 +57,7 @@ class VirtualFileResponse(Response):
     def __init__(
         self,
         request: Request,
-        file: VirtualFile,
+        file: File,
         streamer: Streamer,
         *,
         download_name: str,
@@ -91,7 +101,8 @@ class VirtualFileResponse(Response):
             self._say("content-range", content_range(*ranges[0], size))
         elif status == 206:
             boundary = f"seedbed-{self._file.etag}"
-            self._pieces = tuple(_multipart(ranges, size, boundary))
+            media_type = media_type_of(self._file.name)
+            self._pieces = tuple(_multipart(ranges, size, boundary, media_type))
             self._drop(b"content-type")
             self._say("content-type", f"multipart/byteranges; boundary={boundary}")
         elif status == 304:
@@ -137,12 +148,14 @@ class VirtualFileResponse(Response):
             await send({"type": "http.response.body", "body": b""})
 
 
-def _multipart(ranges: Iterable[tuple[int, int]], size: int, boundary: str) -> Iterator[Piece]:
+def _multipart(
+    ranges: Iterable[tuple[int, int]], size: int, boundary: str, media_type: str
+) -> Iterator[Piece]:
     """Several ranges as one body (RFC 9110 §14.6)."""
     lead = ""
     for start, stop in ranges:
         yield (
-            f"{lead}--{boundary}\r\ncontent-type: {MEDIA_TYPE}\r\n"
+            f"{lead}--{boundary}\r\ncontent-type: {media_type}\r\n"
             f"content-range: {content_range(start, stop, size)}\r\n\r\n"
         ).encode()
         yield (start, stop)

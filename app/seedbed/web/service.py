@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Annotated, TypeVar
 
 from fastapi import Depends, Request
 
 from seedbed.errors import SpecError, TokenError
-from seedbed.files import FILE_NAME, CheckpointSpec, VirtualFile, spec_from_token
+from seedbed.files import (
+    FILE_NAME,
+    Checkpoint,
+    CheckpointSpec,
+    File,
+    VirtualFile,
+    spec_from_token,
+)
 from seedbed.init import MatrixCache
 from seedbed.stream import get_engine
 from seedbed.web.admission import Admission
 from seedbed.web.observability import Metrics
 from seedbed.web.problems import RequestProblem
-from seedbed.web.requests import FileCache, read_spec, refuse_query
-from seedbed.web.responses import VirtualFileResponse
+from seedbed.web.requests import PlanCache, read_spec, refuse_query
+from seedbed.web.responses import FileResponse
 from seedbed.web.settings import Settings
 from seedbed.web.streaming import Streamer
 
@@ -31,6 +38,9 @@ _LAYER_TENSORS = 16
 _LONG_TOKEN_CHARS = 512
 """So are links with longer tokens, which may hold as many."""
 
+_LISTED_FILES = 12
+"""Names that an error lists."""
+
 
 class Service:
     """One for each application."""
@@ -38,7 +48,7 @@ class Service:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.engine = get_engine(settings.engine)
-        self.cache = FileCache(settings.cache_bytes)
+        self.cache = PlanCache(settings.cache_bytes)
         self.admission = Admission(
             settings.max_streams,
             settings.max_queued,
@@ -58,12 +68,11 @@ class Service:
         spec = await read_spec(request, settings.max_body_bytes, settings.body_seconds)
 
         def work() -> tuple[VirtualFile, str | None]:
-            return self._plan(spec), self._link(request, spec)
+            return self.plan_checkpoint(spec).whole, self._link(request, spec)
 
-        tensors = len(spec.tensors) + _LAYER_TENSORS * len(spec.layers)
-        return await _run(work, in_thread=tensors > _MANY_TENSORS)
+        return await _run(work, in_thread=_is_long(spec))
 
-    async def file_of_token(self, request: Request, token: str, name: str) -> VirtualFile:
+    async def file_of_token(self, request: Request, token: str, name: str) -> File:
         """The file that a link leads to.
 
         Raises:
@@ -72,32 +81,73 @@ class Service:
             ParameterError: the request has a query.
         """
         refuse_query(request, "the link itself says everything, the seed included")
-        if name != FILE_NAME:
-            raise RequestProblem(
-                404, "not-found", f"This link has no file {name[:100]!r}, only {FILE_NAME}."
+        try:
+            return await self.file_of(
+                token,
+                len(token),
+                name,
+                lambda: spec_from_token(token, self.settings.max_token_bytes),
+                in_thread=len(token) > _LONG_TOKEN_CHARS,
             )
-        if (file := self.cache.find(token)) is not None:
-            return file
-        file = await _run(lambda: self._decode(token), in_thread=len(token) > _LONG_TOKEN_CHARS)
-        return self.cache.keep(token, file, len(token))
+        except TokenError as error:
+            raise error.within("token") from error
+        except SpecError as error:
+            place = "/".join(map(str, error.path))
+            raise TokenError(
+                f"the token spells no file: {place}: {error.message}", ("token",), error.allowed
+            ) from error
+
+    async def file_of(
+        self,
+        key: Hashable,
+        key_bytes: int,
+        name: str,
+        make: Callable[[], CheckpointSpec],
+        *,
+        in_thread: bool = False,
+    ) -> File:
+        """A file of a checkpoint, planned at most once while it is remembered.
+
+        Args:
+            key: tells the checkpoint from all others.
+            key_bytes: its size.
+            name: of the file.
+            make: gives the spec.
+            in_thread: whether even that takes long.
+
+        Raises:
+            RequestProblem: 404, the checkpoint has no such file.
+            SpecError: the spec means no file.
+        """
+        checkpoint = self.cache.find(key)
+        if not isinstance(checkpoint, Checkpoint):
+            spec = await _run(make, in_thread=in_thread)
+            checkpoint = await _run(lambda: self.plan_checkpoint(spec), in_thread=_is_long(spec))
+            checkpoint = self.cache.keep(key, checkpoint, key_bytes)
+        planned = checkpoint
+        file = await _run(lambda: planned.file(name), in_thread=_is_long(planned.spec))
+        if file is None:
+            raise no_such_file(name, planned)
+        return file
 
     def remembered(
         self, key: tuple[str | bytes, ...], make: Callable[[], CheckpointSpec]
     ) -> VirtualFile:
         """The small file of this key, planned at most once while it is remembered."""
-        if (file := self.cache.find(key)) is not None:
+        if isinstance(file := self.cache.find(key), VirtualFile):
             return file
-        return self.cache.keep(key, self._plan(make()), sum(map(len, key)))
+        file = VirtualFile(make(), self.settings.limits, self.engine, matrices=self._matrices)
+        return self.cache.keep(key, file, sum(map(len, key)))
 
     def respond(
         self,
         request: Request,
-        file: VirtualFile,
+        file: File,
         download_name: str = FILE_NAME,
         location: str | None = None,
-    ) -> VirtualFileResponse:
+    ) -> FileResponse:
         """A file, as the request wants it."""
-        return VirtualFileResponse(
+        return FileResponse(
             request,
             file,
             self.streamer,
@@ -106,19 +156,13 @@ class Service:
             location=location,
         )
 
-    def _plan(self, spec: CheckpointSpec) -> VirtualFile:
-        return VirtualFile(spec, self.settings.limits, self.engine, matrices=self._matrices)
+    def plan_checkpoint(self, spec: CheckpointSpec) -> Checkpoint:
+        """All files of a spec. Takes long for many tensors: not for the event loop.
 
-    def _decode(self, token: str) -> VirtualFile:
-        try:
-            return self._plan(spec_from_token(token, self.settings.max_token_bytes))
-        except TokenError as error:
-            raise error.within("token") from error
-        except SpecError as error:
-            place = "/".join(map(str, error.path))
-            raise TokenError(
-                f"the token spells no file: {place}: {error.message}", ("token",), error.allowed
-            ) from error
+        Raises:
+            SpecError: it means no file.
+        """
+        return Checkpoint(spec, self.settings.limits, self.engine, self._matrices)
 
     def _link(self, request: Request, spec: CheckpointSpec) -> str | None:
         """The path of a GET link that this service would take back."""
@@ -129,6 +173,18 @@ class Service:
         if len(spec.token) > settings.max_url_token_chars:
             return None
         return f"{request.scope.get('root_path', '')}/v1/checkpoints/{spec.token}/{FILE_NAME}"
+
+
+def no_such_file(name: str, checkpoint: Checkpoint) -> RequestProblem:
+    """The answer to a file that a checkpoint does not have."""
+    there = ", ".join(sorted({FILE_NAME, *checkpoint.names[:_LISTED_FILES]}))
+    return RequestProblem(404, "not-found", f"There is no file {name[:100]!r} here, but {there}.")
+
+
+def _is_long(spec: CheckpointSpec) -> bool:
+    """Whether planning takes long enough for a thread of its own."""
+    tensors = len(spec.tensors) + _LAYER_TENSORS * len(spec.layers)
+    return spec.model is not None or tensors > _MANY_TENSORS
 
 
 async def _run(work: Callable[[], _Work], *, in_thread: bool) -> _Work:

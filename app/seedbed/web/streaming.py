@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from seedbed.files import VirtualFile, split
+from seedbed.files import File, split
 from seedbed.web.admission import Admission
 
 INLINE_BYTES = 1 << 16
@@ -82,7 +82,7 @@ class Streamer:
         """Stop the threads; chunks not begun are dropped."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def small(self, file: VirtualFile, pieces: Sequence[Piece]) -> Chunk | None:
+    def small(self, file: File, pieces: Sequence[Piece]) -> Chunk | None:
         """The whole body of one short range, drawn at once, or None if it is not that.
 
         It takes less time than a place in the queue would.
@@ -92,7 +92,7 @@ class Streamer:
         start, stop = piece
         return file.read(start, stop) if _is_quick(file, start, stop) else None
 
-    async def chunks(self, file: VirtualFile, pieces: Iterable[Piece]) -> AsyncGenerator[Chunk]:
+    async def chunks(self, file: File, pieces: Iterable[Piece]) -> AsyncGenerator[Chunk]:
         """The pieces' bytes in order, ranges in chunks.
 
         A chunk may be overwritten once nobody holds it any more.
@@ -130,10 +130,10 @@ class Streamer:
                 yield from split(*piece, self._chunk_bytes)
 
 
-def _is_quick(file: VirtualFile, start: int, stop: int) -> bool:
+def _is_quick(file: File, start: int, stop: int) -> bool:
     return stop - start <= INLINE_BYTES and file.is_seekable
 
 
-def _draw(file: VirtualFile, start: int, room: memoryview) -> memoryview:
+def _draw(file: File, start: int, room: memoryview) -> memoryview:
     file.read_into(start, room)
     return room

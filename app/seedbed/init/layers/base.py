@@ -57,7 +57,7 @@ class Parameter:
         init: how it is filled unless the layer or a rule says otherwise.
         roles: other names that its layer's `init` may call it by.
         fans: by convention, where the shape alone misleads.
-        dtype: of a counter, which is an integer whatever the checkpoint's dtype.
+        dtype: its own, whatever the checkpoint's: of a counter, which is an integer.
         blocks: rows that are constant.
         gates: parts of the first axis that are initialised each on its own.
     """

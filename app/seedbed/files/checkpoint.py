@@ -1,0 +1,144 @@
+"""All files of a spec, as the directory that `save_pretrained` would have left.
+
+The spec is planned once. The whole checkpoint as one file, each shard of it, the index and the
+small files beside them are made when they are first asked for, which draws nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Any
+
+from seedbed.files.shards import INDEX_NAME, make_index, shard_names, split_tensors
+from seedbed.files.small import File, SmallFile
+from seedbed.files.spec import CheckpointSpec
+from seedbed.files.virtual import FILE_NAME, VirtualFile, plan_of
+from seedbed.init import Limits, MatrixCache, TensorPlan
+from seedbed.stream import Engine
+
+_TORCH_NAMES = {
+    "F64": "float64",
+    "F32": "float32",
+    "F16": "float16",
+    "BF16": "bfloat16",
+    "F8_E4M3": "float8_e4m3fn",
+    "F8_E5M2": "float8_e5m2",
+}
+
+
+class Checkpoint:
+    """The files of a spec.
+
+    Args:
+        spec: tensors, schemes, seed, and how large a shard may be.
+        limits: what it may ask for.
+        engine: who draws; every engine draws the same.
+        matrices: where matrices that are made as a whole are kept.
+
+    Raises:
+        SpecError: the spec cannot mean a file, and where.
+        LimitError: it asks for more than a limit.
+    """
+
+    def __init__(
+        self,
+        spec: CheckpointSpec,
+        limits: Limits | None = None,
+        engine: Engine | None = None,
+        matrices: MatrixCache | None = None,
+    ) -> None:
+        self.spec = spec
+        self._limits = limits or Limits()
+        self._engine = engine
+        self._matrices = matrices
+        self.tensors = plan_of(spec, self._limits)
+        self._made: dict[str, File] = {}
+
+    @cached_property
+    def whole(self) -> VirtualFile:
+        """All tensors in one file, however large.
+
+        Raises:
+            LimitError: larger than any file may be.
+        """
+        return VirtualFile(
+            self.spec, self._limits, self._engine, FILE_NAME, self._matrices, self.tensors
+        )
+
+    @cached_property
+    def shards(self) -> Mapping[str, tuple[TensorPlan, ...]]:
+        """The tensors of each weight file, by its name; one, unless they are too large for that."""
+        parts = split_tensors(self.tensors, self.spec.max_shard_size)
+        return dict(zip(shard_names(len(parts)), parts, strict=True))
+
+    @property
+    def is_sharded(self) -> bool:
+        """Whether the weights are in several files."""
+        return len(self.shards) > 1
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The files of the directory, sorted. The whole in one file is there if it is small enough.
+
+        It can be read in any case.
+        """
+        index = [INDEX_NAME] if self.is_sharded else []
+        return tuple(sorted([*self.shards, *index, *self._beside]))
+
+    def file(self, name: str) -> File | None:
+        """The file of this name: one of `names`, or the whole; `None` if there is none.
+
+        Raises:
+            LimitError: larger than a file may be.
+        """
+        if name == FILE_NAME:
+            return self.whole
+        if name not in self.names:
+            return None
+        if (file := self._made.get(name)) is None:
+            file = self._made[name] = self._make(name)
+        return file
+
+    def files(self) -> Iterator[File]:
+        """All files of the directory."""
+        for name in self.names:
+            if (file := self.file(name)) is not None:
+                yield file
+
+    def _make(self, name: str) -> File:
+        if name in self.shards:
+            # The whole checkpoint's bytes do not depend on how it is cut up, those of a shard do.
+            part = f"{self.spec.max_shard_size}"
+            return VirtualFile(
+                self.spec,
+                self._limits,
+                self._engine,
+                name,
+                self._matrices,
+                self.shards[name],
+                part,
+            )
+        if name == INDEX_NAME:
+            return SmallFile(name, make_index(self.shards))
+        return SmallFile(name, self._beside[name])
+
+    @cached_property
+    def _beside(self) -> Mapping[str, bytes]:
+        """What the model's library keeps beside the weights."""
+        model = self.spec.built
+        if model is None:
+            return {}
+        found = dict(model.files)
+        if model.config is not None:
+            dtype = {"dtype": _TORCH_NAMES[self.spec.dtype]}
+            found["config.json"] = _json({**model.config, **dtype})
+        if model.generation_config is not None:
+            found["generation_config.json"] = _json(model.generation_config)
+        return found
+
+
+def _json(content: Mapping[str, Any]) -> bytes:
+    """JSON as transformers writes its configurations."""
+    return f"{json.dumps(content, indent=2, sort_keys=True)}\n".encode()

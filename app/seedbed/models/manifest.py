@@ -1,0 +1,135 @@
+"""A model as a list of names and shapes: for whatever no family and no catalogue knows.
+
+The names say little of how a library initialises, so what is not said is guessed from the name and
+the rank, and every tensor filled by such a guess is reported as guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from seedbed.init import Init, Parameter, Scheme, TensorName
+from seedbed.init.layers.base import one, scheme, zero
+from seedbed.init.names import Dimension
+from seedbed.models.base import Model
+from seedbed.stream import DTYPES, DtypeCode
+
+INITIALIZER_RANGE = 0.02
+"""Standard deviation of a weight of which nothing is known: most of transformers' models use it."""
+
+
+class Entry(BaseModel):
+    """One tensor of a manifest."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    shape: Annotated[tuple[Dimension, ...], FailFast(), Field(strict=False)] = Field(
+        description="Dimensions in the order of the file; [] is a scalar."
+    )
+    dtype: DtypeCode | None = Field(None, description="Overrides the checkpoint's dtype.")
+    init: Init | None = Field(None, description="Scheme; without one it is guessed from the name.")
+
+
+def _entry(value: object) -> object:
+    """A bare list as the shape it is; an entry of a safetensors header without its offsets."""
+    if isinstance(value, list | tuple):
+        return {"shape": value}
+    if isinstance(value, dict) and "data_offsets" in value:
+        return {key: part for key, part in value.items() if key != "data_offsets"}
+    return value
+
+
+_EntryOrShape = Annotated[
+    Entry,
+    BeforeValidator(_entry),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "array", "items": {"type": "integer", "minimum": 0}},
+                {"$ref": "#/components/schemas/Entry"},
+            ]
+        }
+    ),
+]
+
+
+def _headers(value: object) -> object:
+    """One manifest, from one header of a safetensors file or from those of all its shards."""
+    if isinstance(value, dict) and isinstance(value.get("weight_map"), dict):
+        raise PydanticCustomError(
+            "index_has_no_shapes",
+            "an index has names but no shapes: give the headers of its shards, as a list",
+        )
+    merged: dict[object, object] = {}
+    for part in value if isinstance(value, list | tuple) else [value]:
+        if not isinstance(part, dict):
+            return value
+        for name, entry in part.items():
+            if name == "__metadata__":
+                continue
+            if name in merged:
+                raise PydanticCustomError(
+                    "name_twice", "{name} is in two of the headers", {"name": repr(str(name)[:100])}
+                )
+            merged[name] = entry
+    return merged
+
+
+Entries = Annotated[
+    dict[TensorName, _EntryOrShape],
+    BeforeValidator(
+        _headers, json_schema_input_type=dict[str, _EntryOrShape] | list[dict[str, _EntryOrShape]]
+    ),
+    Field(min_length=1),
+]
+
+
+def build_manifest(entries: Mapping[str, Entry], std: float = INITIALIZER_RANGE) -> Model:
+    """The model of a manifest.
+
+    Args:
+        entries: by name.
+        std: standard deviation of guessed weights.
+    """
+    guessed = frozenset(name for name, entry in entries.items() if entry.init is None)
+    return Model(tuple(_parameters(entries.items(), std)), guessed=guessed, library="manifest")
+
+
+def _parameters(entries: Iterable[tuple[str, Entry]], std: float) -> Iterator[Parameter]:
+    for name, entry in entries:
+        init = entry.init or guess(name, len(entry.shape), entry.dtype, std)
+        yield Parameter(name, entry.shape, init, dtype=entry.dtype)
+
+
+def guess(name: str, rank: int, dtype: DtypeCode | None, std: float) -> Scheme:
+    """How a tensor probably starts.
+
+    The plain rule: counters, biases and running means are zero; other vectors and scalars, which
+    are mostly scales and running variances, are one; matrices and kernels are normal.
+    """
+    if dtype is not None and not DTYPES[dtype].is_float:
+        return zero()
+    last = name.replace("/", ".").rpartition(".")[2]
+    if last in _ZEROS or last.endswith("bias"):
+        return zero()
+    return one() if rank < 2 else scheme("normal", std=std)
+
+
+_ZEROS = frozenset({"running_mean", "num_batches_tracked", "beta", "moving_mean", "mean", "b"})
+
+
+def manifest_to_json(entries: Mapping[str, Entry]) -> dict[str, Any]:
+    """The shortest JSON that means these entries."""
+    found: dict[str, Any] = {}
+    for name, entry in entries.items():
+        full: dict[str, Any] = {"shape": list(entry.shape)}
+        if entry.dtype is not None:
+            full["dtype"] = entry.dtype
+        if entry.init is not None:
+            full["init"] = entry.init.canonical()
+        found[name] = full if len(full) > 1 else full["shape"]
+    return found

@@ -1,0 +1,151 @@
+"""The `model` of a spec: a preset's name, a config.json, or a manifest of names and shapes."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    JsonValue,
+    Tag,
+    WithJsonSchema,
+)
+
+from seedbed.errors import SpecError
+from seedbed.models import registry
+from seedbed.models.base import Model
+from seedbed.models.manifest import INITIALIZER_RANGE, Entries, build_manifest, manifest_to_json
+
+
+def _finite(value: JsonValue) -> JsonValue:
+    """Numbers that are not finite as transformers 5 spells them, so that the value is JSON."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"__float__": "NaN" if math.isnan(value) else ("-" * (value < 0) + "Infinity")}
+    if isinstance(value, list):
+        return [_finite(part) for part in value]
+    if isinstance(value, dict):
+        return {key: _finite(part) for key, part in value.items()}
+    return value
+
+
+AnyJson = Annotated[JsonValue, AfterValidator(_finite), WithJsonSchema({})]
+
+
+class ModelOfPreset(BaseModel):
+    """A model with a name; other fields are its arguments, which the catalogue lists."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True)
+    __pydantic_extra__: dict[str, AnyJson]
+
+    preset: str = Field(
+        min_length=1, max_length=96, description="A name that GET /v1/models lists."
+    )
+
+    def build(self) -> Model:
+        """The model.
+
+        Raises:
+            SpecError: there is no such preset, or it takes no such argument; path within the model.
+        """
+        return registry.preset(self.preset).build(self.__pydantic_extra__)
+
+    def canonical(self) -> dict[str, Any]:
+        """The JSON of this source."""
+        return {"preset": self.preset, **self.__pydantic_extra__}
+
+
+class ModelOfConfig(BaseModel):
+    """A Hugging Face model, by what its config.json says."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    config: dict[str, AnyJson] = Field(
+        description="A config.json: model_type, architectures, and its fields; absent ones have "
+        "the defaults of transformers."
+    )
+
+    def build(self) -> Model:
+        """The model.
+
+        Raises:
+            SpecError: the model type is not known, or a field or value was not studied; path
+                within the model.
+        """
+        try:
+            return registry.of_config(self.config)
+        except SpecError as error:
+            raise error.within("config") from error
+
+    def canonical(self) -> dict[str, Any]:
+        """The JSON of this source."""
+        return {"config": self.config}
+
+
+class ModelOfManifest(BaseModel):
+    """Any model at all, by its names and shapes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    manifest: Entries = Field(
+        description="Shape by name, or {shape, dtype, init} by name; or the header of a "
+        "safetensors file, or a list of the headers of its shards."
+    )
+    initializer_range: float = Field(
+        INITIALIZER_RANGE,
+        gt=0,
+        description="Standard deviation of matrices whose init is guessed.",
+    )
+
+    def build(self) -> Model:
+        """The model."""
+        return build_manifest(self.manifest, self.initializer_range)
+
+    def canonical(self) -> dict[str, Any]:
+        """The JSON of this source."""
+        found: dict[str, Any] = {"manifest": manifest_to_json(self.manifest)}
+        if self.initializer_range != INITIALIZER_RANGE:
+            found["initializer_range"] = self.initializer_range
+        return found
+
+
+KINDS = ("preset", "config", "manifest")
+
+
+def _kind(value: Any) -> str | None:
+    """Which source a value is: by the one field that only this source has."""
+    if isinstance(value, Mapping):
+        return next((f"of_{kind}" for kind in KINDS if kind in value), None)
+    return next((f"of_{kind}" for kind in KINDS if hasattr(value, kind)), None)
+
+
+ModelSource = Annotated[
+    Annotated[ModelOfPreset, Tag("of_preset")]
+    | Annotated[ModelOfConfig, Tag("of_config")]
+    | Annotated[ModelOfManifest, Tag("of_manifest")],
+    Discriminator(
+        _kind,
+        custom_error_type="model_kind",
+        custom_error_message="a model has a preset, a config or a manifest",
+    ),
+]
+
+
+def dumps(source: ModelOfPreset | ModelOfConfig | ModelOfManifest) -> str:
+    """Canonical JSON of a source: sorted keys, no spaces, no defaults."""
+    return json.dumps(
+        source.canonical(),
+        sort_keys=True,
+        separators=(",", ":"),
+        ensure_ascii=False,
+        allow_nan=False,
+    )
+
+
+__all__ = ["ModelOfConfig", "ModelOfManifest", "ModelOfPreset", "ModelSource", "dumps"]
