@@ -1,0 +1,364 @@
+"""Reading a Hugging Face config.json: one spelling of each field, typed, and none overlooked.
+
+A config.json is read as transformers reads it: `n_embd` is `hidden_size` where the model type says
+so, `id2label` says how many labels there are, and an absent field has the default of its class. It
+is stricter in one respect: a field that nobody has looked at is an error here and no attribute, for
+it may decide about the weights.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from seedbed.errors import Path, SpecError
+
+Json = Mapping[str, Any]
+Fields = TypeVar("Fields", bound=BaseModel)
+
+INTEGER_MAX = 2**53
+"""Of a field: beyond it JSON's readers disagree."""
+
+_FLOATS = {"Infinity": math.inf, "-Infinity": -math.inf, "NaN": math.nan}
+"""What transformers 5 writes as {"__float__": name}."""
+
+DTYPES = {
+    "float64": "F64",
+    "float32": "F32",
+    "float16": "F16",
+    "bfloat16": "BF16",
+    "float8_e4m3fn": "F8_E4M3",
+    "float8_e5m2": "F8_E5M2",
+}
+"""Names of dtypes in a config.json, and their codes."""
+
+
+def words(text: str) -> frozenset[str]:
+    """The words of a text: a set of names, easy to read and to add to."""
+    return frozenset(text.split())
+
+
+INERT = words(
+    # What any config may hold that says nothing of the weights: fields of PreTrainedConfig in
+    # transformers 4 and 5, of generation, which once stood there, and what tools leave behind.
+    """
+    architectures auto_map base_model_tp_plan bad_words_ids begin_suppress_tokens bos_token_id
+    chunk_size_feed_forward cross_attention_hidden_size custom_pipelines decoder_start_token_id
+    diversity_penalty do_sample dtype early_stopping encoder_no_repeat_ngram_size eos_token_id
+    eos_token_ids exponential_decay_length_penalty finetuning_task forced_bos_token_id
+    forced_decoder_ids forced_eos_token_id gradient_checkpointing id2label is_decoder
+    is_encoder_decoder label2id language length_penalty max_length max_new_tokens min_length
+    model_type no_repeat_ngram_size num_beam_groups num_beams num_labels num_return_sequences
+    output_attentions output_hidden_states output_past output_scores pad_token_id prefix
+    problem_type remove_invalid_values repetition_penalty return_dict return_dict_in_generate
+    sep_token_id suppress_tokens task_specific_params temperature tf_legacy_loss
+    tie_encoder_decoder tie_last_hidden_states tokenizer_class top_k top_p torch_dtype torchscript
+    transformers_version transformers.js_config typical_p unsloth_fixed unsloth_version
+    use_bfloat16 use_cache
+    """
+)
+
+NEUTRAL: Mapping[str, tuple[Any, ...]] = {
+    "add_cross_attention": (False, None),
+    "compression_config": (None,),
+    "per_layer_config": (None, {}),
+    "pruned_heads": (None, {}),
+    "quantization_config": (None,),
+}
+"""Fields that change the weights of any model type, with the values at which they do not."""
+
+
+def resolved(value: Any) -> Any:
+    """A value with `{"__float__": "Infinity"}` as the float it means, at any depth."""
+    if isinstance(value, Mapping):
+        if len(value) == 1 and value.get("__float__") in _FLOATS:
+            return _FLOATS[value["__float__"]]
+        return {key: resolved(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [resolved(part) for part in value]
+    return value
+
+
+@dataclass(frozen=True)
+class Config(Mapping[str, Any]):
+    """The fields of a config.json, or of a part of one, by the names of their class.
+
+    Attributes:
+        fields: what is given, and the defaults of what is not.
+        spelled: given name by field, where an alias was used.
+        given: the fields that were given.
+        prefix: path of this part in the whole.
+    """
+
+    fields: Json
+    spelled: Mapping[str, str] = field(default_factory=dict)
+    given: frozenset[str] = frozenset()
+    prefix: Path = ()
+
+    @classmethod
+    def read(
+        cls,
+        config: Json,
+        *,
+        aliases: Mapping[str, str] | None = None,
+        defaults: Json | None = None,
+        prefix: Path = (),
+    ) -> Config:
+        """Read what json.loads made of a config.json.
+
+        Args:
+            config: the object.
+            aliases: other name → field, as `attribute_map` of the config's class.
+            defaults: of absent fields.
+            prefix: path of this object in the whole.
+
+        Raises:
+            SpecError: a field is given twice, under two names and with two values.
+        """
+        aliases = aliases or {}
+        found: dict[str, Any] = {}
+        spelled: dict[str, str] = {}
+        for key, value in config.items():
+            name = aliases.get(key, key)
+            meant = resolved(value)
+            if name in found and found[name] != meant:
+                raise SpecError(
+                    f"{key} and {spelled.get(name, name)} are two names of one field, with "
+                    f"different values",
+                    (*prefix, key),
+                )
+            found[name] = meant
+            if name != key:
+                spelled[name] = key
+        labels = found.get("id2label")
+        if isinstance(labels, Mapping):
+            found["num_labels"] = len(labels)  # which wins in transformers, too
+            spelled.setdefault("num_labels", "id2label")
+        given = frozenset(found)
+        return cls({**(defaults or {}), **found}, spelled, given, prefix)
+
+    def __getitem__(self, name: str) -> Any:
+        return self.fields[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.fields)
+
+    def __len__(self) -> int:
+        return len(self.fields)
+
+    def path(self, name: str) -> Path:
+        """Where a field is, in the spelling of who wrote it."""
+        return (*self.prefix, self.spelled.get(name, name))
+
+    def error(self, name: str, message: str, allowed: Collection[str] = ()) -> SpecError:
+        """An error about a field."""
+        return SpecError(message, self.path(name), tuple(allowed))
+
+    def require_known(self, *known: Collection[str]) -> None:
+        """Refuse fields that are neither among these nor inert in any model, and what never goes.
+
+        Raises:
+            SpecError: naming the first such field, and those that resemble it.
+        """
+        for name in self.given:
+            if name in NEUTRAL:
+                if self.fields[name] not in NEUTRAL[name]:
+                    raise self.error(name, f"{name} would change the weights in a way not covered")
+            elif not (name in INERT or name[:1] == "_" or any(name in some for some in known)):
+                studied = sorted({one for some in known for one in some})
+                near = difflib.get_close_matches(name[:100], studied, 5, 0.5) or studied
+                raise self.error(
+                    name,
+                    f"{name[:100]} is no field that was studied for this model type: it might "
+                    "change the weights",
+                    near,
+                )
+
+    def integer(
+        self, name: str, least: int = 0, most: int = INTEGER_MAX, *, null: bool = False
+    ) -> int | None:
+        """A whole number within bounds.
+
+        Raises:
+            SpecError: it is none, out of bounds, or null where null is not taken.
+        """
+        value = self.fields.get(name)
+        if value is None and null:
+            return None
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise self.error(name, f"must be a whole number{' or null' * null}, not {_said(value)}")
+        if not least <= value <= most:
+            raise self.error(name, f"must be from {least:,} to {most:,}, not {_said(value)}")
+        return value
+
+    def number(
+        self,
+        name: str,
+        least: float = -math.inf,
+        most: float = math.inf,
+        *,
+        null: bool = False,
+    ) -> float | None:
+        """A number within bounds, infinity where the bounds let it be.
+
+        Raises:
+            SpecError: it is none, out of bounds, or null where null is not taken.
+        """
+        value = self.fields.get(name)
+        if value is None and null:
+            return None
+        if not isinstance(value, int | float) or isinstance(value, bool) or math.isnan(value):
+            raise self.error(name, f"must be a number{' or null' * null}, not {_said(value)}")
+        if not least <= value <= most:
+            raise self.error(name, f"must be from {least:g} to {most:g}, not {_said(value)}")
+        return float(value)
+
+    def flag(self, name: str, *, null: bool = False) -> bool | None:
+        """True or false.
+
+        Raises:
+            SpecError: it is neither, or null where null is not taken.
+        """
+        value = self.fields.get(name)
+        if (value is None and null) or isinstance(value, bool):
+            return value
+        raise self.error(
+            name, f"must be true or false{' or null' * null}, not {_said(value)}", ("true", "false")
+        )
+
+    def text(
+        self, name: str, allowed: Collection[str] | None = None, *, null: bool = False
+    ) -> str | None:
+        """A string, one of a few if those are given.
+
+        Raises:
+            SpecError: it is none of them, or null where null is not taken.
+        """
+        value = self.fields.get(name)
+        if value is None and null:
+            return None
+        if not isinstance(value, str) or (allowed is not None and value not in allowed):
+            among = f"one of {', '.join(sorted(allowed))}" if allowed else "a string"
+            raise self.error(
+                name, f"must be {among}{' or null' * null}, not {_said(value)}", allowed or ()
+            )
+        return value
+
+    def items_of(self, name: str, kind: type, *, null: bool = False) -> tuple[Any, ...] | None:
+        """A list of strings, of whole numbers, of floats or of flags.
+
+        Raises:
+            SpecError: it is none, one of its parts is of another kind, or null is not taken.
+        """
+        value = self.fields.get(name)
+        if value is None and null:
+            return None
+        if not isinstance(value, list | tuple):
+            raise self.error(name, f"must be a list{' or null' * null}, not {_said(value)}")
+        for index, part in enumerate(value):
+            fits = isinstance(part, int | float if kind is float else kind)
+            if not fits or (isinstance(part, bool) and kind is not bool):
+                raise SpecError(
+                    f"must be {_KINDS[kind]}, not {_said(part)}", (*self.path(name), index)
+                )
+        return tuple(value)
+
+    def part(self, name: str, **reading: Any) -> Config:
+        """The object under a name, read in its turn; nothing given if it is absent or null.
+
+        Raises:
+            SpecError: it is no object.
+        """
+        value = self.fields.get(name)
+        if value is None:
+            value = {}
+        if not isinstance(value, Mapping):
+            raise self.error(name, f"must be an object, not {_said(value)}")
+        return Config.read(value, prefix=self.path(name), **reading)
+
+    def architecture(self, known: Collection[str], default: str) -> str:
+        """The class that the weights are of, as `architectures` says.
+
+        Args:
+            known: classes that are.
+            default: the class where nothing is said.
+
+        Raises:
+            SpecError: another is named, or several.
+        """
+        value = self.fields.get("architectures")
+        if value is None or value == []:
+            return default
+        names = self.items_of("architectures", str) or ()
+        if len(names) != 1:
+            raise self.error("architectures", "must name one class", known)
+        if names[0] not in known:
+            raise SpecError(
+                f"{names[0][:100]} is no class that was studied for this model type",
+                (*self.path("architectures"), 0),
+                tuple(known),
+            )
+        return str(names[0])
+
+    def dtype(self) -> str | None:
+        """Code of the dtype that the config says its weights have, which is not binding.
+
+        Raises:
+            SpecError: there is no such dtype.
+        """
+        name = "dtype" if self.fields.get("dtype") is not None else "torch_dtype"
+        value = self.fields.get(name)
+        if value is None or value == "auto":
+            return None
+        if not isinstance(value, str) or value.removeprefix("torch.") not in DTYPES:
+            raise self.error(name, f"there is no dtype {_said(value)}", tuple(DTYPES))
+        return DTYPES[value.removeprefix("torch.")]
+
+    def into(self, model: type[Fields], *inert: Collection[str]) -> Fields:
+        """The fields of a Pydantic model, checked, with their defaults where they are absent.
+
+        Args:
+            model: whose names are those of the config's class.
+            inert: other fields that may be given, and take no part.
+
+        Raises:
+            SpecError: with the path of the first field that does not fit.
+        """
+        self.require_known(model.model_fields, *inert)
+        chosen = {name: self.fields[name] for name in model.model_fields if name in self.fields}
+        try:
+            return model.model_validate(chosen)
+        except ValidationError as error:
+            raise self._problem(error.errors(include_url=False)[0]) from error
+
+    def _problem(self, first: ErrorDetails) -> SpecError:
+        """The first problem of a Pydantic model as ours."""
+        top, *rest = first["loc"] or ("",)
+        path = self.path(str(top)) if top else self.prefix
+        context = first.get("ctx", {})
+        allowed = context.get("allowed", ())
+        if first["type"] == "literal_error":
+            allowed = [one.strip("'") for one in _split(context.get("expected", ""))]
+        return SpecError(
+            f"{first['msg']}, not {_said(first['input'])}", (*path, *rest), tuple(allowed)
+        )
+
+
+_KINDS = {str: "a string", int: "a whole number", float: "a number", bool: "true or false"}
+
+
+def _split(expected: str) -> list[str]:
+    """The words of Pydantic's `'a', 'b' or 'c'`."""
+    return expected.replace(" or ", ", ").split(", ")
+
+
+def _said(value: Any) -> str:
+    """A value, short enough for a message."""
+    text = "null" if value is None else repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}…"
