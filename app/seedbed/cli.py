@@ -1,17 +1,18 @@
 """The command line: `seedbed serve | generate | inspect`.
 
-`generate` and `inspect` read a spec from a JSON file, or a single tensor from scheme, shape and
-options, which are the fields of the models themselves.
+`generate` and `inspect` read a spec from a JSON file, or take a preset by name, or a single tensor
+from scheme, shape and options, which are the fields of the models themselves.
 """
 
 from __future__ import annotations
 
+import difflib
 import functools
 import inspect as introspection
 import io
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -26,6 +27,7 @@ from rich.progress import (
     BarColumn,
     DownloadColumn,
     Progress,
+    TaskID,
     TextColumn,
     TimeRemainingColumn,
     TransferSpeedColumn,
@@ -34,9 +36,11 @@ from rich.text import Text
 
 from seedbed import disk
 from seedbed.errors import LimitError, SeedbedError, SpecError
-from seedbed.files import CheckpointSpec, VirtualFile
+from seedbed.files import Checkpoint, CheckpointSpec, File, VirtualFile
 from seedbed.files.findings import findings
+from seedbed.files.one_model import option_of_model, spec_of_preset
 from seedbed.files.one_tensor import OneTensor, option_of, scheme_parameters, spec_of_one
+from seedbed.models import presets
 from seedbed.stream import (
     STREAM_VERSION,
     compile_and_keep,
@@ -56,7 +60,14 @@ errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 Source = Annotated[
     str,
-    typer.Argument(help="A spec as a JSON file (- for standard input), or the name of a scheme."),
+    typer.Argument(
+        help="A spec as a JSON file (- for standard input), a preset's name, or a scheme's with a "
+        "shape."
+    ),
+]
+Arguments = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="An argument of a preset, as num_classes=10. May be repeated."),
 ]
 Shape = Annotated[
     str | None, typer.Argument(help="With a scheme, the shape of the one tensor: 256x784.")
@@ -171,7 +182,9 @@ def _printable(text: str) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
-def _spec(source: str, shape: str | None, options: Mapping[str, str]) -> CheckpointSpec:
+def _spec(
+    source: str, shape: str | None, options: Mapping[str, str], arguments: Sequence[str]
+) -> CheckpointSpec:
     """The spec that the arguments of a command name.
 
     Raises:
@@ -182,6 +195,10 @@ def _spec(source: str, shape: str | None, options: Mapping[str, str]) -> Checkpo
     """
     if shape is not None:
         return spec_of_one(source, shape, options)
+    if source in presets() and not Path(source).exists():
+        return _spec_of_preset(source, options, arguments)
+    if arguments:
+        raise SpecError("only a preset takes arguments", ("set",))
     if others := options.keys() - {"seed"}:
         raise SpecError(
             f"{source!r} is read as a spec, beside which only --seed can be given; a single tensor "
@@ -190,9 +207,10 @@ def _spec(source: str, shape: str | None, options: Mapping[str, str]) -> Checkpo
         )
     if source != "-" and not Path(source).exists() and not source.endswith(".json"):
         raise SpecError(
-            f"there is no file {source!r}; if it is a scheme, give a shape after it, as in "
-            f"`{source} 256x784`",
+            f"there is no file and no preset {source!r}; if it is a scheme, give a shape after "
+            f"it, as in `{source} 256x784`",
             ("source",),
+            difflib.get_close_matches(source, presets(), 8),
         )
     text = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
     try:
@@ -200,6 +218,24 @@ def _spec(source: str, shape: str | None, options: Mapping[str, str]) -> Checkpo
     except ValidationError as error:
         raise ExceptionGroup("no spec", list(findings(error, _parsed(text)))) from error
     return spec.with_seed(options["seed"]) if "seed" in options else spec
+
+
+def _spec_of_preset(
+    preset: str, options: Mapping[str, str], arguments: Sequence[str]
+) -> CheckpointSpec:
+    """The spec of a preset with these options, and arguments as `name=value`."""
+    given = dict(options)
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
+        if not equals:
+            raise SpecError(f"{argument!r} is not name=value", ("set",))
+        if given.setdefault(name, value) != value:
+            raise SpecError(f"{name!r} is given twice", ("set",))
+    for name in given.keys() & scheme_parameters().keys() - {
+        a.partition("=")[0] for a in arguments
+    }:
+        raise SpecError(f"--{name} is an option of a single tensor; see --set", (name,))
+    return spec_of_preset(preset, given)
 
 
 def _parsed(text: bytes) -> object:
@@ -210,12 +246,16 @@ def _parsed(text: bytes) -> object:
         return None
 
 
-def _file(source: str, shape: str | None, options: Mapping[str, str]) -> VirtualFile:
+def _checkpoint(
+    source: str, shape: str | None, options: Mapping[str, str], arguments: Sequence[str]
+) -> Checkpoint:
     settings = Settings()
-    spec = _spec(source, shape, options)
+    spec = _spec(source, shape, options, arguments)
     try:
-        return VirtualFile(spec, settings.limits, get_engine(settings.engine))
+        return Checkpoint(spec, settings.limits, get_engine(settings.engine))
     except SpecError as error:
+        if source in presets():
+            raise option_of_model(error) from error
         if shape is None:
             raise
         raise type(error)(error.message, option_of(error.path), error.allowed) from error
@@ -228,8 +268,15 @@ def generate(
     source: Source,
     shape: Shape = None,
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="File to write; - for standard output.")
+        str,
+        typer.Option(
+            "--output",
+            "-o",
+            help="File to write; - for standard output; a directory, which exists or ends with /, "
+            "for shards, index and config.json.",
+        ),
     ],
+    arguments: Arguments = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
     options: Mapping[str, str],
@@ -240,14 +287,20 @@ def generate(
     the same command.
     """
     with _refusals():
-        file = _file(source, shape, options)
-        if str(output) == "-":
-            for chunk in file.chunks():
+        checkpoint = _checkpoint(source, shape, options, arguments or ())
+        if output == "-":
+            for chunk in checkpoint.whole.chunks():
                 sys.stdout.buffer.write(chunk)
             sys.stdout.buffer.flush()
             return
-        if output.exists() and not force:
-            raise SpecError(f"{str(output)!r} exists; --force replaces it", ("output",))
+        target = Path(output)
+        files: dict[Path, File] = {target: checkpoint.whole}
+        if target.is_dir() or output.endswith(os.sep):
+            files = {target / file.name: file for file in checkpoint.files()}
+            target.mkdir(parents=True, exist_ok=True)
+        for path in files:
+            if path.exists() and not force:
+                raise SpecError(f"{str(path)!r} exists; --force replaces it", ("output",))
         columns = (
             TextColumn("{task.description}", markup=False),
             BarColumn(),
@@ -256,21 +309,32 @@ def generate(
             TimeRemainingColumn(),
         )
         with Progress(*columns, console=errors, disable=quiet) as bar:
-            task = bar.add_task(output.name, total=file.size)
-            disk.write(
-                file,
-                output,
-                Settings().worker_threads,
-                lambda done: bar.update(task, completed=done),
-            )
+            for path, file in files.items():
+                task = bar.add_task(path.name, total=file.size)
+                disk.write(
+                    file,
+                    path,
+                    Settings().worker_threads,
+                    functools.partial(_update, bar, task),
+                )
+
+
+def _update(bar: Progress, task: TaskID, done: int) -> None:
+    bar.update(task, completed=done)
 
 
 @app.command()
 @_with_tensor_options
-def inspect(*, source: Source, shape: Shape = None, options: Mapping[str, str]) -> None:
+def inspect(
+    *,
+    source: Source,
+    shape: Shape = None,
+    arguments: Arguments = None,
+    options: Mapping[str, str],
+) -> None:
     """Print the plan of a spec as a table, without drawing anything."""
     with _refusals():
-        file = _file(source, shape, options)
+        file = _checkpoint(source, shape, options, arguments or ()).whole
         if isinstance(sys.stdout, io.TextIOWrapper):  # whatever characters it can show
             sys.stdout.reconfigure(errors="backslashreplace")
         for line in _table(file):

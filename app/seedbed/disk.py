@@ -1,4 +1,4 @@
-"""A virtual file written to disk: in parallel, atomically, and resumed where it was cut off."""
+"""A file written to disk: in parallel, atomically, and resumed where it was cut off."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from seedbed.errors import OutputError
-from seedbed.files import CHUNK_BYTES, VirtualFile, split
+from seedbed.files import CHUNK_BYTES, File, split
 
 try:
     import fcntl
@@ -20,19 +20,19 @@ WINDOW_BYTES = 256 << 20
 """Written before the next window begins and then synced, so that a resumed file has no holes."""
 
 
-def partial_path(file: VirtualFile, target: Path) -> Path:
+def partial_path(file: File, target: Path) -> Path:
     """Where a file is kept until it is complete; the ETag in its name says which file it is."""
     return target.with_name(f".{target.name}.{file.etag}.partial")
 
 
 def write(
-    file: VirtualFile,
+    file: File,
     target: Path,
     threads: int,
     progress: Callable[[int], object] = int,
     window_bytes: int = WINDOW_BYTES,
 ) -> None:
-    """Write a virtual file to `target`, which appears only when it is complete and synced.
+    """Write a file to `target`, which appears only when it is complete and synced.
 
     A call that was cut off, at whatever point and however hard, is continued by the next one. What
     lies before the window that was being written had been synced; the rest is drawn again, so
@@ -76,7 +76,7 @@ def write(
     _sync_directory(target.parent)
 
 
-def _write_chunk(file: VirtualFile, descriptor: int, start: int, stop: int) -> int:
+def _write_chunk(file: File, descriptor: int, start: int, stop: int) -> int:
     """Draw and write `[start, stop)`; gives its length."""
     data = memoryview(file.read(start, stop))
     done = 0

@@ -2,11 +2,12 @@
 
 from seedbed.models.base import Architecture, Model, Preset, collect, prefixed
 from seedbed.models.registry import presets
-from seedbed.models.source import ModelSource, dumps
+from seedbed.models.source import ModelOfPreset, ModelSource, dumps
 
 __all__ = [
     "Architecture",
     "Model",
+    "ModelOfPreset",
     "ModelSource",
     "Preset",
     "collect",

@@ -93,6 +93,23 @@ def collect(parameters: Iterable[Parameter]) -> tuple[Parameter, ...]:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """An argument of a preset.
+
+    Attributes:
+        name: as the library has it.
+        default: of this preset.
+        description: what it does.
+        json_schema: what it accepts.
+    """
+
+    name: str
+    default: Any
+    description: str
+    json_schema: Json
+
+
 @dataclass(frozen=True)
 class Preset:
     """A model with a name.
@@ -108,6 +125,21 @@ class Preset:
     summary: str
     architecture: type[Architecture]
     defaults: Json = field(default_factory=dict)
+
+    @property
+    def library(self) -> str:
+        """Whose it is, with the version."""
+        return self.architecture.library
+
+    def arguments(self) -> Iterator[Argument]:
+        """What it takes."""
+        schema = self.architecture.model_json_schema()
+        for name, info in self.architecture.model_fields.items():
+            default = None if info.is_required() else info.get_default(call_default_factory=True)
+            accepts = dict(schema["properties"][name])
+            for key in ("title", "default", "description"):
+                accepts.pop(key, None)
+            yield Argument(name, self.defaults.get(name, default), info.description or "", accepts)
 
     def build(self, arguments: Json) -> Model:
         """The model, with these arguments in place of the defaults.

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from seedbed.stream import AUTO, NUMPY
 from seedbed.web import documentation, problems
 from seedbed.web.observability import Observability, configure_logging
-from seedbed.web.routes import catalogue, checkpoints, docs, health, layers, tensors
+from seedbed.web.routes import catalogue, checkpoints, docs, health, layers, models, tensors
 from seedbed.web.service import Service
 from seedbed.web.settings import Settings
 
@@ -28,6 +28,7 @@ drawn, any byte range can be fetched on its own, and the bytes are the same on e
 TAGS = [
     {"name": "checkpoints", "description": "A spec in, a safetensors file out."},
     {"name": "tensors", "description": "One tensor by a line of curl."},
+    {"name": "models", "description": "Whole architectures with names."},
     {"name": "catalogue", "description": "What can be asked for."},
     {"name": "operations", "description": "Health and metrics."},
 ]
@@ -70,7 +71,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.service = service
     problems.install(app)
     # Their routes, not the routers: those would have every request matched once more for each.
-    for surface in (tensors, checkpoints, catalogue, layers, health):
+    for surface in (tensors, checkpoints, models, catalogue, layers, health):
         app.router.routes.extend(surface.router.routes)
     docs.install(app)
     documentation.install(app)

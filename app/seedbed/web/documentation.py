@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
+from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from seedbed.files import CheckpointSpec
@@ -61,10 +62,7 @@ def _condition_parameters() -> list[dict[str, Any]]:
 
 def tensor_parameters() -> list[dict[str, Any]]:
     """The query of the one-line GET: options of a single tensor, parameters of all schemes."""
-    parameters = [
-        _query_parameter(name, schema, schema.pop("description", ""))
-        for name, schema in OneTensor.model_json_schema()["properties"].items()
-    ]
+    parameters = query_parameters(OneTensor)
     schemas = {name: scheme.model_json_schema() for name, scheme in SCHEMES.items()}
     for name, takers in scheme_parameters().items():
         kinds: list[dict[str, Any]] = []
@@ -81,6 +79,14 @@ def tensor_parameters() -> list[dict[str, Any]]:
             _query_parameter(name, kinds[0] if len(kinds) == 1 else {"anyOf": kinds}, text)
         )
     return parameters
+
+
+def query_parameters(model: type[BaseModel]) -> list[dict[str, Any]]:
+    """The fields of a model, as parameters of a query."""
+    return [
+        _query_parameter(name, schema, schema.pop("description", ""))
+        for name, schema in model.model_json_schema()["properties"].items()
+    ]
 
 
 def _query_parameter(name: str, schema: dict[str, Any], description: str) -> dict[str, Any]:

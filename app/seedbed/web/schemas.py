@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from seedbed.files import VirtualFile, seed_to_json
+from seedbed.files import Checkpoint, seed_to_json
 from seedbed.init import Scheme, TensorPlan
 from seedbed.stream import STREAM_VERSION, Dtype
 
@@ -38,12 +38,17 @@ class TensorDescription(BaseModel):
         description="PyTorch's names of what a layer's tensor is made of, which name its streams."
     )
     stored: str | None = Field(description="How it is made of them, in NumPy's words.")
+    guessed: bool = Field(description="Whether only name and rank say how it starts.")
 
 
 class Links(BaseModel):
     """Where to get the file."""
 
     file: str | None = Field(description="Path for GET; null if the spec is too long for a URL.")
+    files: list[str] = Field(
+        description="Paths of all files, as `save_pretrained` would have left them: shards and "
+        "their index if max_shard_size asks for them, the model's config.json."
+    )
 
 
 class Description(BaseModel):
@@ -57,6 +62,7 @@ class Description(BaseModel):
     header_bytes: int = Field(description="Before the first tensor.")
     tensor_count: int
     parameter_count: int = Field(description="Elements of all tensors.")
+    guessed_count: int = Field(description="Tensors whose init is a guess.")
     metadata: dict[str, str] = Field(description="The file's own metadata.")
     links: Links
     tensors: list[TensorDescription] = Field(description="In the order of the file.")
@@ -127,14 +133,21 @@ def describe_tensor(tensor: TensorPlan, offset: int) -> TensorDescription:
         layer=origin.layer if origin else None,
         parameters=list(origin.parameters) if origin else None,
         stored=origin.expression if origin else None,
+        guessed=tensor.guessed,
     )
 
 
-def describe_file(file: VirtualFile, link: str | None) -> bytes:
-    """A `Description` of a virtual file, as JSON.
+def described(checkpoint: Checkpoint, link: str | None) -> bytes:
+    """A `Description` of a checkpoint, as JSON.
+
+    Args:
+        checkpoint: whose whole file it is about.
+        link: path of that file.
 
     It is put together tensor by tensor, since as one object it would take ten times the memory.
     """
+    file = checkpoint.whole
+    directory = None if link is None else link.removesuffix(file.name)
     without_tensors = Description(
         seed=seed_to_json(file.spec.seed),
         stream_version=STREAM_VERSION,
@@ -144,8 +157,12 @@ def describe_file(file: VirtualFile, link: str | None) -> bytes:
         header_bytes=len(file.header),
         tensor_count=len(file.tensors),
         parameter_count=sum(tensor.elements for tensor in file.tensors),
+        guessed_count=sum(tensor.guessed for tensor in file.tensors),
         metadata=file.metadata,
-        links=Links(file=link),
+        links=Links(
+            file=link,
+            files=[] if directory is None else [f"{directory}{one}" for one in checkpoint.names],
+        ),
         tensors=[],
     ).model_dump_json()
     tensors = b",".join(

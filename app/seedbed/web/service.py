@@ -62,13 +62,15 @@ class Service:
         )
         self.ready = False
 
-    async def plan(self, request: Request) -> tuple[VirtualFile, str | None]:
-        """The file of the spec in a request's body, and a link to it if a URL can hold one."""
+    async def plan(self, request: Request) -> tuple[Checkpoint, str | None]:
+        """The checkpoint of the spec in a request's body, and a link if a URL can hold one."""
         settings = self.settings
         spec = await read_spec(request, settings.max_body_bytes, settings.body_seconds)
 
-        def work() -> tuple[VirtualFile, str | None]:
-            return self.plan_checkpoint(spec).whole, self._link(request, spec)
+        def work() -> tuple[Checkpoint, str | None]:
+            checkpoint = self.plan_checkpoint(spec)
+            _ = checkpoint.whole  # here, since the header of many tensors takes long as well
+            return checkpoint, self._link(request, spec)
 
         return await _run(work, in_thread=_is_long(spec))
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Request, Response
 
 from seedbed.web.documentation import FILE_RESPONSES, PROBLEMS, file_routes
-from seedbed.web.schemas import Description, describe_file
+from seedbed.web.schemas import Description, described
 from seedbed.web.service import ServiceOf
 
 router = APIRouter(tags=["checkpoints"])
@@ -47,8 +47,8 @@ async def create_checkpoint(request: Request, service: ServiceOf) -> Response:
 
     `Content-Location` is a link to the same bytes for GET, with ranges, if a URL can hold the spec.
     """
-    file, link = await service.plan(request)
-    return service.respond(request, file, location=link)
+    checkpoint, link = await service.plan(request)
+    return service.respond(request, checkpoint.whole, location=link)
 
 
 @router.post(
@@ -61,8 +61,8 @@ async def create_checkpoint(request: Request, service: ServiceOf) -> Response:
 )
 async def describe_checkpoint(request: Request, service: ServiceOf) -> Response:
     """For each tensor its place, scheme, fans, moments and bounds; totals; a link."""
-    file, link = await service.plan(request)
-    text = await asyncio.to_thread(describe_file, file, link)  # there may be many tensors
+    checkpoint, link = await service.plan(request)
+    text = await asyncio.to_thread(described, checkpoint, link)  # there may be many
     return Response(text, media_type="application/json")
 
 
@@ -73,10 +73,13 @@ async def get_checkpoint(
         str,
         Path(description="The spec itself, compressed: from Content-Location or describe's links."),
     ],
-    file: Annotated[str, Path(description="model.safetensors")],
+    file: Annotated[str, Path(description="model.safetensors; a shard, the index, config.json.")],
 ) -> Response:
-    """The same file as POST made, whole or in ranges, from any replica and after any restart."""
-    return service.respond(request, await service.file_of_token(request, token, file))
+    """The same file as POST made, whole or in ranges, from any replica and after any restart.
+
+    Beside it are the files that `POST /v1/describe` lists.
+    """
+    return service.respond(request, await service.file_of_token(request, token, file), file)
 
 
 file_routes(

@@ -1,0 +1,234 @@
+"""Whole architectures with names: the list, what each takes, and their files."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Mapping
+from functools import cache
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from pydantic import BaseModel, Field
+
+from seedbed.errors import SpecError
+from seedbed.files import Checkpoint, seed_to_json
+from seedbed.files.one_model import OneModel, option_of_model, spec_of_preset
+from seedbed.models import Model, presets
+from seedbed.models.registry import preset as find_preset
+from seedbed.stream import DTYPES
+from seedbed.web.documentation import PROBLEMS, file_routes, query_parameters
+from seedbed.web.problems import RequestProblem
+from seedbed.web.requests import query_options
+from seedbed.web.service import ServiceOf
+
+router = APIRouter(tags=["models"])
+
+
+class ModelSummary(BaseModel):
+    """A preset of the catalogue."""
+
+    name: str
+    summary: str
+    library: str = Field(description="Whose names and initial weights these are, with its version.")
+    tensor_count: int
+    parameter_count: int = Field(description="Elements of all tensors.")
+    size_bytes: int = Field(description="Of all tensors in F32.")
+    href: str = Field(description="Path of the preset.")
+
+
+class ModelArgument(BaseModel):
+    """An argument of a preset."""
+
+    name: str
+    default: Any
+    description: str
+    json_schema: dict[str, Any] = Field(description="What it accepts, as JSON Schema.")
+
+
+class ModelFile(BaseModel):
+    """A file of a checkpoint."""
+
+    name: str
+    size_bytes: int
+    etag: str
+    href: str = Field(description="Path for GET, with the query.")
+
+
+class ModelDescription(ModelSummary):
+    """A preset with arguments, for one seed and dtype."""
+
+    seed: int | str = Field(description="A number up to 2**53 − 1, else a decimal string.")
+    dtype: str
+    spec_sha256: str = Field(description="Digest of the canonical spec, without the seed.")
+    arguments: list[ModelArgument]
+    files: list[ModelFile] = Field(description="As `save_pretrained` would have left them.")
+
+
+@cache
+def _totals(name: str) -> tuple[int, int, int]:
+    """Tensors, elements and bytes of a preset in F32."""
+    return _count(presets()[name].build({}))
+
+
+def _count(model: Model) -> tuple[int, int, int]:
+    sizes = [(math.prod(one.shape), DTYPES[one.dtype or "F32"]) for one in model.parameters]
+    return (
+        len(sizes),
+        sum(size for size, _ in sizes),
+        sum(size * dtype.size_bytes for size, dtype in sizes),
+    )
+
+
+def _summary(name: str, root: str) -> ModelSummary:
+    preset = presets()[name]
+    tensors, elements, size = _totals(name)
+    return ModelSummary(
+        name=name,
+        summary=preset.summary,
+        library=preset.library,
+        tensor_count=tensors,
+        parameter_count=elements,
+        size_bytes=size,
+        href=f"{root}/v1/models/{name}",
+    )
+
+
+@router.head("/v1/models", include_in_schema=False)
+@router.get("/v1/models", operation_id="listModels", summary="All presets", responses=PROBLEMS)
+async def list_models(
+    request: Request,
+    search: Annotated[str, Query(max_length=100, description="Part of the name or summary.")] = "",
+) -> list[ModelSummary]:
+    """Every architecture that has a name, with its size."""
+    root = request.scope.get("root_path", "")
+    wanted = search.lower()
+
+    def work() -> list[ModelSummary]:
+        return [
+            _summary(name, root)
+            for name, one in presets().items()
+            if wanted in name.lower() or wanted in one.summary.lower()
+        ]
+
+    return await asyncio.to_thread(work)
+
+
+@router.head("/v1/models/{preset}", include_in_schema=False)
+@router.get(
+    "/v1/models/{preset}",
+    operation_id="getModel",
+    summary="One preset",
+    responses=PROBLEMS,
+    response_model=ModelDescription,
+    openapi_extra={"parameters": query_parameters(OneModel)},
+)
+async def get_model(
+    request: Request,
+    service: ServiceOf,
+    preset: Annotated[str, Path(description="The preset's name.")],
+) -> Response:
+    """What it takes, and its files for a seed, a dtype and arguments.
+
+    Arguments of the preset are further parameters of the query.
+    """
+    options = query_options(request)
+    root = request.scope.get("root_path", "")
+    known(preset)
+
+    def work() -> bytes:
+        try:
+            checkpoint = service.plan_checkpoint(spec_of_preset(preset, options))
+        except SpecError as error:
+            raise option_of_model(error) from error
+        return _describe(preset, checkpoint, root, options).model_dump_json().encode()
+
+    return Response(await asyncio.to_thread(work), media_type="application/json")
+
+
+def _describe(
+    preset: str, checkpoint: Checkpoint, root: str, options: Mapping[str, str]
+) -> ModelDescription:
+    spec = checkpoint.spec
+    tensors = checkpoint.tensors
+    query = f"?{urlencode(options)}" if options else ""
+    href = f"{root}/v1/models/{preset}"
+    return ModelDescription(
+        name=preset,
+        summary=presets()[preset].summary,
+        library=presets()[preset].library,
+        tensor_count=len(tensors),
+        parameter_count=sum(tensor.elements for tensor in tensors),
+        size_bytes=sum(tensor.size_bytes for tensor in tensors),
+        href=f"{href}{query}",
+        seed=seed_to_json(spec.seed),
+        dtype=spec.dtype,
+        spec_sha256=spec.digest,
+        arguments=[
+            ModelArgument(
+                name=one.name,
+                default=one.default,
+                description=one.description,
+                json_schema=dict(one.json_schema),
+            )
+            for one in presets()[preset].arguments()
+        ],
+        files=[
+            ModelFile(
+                name=file.name,
+                size_bytes=file.size,
+                etag=file.etag,
+                href=f"{href}/{file.name}{query}",
+            )
+            for file in checkpoint.files()
+        ],
+    )
+
+
+def known(preset: str) -> None:
+    """Refuse a path that names no preset.
+
+    Raises:
+        RequestProblem: 404.
+    """
+    try:
+        find_preset(preset)
+    except SpecError as error:
+        near = f" Near: {', '.join(error.allowed)}." if error.allowed else ""
+        raise RequestProblem(404, "not-found", f"{error.message}.{near}") from error
+
+
+async def get_model_file(
+    request: Request,
+    service: ServiceOf,
+    preset: Annotated[str, Path(description="The preset's name.")],
+    file: Annotated[str, Path(description="model.safetensors, a shard, the index, config.json, …")],
+) -> Response:
+    """A file of the preset's checkpoint, whole or in ranges.
+
+    Beside seed, dtype and shard size, the query has the preset's own arguments, as `GET
+    /v1/models/{preset}` lists them. `model.safetensors` is always the whole checkpoint.
+    """
+    known(preset)
+    query: bytes = request.scope["query_string"]
+    try:
+        found = await service.file_of(
+            ("model", preset, query),
+            len(preset) + len(query),
+            file,
+            lambda: spec_of_preset(preset, query_options(request)),
+        )
+    except SpecError as error:
+        raise option_of_model(error) from error
+    return service.respond(request, found, file)
+
+
+file_routes(
+    router,
+    "/v1/models/{preset}/{file}",
+    get_model_file,
+    operation="ModelFile",
+    summary="a file of a preset",
+    parameters=query_parameters(OneModel),
+)
