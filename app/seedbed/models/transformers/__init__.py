@@ -1,0 +1,35 @@
+"""Models of Hugging Face transformers, written by hand: what `save_pretrained` would have written.
+
+A family is a class with the fields of a config.json that decide about the weights; names, shapes,
+order and initial distributions are those of the version that `family.VERSION` names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from seedbed.errors import SpecError
+from seedbed.models.base import Json, Model
+from seedbed.models.transformers.family import ConfigPreset, Family, UnknownModelType
+from seedbed.models.transformers.gpt2 import GPT2
+
+FAMILIES: Mapping[str, type[Family]] = {family.model_type: family for family in (GPT2,)}
+"""Model type → family."""
+
+
+def of_config(config: Json) -> Model:
+    """The model that a config.json means.
+
+    Raises:
+        UnknownModelType: no family here has this model type; it lists those that are.
+        SpecError: a field or a value is not covered, with its path.
+    """
+    said = config.get("model_type")
+    if not isinstance(said, str):
+        raise SpecError("a config.json names its model_type", ("model_type",), tuple(FAMILIES))
+    if said not in FAMILIES:
+        raise UnknownModelType(said, tuple(FAMILIES))
+    return FAMILIES[said].read(config)
+
+
+__all__ = ["FAMILIES", "ConfigPreset", "Family", "UnknownModelType", "of_config"]

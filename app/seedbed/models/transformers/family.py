@@ -1,0 +1,246 @@
+"""What a family is: a model type of the library, its classes, and what they save."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+from pydantic import ConfigDict
+
+from seedbed.errors import ParameterError, SpecError
+from seedbed.init import Parameter
+from seedbed.models.base import Architecture, Argument, Json, Model, Preset, collect
+from seedbed.models.config import Config, words
+from seedbed.models.transformers.fields import Labels
+
+VERSION = "5.23.0"
+"""Of the library whose files these are."""
+
+DEFAULT_STD = 0.02
+"""What an `initializer_range` of 0 counts as."""
+
+ROTARY = words("rope_theta rope_scaling rope_parameters partial_rotary_factor rotary_pct")
+
+TRANSFORMER = ROTARY | words(
+    # What says how a block computes, and not what it holds.
+    """
+    activation_dropout activation_function attention_dropout attention_probs_dropout_prob
+    attn_logit_softcapping classifier_dropout dropout embd_pdrop final_logit_softcapping hidden_act
+    hidden_activation hidden_dropout hidden_dropout_prob initializer_factor initializer_range
+    layer_norm_eps layer_norm_epsilon layer_types layerdrop max_position_embeddings
+    max_window_layers pretraining_tp query_pre_attn_scalar resid_pdrop rms_norm_eps sliding_window
+    use_bidirectional_attention use_sliding_window
+    """
+)
+"""Fields that take no part in the weights, unless a family has them among its own."""
+
+
+class UnknownModelType(SpecError):
+    """A config.json of a model type that no family has."""
+
+    def __init__(self, model_type: str, known: tuple[str, ...]) -> None:
+        super().__init__(f"there is no model type {model_type[:100]!r}", ("model_type",), known)
+
+
+Head = Callable[[Any], Iterator[Parameter]]
+
+
+class Family(Architecture):
+    """A model type: its fields are those of its config's class that decide about the weights.
+
+    Class attributes: `model_type`; `stem` of the names of its classes, and `heads`, what follows
+    that stem → the method that yields such a model; the first is meant where a config names none.
+    `aliases` are other names of fields, `inert` further fields that may be given.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    library: ClassVar[str] = f"transformers {VERSION}"
+    model_type: ClassVar[str]
+    stem: ClassVar[str]
+    heads: ClassVar[Mapping[str, Head]]
+    aliases: ClassVar[Mapping[str, str]] = {}
+    inert: ClassVar[frozenset[str]] = frozenset()
+    generates: ClassVar[tuple[str, ...]] = (
+        "ForCausalLM",
+        "LMHeadModel",
+        "ForConditionalGeneration",
+    )
+    """Endings of classes that have a generation_config.json."""
+
+    num_labels: Labels = 2
+
+    @classmethod
+    def classes(cls) -> Mapping[str, Head]:
+        """The library's classes by name, and what each saves."""
+        return {f"{cls.stem}{ending}": head for ending, head in cls.heads.items()}
+
+    @classmethod
+    def default_class(cls) -> str:
+        """The class that is meant where none is said."""
+        return next(iter(cls.classes()))
+
+    @classmethod
+    def of(cls, config: Config) -> Self:
+        """The fields of a config.
+
+        Raises:
+            SpecError: with the path of what is wrong.
+        """
+        found = config.into(cls, TRANSFORMER, cls.inert, cls.aliases)
+        found.check(config)
+        return found
+
+    def check(self, config: Config) -> None:
+        """Refuse fields that do not go together.
+
+        Raises:
+            SpecError: with the path of one of them.
+        """
+
+    def require_row(self, config: Config, name: str, token: int | None, rows: int) -> None:
+        """Refuse a padding index that is no row of the embedding.
+
+        Raises:
+            SpecError: with the bounds.
+        """
+        if token is not None and not -rows <= token < rows:
+            raise config.error(
+                name, f"must be below the {rows:,} rows of the embedding, or null, not {token}"
+            )
+
+    def require_divisible(self, config: Config, name: str, number: int, by: int, what: str) -> None:
+        """Refuse a width that heads do not share evenly.
+
+        Raises:
+            SpecError: with both numbers.
+        """
+        if number % by:
+            raise config.error(name, f"{number} does not divide into {by} {what}")
+
+    @property
+    def std(self) -> float:
+        """Standard deviation of whatever has none of its own."""
+        return float(getattr(self, "initializer_range", 0) or DEFAULT_STD)
+
+    def parameters(self) -> Iterator[Parameter]:
+        """Of the class that is meant where none is said."""
+        return self.classes()[self.default_class()](self)
+
+    @classmethod
+    def read(cls, given: Json) -> Model:
+        """The model of a config.json.
+
+        Raises:
+            SpecError: with the path of what is wrong, in the spelling of who wrote it.
+        """
+        config = Config.read(given, aliases=cls.aliases)
+        classes = cls.classes()
+        name = config.architecture(classes, cls.default_class())
+        config.dtype()
+        family = cls.of(config)
+        parameters = collect(classes[name](family))
+        return Model(
+            parameters,
+            config=family.written(config, given, name),
+            generation_config=family.generation(config, name),
+            library=cls.library,
+        )
+
+    def written(self, config: Config, given: Json, name: str) -> Json:
+        """What a config.json says of it.
+
+        All fields that decide about the weights are spelled out, so that other versions of the
+        library, whose defaults differ, build the same model; others are there if they were given.
+        The dtype is the file's, not the model's, and whoever makes the file adds it.
+        """
+        found: dict[str, Any] = {}
+        for field, info in type(self).model_fields.items():
+            value = getattr(self, field)
+            if field != "num_labels" and (value is not None or info.default is not None):
+                found[field] = value
+        for key, value in given.items():
+            if key not in ("dtype", "torch_dtype") and key[:1] != "_":
+                found[self.aliases.get(key, key)] = value
+        found.pop("num_labels", None)
+        labels = type(self).model_fields["num_labels"].default
+        if "num_labels" in config.given and "id2label" not in found and self.num_labels != labels:
+            found["id2label"] = {str(i): f"LABEL_{i}" for i in range(self.num_labels)}
+            found["label2id"] = {f"LABEL_{i}": i for i in range(self.num_labels)}
+        found |= {
+            "architectures": [name],
+            "model_type": self.model_type,
+            "transformers_version": VERSION,
+        }
+        return found
+
+    def generation(self, config: Config, name: str) -> Json | None:
+        """What generation_config.json says, of a class that generates."""
+        if not name.endswith(self.generates):
+            return None
+        found: dict[str, Any] = {"_from_model_config": True, "transformers_version": VERSION}
+        for field in GENERATION:
+            value = getattr(self, field, config.get(field))
+            if value is not None:
+                found[field] = value
+        return found
+
+
+GENERATION = (
+    "begin_suppress_tokens",
+    "bos_token_id",
+    "decoder_start_token_id",
+    "eos_token_id",
+    "forced_eos_token_id",
+    "pad_token_id",
+)
+"""Fields of a config that generation reads."""
+
+
+@dataclass(frozen=True)
+class ConfigPreset(Preset):
+    """A config.json with a name; its arguments are fields of it.
+
+    Attributes:
+        source: where its numbers were verified.
+        files: a tokenizer, if it has one.
+    """
+
+    architecture: type[Family]
+    source: str = ""
+    files: Callable[[], Mapping[str, bytes]] | None = None
+
+    def arguments(self) -> Iterator[Argument]:
+        """The fields that decide about the weights, and the class."""
+        yield from super().arguments()
+        classes = list(self.architecture.classes())
+        default = self.defaults.get("architectures", [self.architecture.default_class()])
+        accepts = {"type": "array", "items": {"enum": classes}, "minItems": 1, "maxItems": 1}
+        yield Argument("architectures", default, "The class whose weights these are.", accepts)
+
+    def build(self, arguments: Json) -> Model:
+        """The model, with these fields in place of the preset's.
+
+        Raises:
+            ParameterError: there is no such field or value, and where.
+        """
+        family = self.architecture
+        said = arguments.get("model_type", family.model_type)
+        if said != family.model_type:
+            message = f"{self.name} is of the model type {family.model_type}"
+            raise ParameterError(message, ("model_type",), (family.model_type,))
+        named = {family.aliases.get(key, key) for key in arguments}
+        config = {
+            **{key: value for key, value in self.defaults.items() if key not in named},
+            **arguments,
+        }
+        try:
+            model = family.read(config)
+        except SpecError as error:
+            raise ParameterError(error.message, error.path, error.allowed) from error
+        if self.files is None:
+            return model
+        return Model(
+            model.parameters, model.config, model.generation_config, self.files(), model.library
+        )
