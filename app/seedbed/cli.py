@@ -40,6 +40,7 @@ from seedbed.files import Checkpoint, CheckpointSpec, File, VirtualFile
 from seedbed.files.findings import findings
 from seedbed.files.one_model import option_of_model, spec_of_preset
 from seedbed.files.one_tensor import OneTensor, option_of, scheme_parameters, spec_of_one
+from seedbed.files.survey import survey
 from seedbed.models import presets
 from seedbed.stream import (
     STREAM_VERSION,
@@ -213,6 +214,8 @@ def _spec(
             difflib.get_close_matches(source, presets(), 8),
         )
     text = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
+    settings = Settings()
+    survey(text, settings.limits, settings.max_json_values, settings.max_json_members)
     try:
         spec = CheckpointSpec.model_validate_json(text)
     except ValidationError as error:

@@ -373,3 +373,30 @@ def test_chunks_of_any_size(client: httpx.Client) -> None:
             assert other.get(url).content == whole
             part = other.get(url, headers={"range": "bytes=1001-400007"})
             assert part.content == whole[1001:400008]
+
+
+def test_too_much_json() -> None:
+    """A body with too much in it to be parsed is 422, by the setting that says how much."""
+    with Local(engine="numpy", max_json_values=1000, max_json_members=64) as local:
+        many = {"tensors": [{"name": "a", "shape": [1] * 20_000, "init": "zeros"}]}
+        wide = {"metadata": {f"{i:0500}": "" for i in range(65)}, **named("a")}
+        with local.client() as client:
+            for body, limit in ((many, "VALUES"), (wide, "MEMBERS")):
+                response = client.post("/v1/describe", json=body)
+                assert response.status_code == 422
+                assert response.json()["limit"] == f"SEEDBED_MAX_JSON_{limit}"
+
+
+@pytest.mark.parametrize("padding", [0, 2**15])
+def test_keys_given_twice(client: httpx.Client, padding: int) -> None:
+    """A key given twice is 422, with its place, in short bodies and in long ones."""
+    body = b'{"tensors":[{"name":"a","shape":[1],"init":"zeros"},{"name":"b","name":"c"}]}'
+    response = client.post(
+        "/v1/describe",
+        content=body + b" " * padding,
+        headers={"content-type": "application/json"},
+    )
+    assert response.status_code == 422
+    (finding,) = response.json()["errors"]
+    assert finding["pointer"] == "#/tensors/1/name"
+    assert finding["detail"] == "the key 'name' is given twice in one object"

@@ -236,9 +236,9 @@ def test_places(client: httpx.Client, method: str, path: str, status: int, kind:
 
 
 def test_a_host_that_is_none(client: httpx.Client) -> None:
-    """A Host header that is no host does not matter."""
-    is_problem(client.get("/nope", headers={"host": "["}), 404)
-    is_problem(client.put("/healthz", headers={"host": "["}), 405)
+    """A Host header that is no host is refused, whatever the path."""
+    is_problem(client.get("/nope", headers={"host": "["}), 400)
+    is_problem(client.put("/healthz", headers={"host": "["}), 400)
 
 
 CLASSES: dict[str, tuple[SeedbedError, int, str, dict[str, Any]]] = {

@@ -15,24 +15,41 @@ from pydantic_core import from_json
 
 from seedbed.errors import ParameterError
 from seedbed.files import Checkpoint, CheckpointSpec, VirtualFile
+from seedbed.files.survey import survey
 from seedbed.web.problems import InvalidBody, RequestProblem
+from seedbed.web.settings import Settings
 
 _INLINE_BYTES = 1 << 14
 """Bodies up to this size are parsed where they arrive; longer ones in a thread."""
 
 _parser = ThreadPoolExecutor(1, thread_name_prefix="parse")
-"""One at a time: a hostile body takes some sixty times its size while it is parsed."""
+"""One at a time: a body takes some twenty times its size while it is parsed."""
 
 _PLACED_BYTES = 1 << 20
 """Bodies up to this size are parsed again when they are wrong, to say exactly where."""
 
 
-async def read_spec(request: Request, max_bytes: int, seconds: float) -> CheckpointSpec:
-    """The spec in a request's JSON body.
+async def read_spec(request: Request, settings: Settings) -> CheckpointSpec:
+    """The spec in a request's JSON body; raises as `read_spec_text`."""
+    spec, _ = await read_spec_text(request, settings, "max_body_bytes")
+    return spec
+
+
+async def read_spec_text(
+    request: Request, settings: Settings, limit: str
+) -> tuple[CheckpointSpec, bytes]:
+    """The spec in a request's JSON body, and the body as it came.
+
+    Args:
+        request: that has it.
+        settings: the limits.
+        limit: name of the setting that says how many bytes there may be.
 
     Raises:
         RequestProblem: 400 not JSON, 408 too slow, 413 too large, 415 said to be something else,
             422 with a query string, which would be ignored.
+        SpecError: a key is given twice.
+        LimitError: there is too much in it to be parsed.
         InvalidBody: JSON, but not a spec.
     """
     refuse_query(request, "the spec is in the body")
@@ -52,17 +69,18 @@ async def read_spec(request: Request, max_bytes: int, seconds: float) -> Checkpo
             f"The body must be sent as it is, not in the coding {coding[:100]!r}.",
             {"accept-encoding": "identity"},
         )
-    body = await _read_body(request, max_bytes, seconds)
+    body = await _read_body(request, getattr(settings, limit), settings.body_seconds, limit)
     if len(body) <= _INLINE_BYTES:
-        return _parse(body)
-    return await asyncio.get_running_loop().run_in_executor(_parser, _parse, body)
+        return _parse(body, settings), body
+    loop = asyncio.get_running_loop()
+    return await loop.run_in_executor(_parser, _parse, body, settings), body
 
 
-async def _read_body(request: Request, max_bytes: int, seconds: float) -> bytes:
+async def _read_body(request: Request, max_bytes: int, seconds: float, limit: str) -> bytes:
     too_large = RequestProblem(
         413,
         "content-too-large",
-        f"The body has more than {max_bytes:,} bytes (SEEDBED_MAX_BODY_BYTES).",
+        f"The body has more than {max_bytes:,} bytes (SEEDBED_{limit.upper()}).",
         {"connection": "close"},
     )
     announced = request.headers.get("content-length", "")
@@ -85,7 +103,8 @@ async def _read_body(request: Request, max_bytes: int, seconds: float) -> bytes:
     return bytes(body)
 
 
-def _parse(body: bytes) -> CheckpointSpec:
+def _parse(body: bytes, settings: Settings) -> CheckpointSpec:
+    survey(body, settings.limits, settings.max_json_values, settings.max_json_members)
     try:
         return CheckpointSpec.model_validate_json(body)
     except ValidationError as error:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from dataclasses import fields
-from typing import Literal
+from functools import cached_property
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from seedbed.init import Limits
 from seedbed.stream import AUTO, ENGINES
+from seedbed.web.keys import ANONYMOUS, NO_KEYS, KeyRing, Scope, parse_keys, read_keys
 
 _LIMITS = Limits()
 
@@ -78,6 +80,18 @@ class Settings(BaseSettings):
     )
     body_seconds: float = Field(
         30.0, gt=0, description="Time for a request body to arrive, in seconds. Beyond it, 408."
+    )
+    max_json_values: int = Field(
+        2**21,
+        ge=1000,
+        description="Values in a JSON body: about 10 a tensor. Each costs memory while it is "
+        "parsed.",
+    )
+    max_json_members: int = Field(
+        2**16,
+        ge=64,
+        description="Members of one object in a JSON body, but for a manifest, which may have as "
+        "many as there may be tensors.",
     )
     max_token_bytes: int = Field(
         2**20, ge=1, description="What a URL token may inflate to, in bytes."
@@ -148,6 +162,122 @@ class Settings(BaseSettings):
     shutdown_seconds: int = Field(
         30, ge=0, description="How long downloads may go on after SIGTERM before they are cut."
     )
+
+    registry_url: str = Field(
+        "auto",
+        repr=False,
+        description="Where named specs are kept: auto is an SQLite file in the user's data "
+        "directory, none keeps none; sqlite:////path/registry.db or, for several replicas, "
+        "postgresql://user:password@host/database.",
+    )
+    registry_connections: int = Field(
+        4, ge=1, le=64, description="Connections to the registry's database, each with a thread."
+    )
+    registry_queued: int = Field(
+        128, ge=0, description="Requests that may wait for one of them. Beyond it, 503."
+    )
+    registry_seconds: float = Field(
+        5.0,
+        gt=0,
+        le=300,
+        description="Bound on whatever is asked of the registry, in seconds. Beyond it, 503.",
+    )
+    max_specs: int = Field(10_000, ge=1, description="Named specs in all.")
+    max_specs_per_namespace: int = Field(1_000, ge=1, description="Named specs of one namespace.")
+    max_spec_bytes: int = Field(2**20, ge=1, description="JSON of a named spec, in bytes.")
+    max_spec_versions: int = Field(
+        16,
+        ge=1,
+        description="Contents of one name that are kept, the present one included: links to older "
+        "ones end in 404.",
+    )
+    max_registry_bytes: int = Field(2**30, ge=1, description="JSON of all kept contents, in bytes.")
+    max_listed: int = Field(
+        1000, ge=1, description="Entries of one page of a listing, whatever its limit= says."
+    )
+
+    api_keys: str = Field(
+        NO_KEYS,
+        repr=False,
+        description="API keys, hashed, as `seedbed key` prints them; several with ; between them.",
+    )
+    api_keys_file: str = Field(
+        NO_KEYS,
+        description="A file of such lines beside them. Lines that begin with # are remarks.",
+    )
+    anonymous: Literal["auto", "all", "read", "none"] = Field(
+        "auto",
+        description="What may be done without a key: all; read, which is everything but storing "
+        "and deleting specs; or none, not even that. auto is read if there are keys, else all.",
+    )
+    key_rate: float = Field(
+        0.0,
+        ge=0,
+        description="Requests a second that one key may make in the long run; beyond it, 429 with "
+        "Retry-After. 0 is no limit. A key's own line may say otherwise, here and below.",
+    )
+    key_burst: int = Field(
+        50, ge=1, description="Requests that a key may make at once after a pause."
+    )
+    key_concurrency: int = Field(
+        0, ge=0, description="Requests of one key at the same time; 0 is no limit."
+    )
+    cors_origins: str = Field(
+        "none",
+        description="Web pages whose scripts may read answers: none, * for any, or origins as in "
+        "https://lab.example, with spaces between them, which may store specs too.",
+    )
+    trusted_proxies: str = Field(
+        "none",
+        description="Addresses or networks, with commas between them, whose X-Forwarded-For and "
+        "X-Forwarded-Proto are believed; * for any.",
+    )
+
+    @field_validator("registry_url")
+    @classmethod
+    def _names_a_database(cls, text: str) -> str:
+        if text not in ("auto", "none"):
+            from seedbed.registry import registry_url
+
+            registry_url(text)
+        return text
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _names_origins(cls, text: str) -> str:
+        if text != "none":
+            from seedbed.web.browsers import parse_origins
+
+            parse_origins(text)
+        return text
+
+    @model_validator(mode="after")
+    def _somebody_may_read(self) -> Self:
+        if self.anonymous == "none" and not self.key_ring:
+            raise ValueError(
+                "anonymous is none and there are no api_keys: nobody could do anything"
+            )
+        return self
+
+    @cached_property
+    def key_ring(self) -> KeyRing:
+        """The keys, with what each may do.
+
+        Raises:
+            ValueError: a line is none, or the file cannot be read.
+        """
+        lines = "" if self.api_keys == NO_KEYS else self.api_keys.replace(";", "\n")
+        if self.api_keys_file != NO_KEYS:
+            lines += "\n" + read_keys(self.api_keys_file)
+        return parse_keys(lines, self.key_rate, self.key_burst, self.key_concurrency)
+
+    @property
+    def anonymous_may(self) -> frozenset[Scope]:
+        """What requests without a key may do."""
+        may = self.anonymous
+        if may == "auto":
+            may = "read" if self.key_ring else "all"
+        return ANONYMOUS[may]
 
     @property
     def limits(self) -> Limits:
