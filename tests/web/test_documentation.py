@@ -12,7 +12,7 @@ from seedbed.init import SCHEMES
 from seedbed.web.application import create_app
 from seedbed.web.settings import Settings
 
-HIDDEN = {"/docs", "/docs/assets/{name}", "/", "/openapi.json"}
+HIDDEN = {"/docs", "/docs/assets/{name}", "/", "/page/{version}/{name:path}", "/openapi.json"}
 """Paths for people, and the description itself."""
 
 

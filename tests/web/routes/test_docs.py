@@ -45,10 +45,3 @@ def test_no_other_files(client: httpx.Client, name: str) -> None:
     response = client.get(f"/docs/assets/{name}")
     assert response.status_code == 404
     assert response.headers["content-type"] == "application/problem+json"
-
-
-def test_root_leads_to_the_docs(client: httpx.Client) -> None:
-    """/ leads to /docs by a path, whatever Host says."""
-    response = client.get("/", headers={"host": "elsewhere.example"})
-    assert response.status_code == 307
-    assert response.headers["location"] == "/docs"

@@ -10,7 +10,7 @@ from importlib.resources import files
 
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
-from starlette.responses import HTMLResponse, RedirectResponse
+from starlette.responses import HTMLResponse
 
 _PATH = "/docs/assets"
 _ASSETS = {
@@ -22,7 +22,7 @@ _READ = ["GET", "HEAD"]
 
 
 def install(app: FastAPI) -> None:
-    """Serve /docs, and until there is a page of its own send / there."""
+    """Serve /docs and its assets."""
 
     @app.api_route("/docs", methods=_READ, include_in_schema=False)
     async def docs(request: Request) -> HTMLResponse:
@@ -41,7 +41,3 @@ def install(app: FastAPI) -> None:
             raise HTTPException(404)
         content = (files("fastapi_offline") / "static" / name).read_bytes()
         return Response(content, 200, {"cache-control": "public, max-age=86400"}, _ASSETS[name])
-
-    @app.api_route("/", methods=_READ, include_in_schema=False)
-    async def root(request: Request) -> RedirectResponse:
-        return RedirectResponse(f"{request.scope.get('root_path', '')}/docs")

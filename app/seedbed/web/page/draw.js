@@ -1,0 +1,322 @@
+// Choose something, and see the file that it means: planned by the service, read by ranges.
+
+import { remember, restore, pairsOf } from "./location.js";
+import { address, post, Problem } from "./api.js";
+import { setUpBed, sow } from "./bed.js";
+import { choiceIn } from "./choice.js";
+import { announce, byId, copyButton, debounced, fill, h } from "./dom.js";
+import { setUpDownload } from "./download.js";
+import { field } from "./fields.js";
+import { formula } from "./formulas.js";
+import { showProblem, unmark } from "./problems.js";
+import { showNumbers, showPlots } from "./sample.js";
+import { readHeader, readValues } from "./safetensors.js";
+import { snippets } from "./snippets.js";
+import { setUpTabs } from "./tabs.js";
+import { bytes, count } from "./words.js";
+
+const QUIET_MILLISECONDS = 200;
+
+/** @param {{schemes: object[], layers: object[], dtypes: object[], models: object[]|null}} all */
+export function setUpDraw({ schemes, layers, dtypes, models }) {
+  const form = byId("choice");
+  const { elements } = form;
+  const containers = { schemeFields: byId("scheme-fields"), layerFields: byId("layer-fields") };
+  const schemeOf = new Map(schemes.map((scheme) => [scheme.name, scheme]));
+  const layerOf = new Map(layers.map((layer) => [layer.type, layer]));
+  let texts = { curl: "", python: "", js: "" };
+  let tab = "curl";
+  let asked = null;
+
+  setUpBed(byId("bed"));
+  setUpTabs(document.querySelector("[role=tablist]"), (chosen) => {
+    tab = chosen.id.replace("tab-", "");
+  });
+  byId("snippet-copy").append(copyButton(() => texts[tab]));
+  byId("address-copy").append(copyButton(() => byId("address").href, "Copy"));
+  const download = setUpDownload({
+    button: byId("download"),
+    cancel: byId("cancel"),
+    bar: byId("progress"),
+    status: byId("download-status"),
+    onProblem: (error) => showProblem(byId("download-problem"), error),
+  });
+
+  options(elements.layer, layers.map(({ type }) => type));
+  options(elements.dtype, dtypes.map(({ code }) => code), "F32");
+  if (models?.length) {
+    byId("what-model").hidden = false;
+    options(elements.preset, models.map(({ name }) => name));
+    elements.preset.dataset.usual = models[0].name;
+  }
+  for (const radio of form.querySelectorAll('[name="what"]')) restore(radio);
+  if (!models?.length && elements.what.value === "model") elements.what.value = "tensor";
+  kindChanged();
+  for (const name of ["layer", "preset", "framework", "scheme"]) restore(elements[name]);
+  layerChanged();
+  schemeChanged();
+  for (const control of form.elements) if (control.name && control.type !== "radio") restore(control);
+  const wantedTensor = new URLSearchParams(location.search).get("tensor");
+  if (wantedTensor) options(elements.tensor, [wantedTensor]);
+
+  /** Show the controls of what is chosen, and the schemes that make sense for it. */
+  function kindChanged() {
+    const kind = elements.what.value;
+    for (const part of form.querySelectorAll("[data-for]")) {
+      part.hidden = !part.dataset.for.split(" ").includes(kind);
+    }
+    const before = elements.scheme.value;
+    const names = schemes.map(({ name }) => name);
+    options(elements.scheme, names, "he_normal");
+    if (kind !== "tensor") {
+      const own = kind === "layer" ? "the layer's own" : "the model's own";
+      elements.scheme.prepend(h("option", { value: "" }, own));
+      elements.scheme.value = "";
+    }
+    elements.scheme.dataset.usual = kind === "tensor" ? "he_normal" : "";
+    if (kind === "tensor" && before) elements.scheme.value = before;
+  }
+
+  function layerChanged() {
+    const layer = layerOf.get(elements.layer.value);
+    byId("layer-note").textContent = layer.summary.split("\n")[0];
+    fill(
+      containers.layerFields,
+      layer.arguments.map((argument) => field(argument, "layer.", layer.example[argument.name])),
+    );
+    fill(elements.tensor);
+  }
+
+  function schemeChanged() {
+    const scheme = schemeOf.get(elements.scheme.value);
+    fill(containers.schemeFields, scheme?.parameters.map((one) => field(one, "p.")) ?? []);
+    byId("parameters").hidden = !scheme?.parameters.length;
+    byId("parameters").open = Boolean(scheme?.parameters.some(({ required }) => required));
+    fill(byId("scheme-formula"), scheme ? formula(scheme.latex, scheme.formula) : null);
+    byId("scheme-note").textContent = scheme?.summary.split("\n")[0] ?? "As each tensor is drawn.";
+    countParameters();
+  }
+
+  function countParameters() {
+    const given = pairsOf(form).filter(([name]) => name.startsWith("p."));
+    byId("parameters-given").textContent = given.map(([k, v]) => `${k.slice(2)} ${v}`).join(", ");
+  }
+
+  function fieldOf({ pointer, parameter }) {
+    const parts = (pointer ?? "").split("/").slice(1).map(decodeURIComponent);
+    const last = parameter ?? parts.at(-1);
+    if (!last) return null;
+    if (parts[0] === "layers" && elements[`layer.${parts[2]}`]) return elements[`layer.${parts[2]}`];
+    const control = elements[`p.${last}`] ?? elements[last === "init" ? "scheme" : last];
+    return control instanceof HTMLElement && control.closest(".field") ? control : null;
+  }
+
+  /** The plan of a choice. The tensors to choose from are known by the first one only. */
+  async function plan(signal) {
+    let choice = choiceIn(form, containers);
+    let description = await post("v1/describe", choice.spec, signal);
+    if (choice.kind !== "tensor") {
+      const known = new Set([...elements.tensor.options].map(({ value }) => value));
+      const { tensors } = description;
+      if (tensors.length !== known.size || !tensors.every(({ name }) => known.has(name))) {
+        offer(tensors);
+        choice = choiceIn(form, containers);
+        if (choice.spec.rules) description = await post("v1/describe", choice.spec, signal);
+      }
+    }
+    return { choice, description };
+  }
+
+  function offer(tensors) {
+    const before = elements.tensor.value;
+    fill(
+      elements.tensor,
+      tensors.map(({ name, shape, parameters }) =>
+        h(
+          "option",
+          { value: name, "data-rule": parameters?.[0] ?? name },
+          `${name}  ${shape.join("×") || "scalar"}`,
+        ),
+      ),
+    );
+    const usual = (tensors.find((one) => one.shape.length > 1 && one.std > 0) ?? tensors[0])?.name;
+    elements.tensor.dataset.usual = usual ?? "";
+    elements.tensor.value = tensors.some(({ name }) => name === before) ? before : usual;
+  }
+
+  async function update() {
+    asked?.abort();
+    const { signal } = (asked = new AbortController());
+    unmark(form);
+    countParameters();
+    byId("results").setAttribute("aria-busy", "true");
+    const dtype = dtypes.find(({ code }) => code === elements.dtype.value);
+    byId("dtype-note").textContent = dtype.about;
+    const model = models?.find(({ name }) => name === elements.preset.value);
+    byId("preset-note").textContent = model
+      ? `${model.summary} ${count(model.parameters)} parameters, ${bytes(model.bytes)}.`
+      : "";
+    remember("draw", pairsOf(form));
+    try {
+      const { choice, description } = await plan(signal);
+      remember("draw", pairsOf(form));
+      const path = description.links.file;
+      const url = choice.simple ?? (path && address(path));
+      showFile(choice, description, url);
+      const name = choice.kind === "tensor" ? description.tensors[0]?.name : elements.tensor.value;
+      const tensor = description.tensors.find((one) => one.name === name);
+      if (!tensor) throw new Problem({ title: "There is no tensor to look at" });
+      showSnippets(choice, description, url, tensor);
+      if (!url) {
+        throw new Problem({
+          title: "This spec is too long for a URL",
+          detail: "So its file cannot be read by ranges here; the curl line below posts the spec.",
+        });
+      }
+      const header = await readHeader(url, signal);
+      const wanted = Number(elements.read.value);
+      const sample = await readValues(url, header, name, wanted, elements.where.value, signal);
+      const found = schemeOf.get(tensor.scheme);
+      const defaults = Object.fromEntries(found.parameters.map((one) => [one.name, one.default]));
+      show(sample, tensor, defaults);
+      showProblem(byId("draw-problem"), null);
+    } catch (error) {
+      if (signal.aborted) return;
+      byId("shown").hidden = true;
+      showProblem(byId("draw-problem"), error, fieldOf);
+    }
+    byId("results").setAttribute("aria-busy", "false");
+  }
+
+  function showFile({ saveAs, spec }, description, url) {
+    const link = byId("address");
+    byId("method").textContent = url ? "GET" : "POST";
+    link.href = url ?? address("v1/checkpoints");
+    link.toggleAttribute("download", Boolean(url));
+    const { pathname, search } = new URL(link.href);
+    fill(link, spelled(pathname, search));
+    const name = saveAs.replace(".safetensors", `-seed${spec.seed}.safetensors`);
+    download.use(url && { url, saveAs: name, size: description.size_bytes });
+    byId("download").textContent = `Download ${bytes(description.size_bytes)}`;
+    const facts = {
+      Size: `${bytes(description.size_bytes)} (${count(description.size_bytes)} bytes)`,
+      Parameters: `${count(description.parameter_count)} in ${many(description.tensor_count)}`,
+      Header: `${count(description.header_bytes)} bytes`,
+      ETag: h("code", {}, description.etag),
+      "Spec, SHA-256": h("code", {}, description.spec_sha256),
+      "Stream version": String(description.stream_version),
+    };
+    fill(byId("facts"), Object.entries(facts).map(([k, v]) => [h("dt", {}, k), h("dd", {}, v)]).flat());
+  }
+
+  function showSnippets({ spec, saveAs, kind, simple }, description, url, tensor) {
+    const posted = address("v1/checkpoints");
+    const byPost = kind !== "tensor" && !simple; // a spec says more than its token
+    const file = { posted, spec, tensor: tensor.name, dtype: tensor.dtype, saveAs };
+    texts = snippets({ ...file, url });
+    if (byPost) texts.curl = snippets({ ...file, url: null }).curl;
+    for (const [language, text] of Object.entries(texts)) {
+      byId(`snippet-${language}`).textContent = text;
+    }
+  }
+
+  function show(sample, tensor, defaults) {
+    byId("shown").hidden = false;
+    const { range, first, total, values } = sample;
+    const headline = showPlots(sample, tensor, defaults);
+    fill(byId("headline"), headline.nodes);
+    announce(headline.text);
+    showNumbers(byId("numbers"), sample, tensor, headline.distribution);
+    const part = values.length === total ? "all" : `${count(first)} … ${count(first + values.length - 1)} of`;
+    const share = `${bytes(range.stop - range.start)} of ${bytes(range.size)}`;
+    byId("range").textContent =
+      `Read ${part} ${count(total)} values: ${share}, bytes ${count(range.start)} – ` +
+      `${count(range.stop - 1)}, ` +
+      (range.status === 206 ? "206 Partial Content." : "though ranges did not get through.");
+    sow(byId("bed"), values, tensor.shape, first);
+    byId("bed").setAttribute(
+      "aria-label",
+      `Weights of ${tensor.name} as dots: rows are rows of the tensor, size is magnitude.`,
+    );
+  }
+
+  const later = debounced(update, QUIET_MILLISECONDS);
+  form.addEventListener("input", (event) => {
+    if (event.target.tagName !== "SELECT" && event.target.type !== "radio") later();
+  });
+  form.addEventListener("change", ({ target }) => {
+    if (target.name === "what") {
+      kindChanged();
+      fill(elements.tensor);
+      schemeChanged();
+    }
+    if (target.name === "layer") layerChanged();
+    if (target.name === "preset") fill(elements.tensor);
+    if (target.name === "scheme") schemeChanged();
+    later();
+  });
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    update();
+  });
+  byId("next-seed").addEventListener("click", () => {
+    const next = /^\d+$/.test(elements.seed.value.trim()) ? BigInt(elements.seed.value) + 1n : 0n;
+    setSeed(next < 1n << 64n ? next : 0n);
+  });
+  byId("any-seed").addEventListener("click", () => {
+    setSeed(BigInt(crypto.getRandomValues(new Uint32Array(1))[0]));
+  });
+  function setSeed(seed) {
+    elements.seed.value = String(seed);
+    update();
+  }
+
+  update();
+
+  return {
+    /** Draw a tensor by a scheme. @param {string} scheme @param {object} [parameters] */
+    useScheme(scheme, parameters = {}) {
+      if (elements.what.value !== "tensor") {
+        elements.what.value = "tensor";
+        kindChanged();
+      }
+      elements.scheme.value = scheme;
+      schemeChanged();
+      for (const [name, value] of Object.entries(parameters)) {
+        const control = elements[`p.${name}`];
+        if (control) control.value = String(value);
+      }
+      bringUp(elements.scheme);
+    },
+    /** Draw a layer. @param {string} type */
+    useLayer(type) {
+      elements.what.value = "layer";
+      kindChanged();
+      elements.layer.value = type;
+      layerChanged();
+      schemeChanged();
+      bringUp(elements.layer);
+    },
+  };
+
+  function bringUp(control) {
+    byId("draw").scrollIntoView();
+    control.focus({ preventScroll: true });
+    update();
+  }
+}
+
+function options(control, values, chosen) {
+  fill(control, values.map((value) => h("option", { value }, value)));
+  if (chosen) control.value = chosen;
+}
+
+/** A path and query whose parts one can tell apart. */
+function spelled(pathname, search) {
+  const slashes = pathname.split("/").flatMap((part, i) => (i ? ["/", h("wbr"), part] : []));
+  const pairs = search.slice(1).split("&").filter(Boolean);
+  const query = pairs.flatMap((pair, i) => [h("wbr"), `${i ? "&" : "?"}`, h("b", {}, pair)]);
+  return h("span", {}, slashes, query);
+}
+
+const many = (tensors) => `${count(tensors)} tensor${tensors === 1 ? "" : "s"}`;

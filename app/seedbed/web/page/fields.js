@@ -1,0 +1,87 @@
+// Fields of a form from the catalogue: a parameter's name, default, description and JSON Schema.
+
+import { h } from "./dom.js";
+
+let made = 0;
+
+/**
+ * A labelled control for one parameter. Left empty, the parameter is not sent, and has its default.
+ * @param {{name: string, required: boolean, default: unknown, description: string,
+ *   json_schema: object}} parameter
+ * @param {string} prefix of the control's name
+ * @param {unknown} example what to begin with, if there is no default
+ */
+export function field(parameter, prefix, example) {
+  const id = `field-${(made += 1)}`;
+  const schema = parameter.json_schema;
+  const kinds = (schema.anyOf ?? [schema]).map((kind) => kind.type);
+  const common = { id, name: prefix + parameter.name, "aria-describedby": `${id}-note` };
+  const usual = parameter.required ? "" : spelled(parameter.default);
+  let control;
+  if (schema.enum) {
+    control = select(common, schema.enum, usual);
+  } else if (kinds.length === 1 && kinds[0] === "boolean") {
+    control = select(common, ["true", "false"], usual);
+  } else {
+    const whole = kinds.every((kind) => kind === "integer" || kind === "null");
+    control = h("input", {
+      ...common,
+      type: "text",
+      inputmode: kinds.includes("array") ? "text" : whole ? "numeric" : "decimal",
+      autocomplete: "off",
+      spellcheck: "false",
+      placeholder: usual || (parameter.required ? "" : "none"),
+      required: parameter.required,
+    });
+    if (parameter.required && example !== undefined) control.value = spelled(example);
+    control.dataset.usual = "";
+  }
+  control.dataset.parameter = parameter.name;
+  return h(
+    "div.field",
+    {},
+    h("label", { for: id }, h("code", {}, parameter.name), parameter.required ? " (needed)" : ""),
+    control,
+    h("p.note", { id: `${id}-note` }, parameter.description),
+  );
+}
+
+/**
+ * The parameters that a container's controls stand for, without those left as they are.
+ * @returns {Object<string, unknown>}
+ */
+export function parametersIn(container) {
+  const given = {};
+  for (const control of container.querySelectorAll("[data-parameter]")) {
+    const text = control.value.trim();
+    if (text !== control.dataset.usual) given[control.dataset.parameter] = meant(text);
+  }
+  return given;
+}
+
+/** Options of a select, one of them chosen. */
+export function select(attributes, values, chosen) {
+  const control = h(
+    "select",
+    attributes,
+    values.map((value) => h("option", { value, selected: value === chosen }, value)),
+  );
+  control.dataset.usual = chosen ?? "";
+  return control;
+}
+
+/** A value as it is typed: 3, true, null, 3, 5. */
+function spelled(value) {
+  if (value === null || value === undefined) return "";
+  return Array.isArray(value) ? value.join(", ") : String(value);
+}
+
+/** What was typed, as JSON has it; what is no number stays text, for the service to refuse. */
+function meant(text) {
+  if (/^[[(]?\s*\d+\s*([,x]\s*\d+\s*)+[\])]?$/.test(text)) return text.match(/\d+/g).map(Number);
+  try {
+    return JSON.parse(text.replace("−", "-"));
+  } catch {
+    return text;
+  }
+}
