@@ -4,8 +4,14 @@
     ├── SpecError (ValueError)        the request cannot mean a file
     │   ├── ShapeError                a shape, or the fans taken from it
     │   ├── ParameterError            a scheme's parameter, alone or for this tensor
-    │   └── TokenError                a URL token that does not decode to a spec
+    │   ├── TokenError                a URL token that does not decode to a spec
+    │   └── IdError                   a name that a stored spec cannot have
     ├── LimitError                    the request is sound, but larger than a setting allows
+    ├── RegistryError                 of stored specs
+    │   ├── UnknownSpecError (LookupError)  there is none of that name, or no such content of it
+    │   ├── ConflictError             what is stored is not what the writer expects
+    │   │   └── OverwriteError        the writer expects nothing, and would replace something else
+    │   └── UnavailableError          the registry cannot be asked now, or there is none
     ├── OutputError (OSError)         a file cannot be written where it should go
     └── EngineError (RuntimeError)    drawing failed: a defect, never the caller's doing
 
@@ -56,6 +62,10 @@ class TokenError(SpecError):
     """A URL token that does not decode to a spec."""
 
 
+class IdError(SpecError):
+    """A namespace or name that a stored spec cannot have."""
+
+
 class LimitError(SeedbedError):
     """The request is sound, but larger than this installation allows.
 
@@ -72,6 +82,42 @@ class LimitError(SeedbedError):
         self.actual = actual
         self.maximum = maximum
         self.unit = unit
+
+
+class RegistryError(SeedbedError):
+    """Of stored specs."""
+
+
+class UnknownSpecError(RegistryError, LookupError):
+    """There is no spec of that name, or it never had the content asked for."""
+
+
+class ConflictError(RegistryError):
+    """What is stored is not what the writer expects.
+
+    Attributes:
+        etag: of what is stored; None if there is nothing of that name.
+    """
+
+    def __init__(self, message: str, etag: str | None) -> None:
+        super().__init__(message)
+        self.etag = etag
+
+
+class OverwriteError(ConflictError):
+    """Another spec is stored, and the writer has not said that it is to be replaced."""
+
+
+class UnavailableError(RegistryError):
+    """The registry cannot be asked now, or there is none.
+
+    Attributes:
+        retry_seconds: when to ask again; None if only another setting would help.
+    """
+
+    def __init__(self, message: str, retry_seconds: int | None) -> None:
+        super().__init__(message)
+        self.retry_seconds = retry_seconds
 
 
 class OutputError(SeedbedError, OSError):

@@ -20,7 +20,18 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.routing import Match
 
-from seedbed.errors import LimitError, Path, SeedbedError, SpecError, TokenError
+from seedbed.errors import (
+    ConflictError,
+    IdError,
+    LimitError,
+    OverwriteError,
+    Path,
+    SeedbedError,
+    SpecError,
+    TokenError,
+    UnavailableError,
+    UnknownSpecError,
+)
 from seedbed.files.findings import findings
 from seedbed.files.one_tensor import option_of
 
@@ -31,6 +42,7 @@ _MAX_LISTABLE = 1000  # Pydantic lists all of its findings or none, at about 1 K
 _MAX_POINTER_CHARS = 2000
 _MAX_PATH_CHARS = 100
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+_WITH_BODY = ("POST", "PUT")
 
 
 class Finding(BaseModel):
@@ -93,6 +105,11 @@ class InvalidBody(SeedbedError):
 STATUSES: dict[type[SeedbedError], tuple[int, str, str]] = {
     SpecError: (422, "invalid-spec", "The spec cannot mean a file"),
     TokenError: (404, "invalid-token", "The link does not lead to a file"),
+    IdError: (422, "invalid-name", "A spec cannot have this name"),
+    UnknownSpecError: (404, "not-found", "There is no such spec"),
+    ConflictError: (412, "precondition-failed", "Precondition Failed"),
+    OverwriteError: (428, "precondition-required", "Precondition Required"),
+    UnavailableError: (503, "registry-unavailable", "Stored specs cannot be had"),
     LimitError: (422, "limit", "The request is larger than this service allows"),
 }
 
@@ -149,7 +166,7 @@ def response_to(error: SeedbedError, *, in_query: bool) -> Response:
         return _many(error.error, error.body)
     status, kind, title = next(STATUSES[base] for base in type(error).__mro__ if base in STATUSES)
     if isinstance(error, SpecError):
-        found = [_finding(error, in_query=in_query)]
+        found = [_finding(error, in_query=in_query or isinstance(error, IdError))]
         return problem(status, kind, title, error.message, errors=found)
     if isinstance(error, LimitError):
         return problem(
@@ -157,7 +174,16 @@ def response_to(error: SeedbedError, *, in_query: bool) -> Response:
             limit=f"SEEDBED_{error.limit.upper()}", actual=error.actual,
             maximum=error.maximum, unit=error.unit,
         )  # fmt: skip
-    return problem(status, kind, title, str(error))
+    return problem(status, kind, title, str(error), headers=_headers_of(error))
+
+
+def _headers_of(error: SeedbedError) -> dict[str, str]:
+    """What a client needs to try again."""
+    if isinstance(error, ConflictError) and error.etag is not None:
+        return {"etag": f'"{error.etag}"'}
+    if isinstance(error, UnavailableError) and error.retry_seconds is not None:
+        return {"retry-after": str(error.retry_seconds)}
+    return {}
 
 
 def _many(error: ValidationError, body: object) -> Response:
@@ -188,7 +214,7 @@ def install(app: FastAPI) -> None:
     async def ours(request: Request, error: Exception) -> Response:
         if not isinstance(error, SeedbedError):
             raise error
-        return response_to(error, in_query=request.method != "POST")
+        return response_to(error, in_query=request.method not in _WITH_BODY)
 
     for kind in (RequestProblem, InvalidBody, *STATUSES):
         app.add_exception_handler(kind, ours)

@@ -111,6 +111,11 @@ def content_range(start: int, stop: int, size: int) -> str:
     return f"bytes {start}-{stop - 1}/{size}"
 
 
+def entity_tags(text: str, *, strong: bool) -> tuple[str, ...]:
+    """The entity tags of a list, without quotes; weak ones are left out where they do not count."""
+    return tuple(tag for weak, tag in _ENTITY_TAG.findall(text) if not (strong and weak))
+
+
 def _integer(digits: str | None) -> int | None:
     if not digits:
         return None
@@ -122,4 +127,4 @@ def _matches(text: str, etag: str, *, strong: bool) -> bool:
     """Whether a list of entity tags names this one; `*` names any (§8.8.3.2)."""
     if text.strip(" \t") == "*":
         return True
-    return any(tag == etag and not (strong and weak) for weak, tag in _ENTITY_TAG.findall(text))
+    return etag in entity_tags(text, strong=strong)

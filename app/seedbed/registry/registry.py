@@ -1,0 +1,99 @@
+"""The registry for an event loop: calls to the store in a few threads, with a bounded queue."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from typing import Concatenate, ParamSpec, TypeVar
+
+from seedbed.errors import UnavailableError
+from seedbed.registry.database import NONE, Database, registry_url
+from seedbed.registry.records import RegistryLimits
+from seedbed.registry.store import RETRY_SECONDS, SpecStore
+
+_Given = ParamSpec("_Given")
+_Found = TypeVar("_Found")
+
+
+class Registry:
+    """Stored specs, asked without holding up the event loop.
+
+    Args:
+        setting: which database; see `registry_url`. Nothing is opened yet.
+        limits: how much may be stored.
+        connections: calls at the same time, each in a thread.
+        queued: calls that may wait for one of them.
+        seconds: how long a call may take, waiting included.
+
+    Raises:
+        ValueError: the setting names no database.
+    """
+
+    def __init__(
+        self,
+        setting: str,
+        limits: RegistryLimits | None = None,
+        *,
+        connections: int = 4,
+        queued: int = 128,
+        seconds: float = 5.0,
+    ) -> None:
+        self._store: SpecStore | None = None
+        if setting != NONE:
+            self._store = SpecStore(Database(registry_url(setting), connections, seconds), limits)
+        self._threads = ThreadPoolExecutor(connections, thread_name_prefix="registry")
+        self._most = connections + queued
+        self._seconds = seconds
+        self._calls = 0
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is one at all, reachable or not."""
+        return self._store is not None
+
+    async def ask(
+        self,
+        call: Callable[Concatenate[SpecStore, _Given], _Found],
+        *arguments: _Given.args,
+        **named: _Given.kwargs,
+    ) -> _Found:
+        """What a method of `SpecStore` gives: `await registry.ask(SpecStore.get, spec_id)`.
+
+        A write that takes too long is reported as failed, though it may still come about.
+
+        Raises:
+            UnavailableError: there is no registry, too many ask it, or it takes too long.
+            RegistryError: as the method says.
+        """
+        store = self._store
+        if store is None:
+            raise UnavailableError("this service stores no specs (SEEDBED_REGISTRY_URL)", None)
+        if self._calls >= self._most:
+            raise UnavailableError(
+                f"{self._calls} requests are waiting for the registry already", RETRY_SECONDS
+            )
+        self._calls += 1
+        work = asyncio.get_running_loop().run_in_executor(
+            self._threads, copy_context().run, lambda: call(store, *arguments, **named)
+        )
+        work.add_done_callback(self._done)
+        try:
+            # Shielded, since a thread cannot be stopped: it counts until it ends.
+            return await asyncio.wait_for(asyncio.shield(work), self._seconds)
+        except TimeoutError as error:
+            raise UnavailableError(
+                f"the registry did not answer within {self._seconds:g} seconds", RETRY_SECONDS
+            ) from error
+
+    def close(self) -> None:
+        """End the threads when their calls end, and close the connections."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        if self._store is not None:
+            self._store.close()
+
+    def _done(self, work: asyncio.Future[_Found]) -> None:
+        self._calls -= 1
+        if not work.cancelled():
+            work.exception()  # of a call that nobody waits for any more
