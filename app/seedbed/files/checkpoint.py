@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
+from seedbed.files.card import CARD_NAME, make_card
 from seedbed.files.shards import INDEX_NAME, make_index, shard_names, split_tensors
 from seedbed.files.small import File, SmallFile
 from seedbed.files.spec import CheckpointSpec
@@ -70,7 +71,13 @@ class Checkpoint:
     @cached_property
     def shards(self) -> Mapping[str, tuple[TensorPlan, ...]]:
         """The tensors of each weight file, by its name; one, unless they are too large for that."""
-        parts = split_tensors(self.tensors, self.spec.max_shard_size)
+        model = self.spec.built
+        of_model = {one.name for one in model.parameters} if model else set()
+        # Only a model has an order of its own; that in which a spec lists things has no meaning.
+        ordered = sorted(
+            self.tensors, key=lambda one: b"" if one.name in of_model else one.name.encode()
+        )
+        parts = split_tensors(ordered, self.spec.max_shard_size)
         return dict(zip(shard_names(len(parts)), parts, strict=True))
 
     @property
@@ -126,11 +133,14 @@ class Checkpoint:
 
     @cached_property
     def _beside(self) -> Mapping[str, bytes]:
-        """What the model's library keeps beside the weights."""
+        """A card, and what the model's library keeps beside the weights."""
+        sizes = [(tensor.elements, tensor.size_bytes) for tensor in self.tensors]
+        elements, size = (sum(column) for column in zip(*sizes, strict=True))
+        found = {CARD_NAME: make_card(self.spec, len(sizes), elements, size)}
         model = self.spec.built
         if model is None:
-            return {}
-        found = dict(model.files)
+            return found
+        found.update(model.files)
         if model.config is not None:
             dtype = {"dtype": _TORCH_NAMES[self.spec.dtype]}
             found["config.json"] = _json({**model.config, **dtype})

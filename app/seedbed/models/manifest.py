@@ -89,14 +89,15 @@ Entries = Annotated[
 
 
 def build_manifest(entries: Mapping[str, Entry], std: float = INITIALIZER_RANGE) -> Model:
-    """The model of a manifest.
+    """The model of a manifest, in the order of the names: that of JSON's keys has no meaning.
 
     Args:
         entries: by name.
         std: standard deviation of guessed weights.
     """
     guessed = frozenset(name for name, entry in entries.items() if entry.init is None)
-    return Model(tuple(_parameters(entries.items(), std)), guessed=guessed, library="manifest")
+    ordered = sorted(entries.items(), key=lambda item: item[0].encode())
+    return Model(tuple(_parameters(ordered, std)), guessed=guessed, library="manifest")
 
 
 def _parameters(entries: Iterable[tuple[str, Entry]], std: float) -> Iterator[Parameter]:

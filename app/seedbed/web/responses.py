@@ -28,7 +28,7 @@ _MEDIA_TYPES = {
     "txt": "text/plain; charset=utf-8",
 }
 
-_FOR_GET = [(b"accept-ranges", b"bytes"), (b"cache-control", CACHE_CONTROL.encode())]
+_FOR_GET = (b"accept-ranges", b"bytes")
 
 
 def media_type_of(name: str) -> str:
@@ -63,6 +63,8 @@ class FileResponse(Response):
         download_name: str,
         max_ranges: int,
         location: str | None = None,
+        cache_control: str = CACHE_CONTROL,
+        headers: Iterable[tuple[bytes, bytes]] = (),
     ) -> None:
         self.background = None
         self._file = file
@@ -71,11 +73,11 @@ class FileResponse(Response):
         self._pieces: tuple[Piece, ...] = ((0, file.size),)
         self._problem: Response | None = None
         self.status_code = 200
-        self.raw_headers = [*_describing(file.etag, download_name)]
+        self.raw_headers = [*_describing(file.etag, download_name), *headers]
         if location is not None:
             self._say("content-location", location)
         if request.method in ("GET", "HEAD"):
-            self.raw_headers += _FOR_GET
+            self.raw_headers += (_FOR_GET, (b"cache-control", cache_control.encode()))
             given = conditions(request.scope["headers"])
             if given:
                 selection = select(request.method, given, file.size, file.etag, max_ranges)

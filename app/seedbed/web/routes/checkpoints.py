@@ -79,7 +79,9 @@ async def get_checkpoint(
 
     Beside it are the files that `POST /v1/describe` lists.
     """
-    return service.respond(request, await service.file_of_token(request, token, file), file)
+    found = await service.file_of_token(request, token, file)
+    digest = await service.digest_of(request, found)
+    return service.respond(request, found, file, headers=digest)
 
 
 file_routes(

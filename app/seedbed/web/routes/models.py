@@ -221,7 +221,8 @@ async def get_model_file(
         )
     except SpecError as error:
         raise option_of_model(error) from error
-    return service.respond(request, found, file)
+    digest = await service.digest_of(request, found)
+    return service.respond(request, found, file, headers=digest)
 
 
 file_routes(

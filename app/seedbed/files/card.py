@@ -1,0 +1,74 @@
+"""The model card that lies beside the weights: what they are, and how to make them again."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from seedbed.files.spec import CheckpointSpec, seed_to_json
+from seedbed.stream import STREAM_VERSION
+
+CARD_NAME = "README.md"
+_NOTICE = (
+    "**These weights are not trained.** They are what training starts from: drawn by Seedbed from "
+    "the spec and the seed below, and from nothing else. The same spec and seed give the same "
+    "bytes on every machine."
+)
+
+_SPEC_BYTES = 8192
+"""A spec up to this size is in the card whole."""
+
+
+def make_card(spec: CheckpointSpec, tensors: int, elements: int, size_bytes: int) -> bytes:
+    """The card, as the Hub has it: YAML between rules, then Markdown.
+
+    Args:
+        spec: of the checkpoint.
+        tensors: how many.
+        elements: of all of them.
+        size_bytes: of all of them.
+    """
+    named = spec.model.canonical() if spec.model is not None else {}
+    title = str(named.get("preset") or _model_type(named) or "A checkpoint")
+    body = json.loads(spec.canonical_json)
+    whole = json.dumps({"seed": seed_to_json(spec.seed), **body}, indent=2, ensure_ascii=False)
+    lines = [
+        "---",
+        "tags: [seedbed, random-weights, initialization]",
+        *(["library_name: transformers"] if spec.built and spec.built.config else []),
+        "---",
+        "",
+        f"# {title}, freshly initialised",
+        "",
+        _NOTICE,
+        "",
+        f"- Seed: {spec.seed}",
+        f"- Stream version: {STREAM_VERSION}",
+        f"- SHA-256 of the spec: `{spec.digest}`",
+        f"- {tensors:,} tensors, {elements:,} elements, {size_bytes:,} bytes, mostly {spec.dtype}",
+    ]
+    if spec.built is not None:
+        lines.append(f"- Names, shapes and initial distributions: {spec.built.library}")
+        if spec.built.guessed:
+            lines.append(
+                f"- How {len(spec.built.guessed):,} of them start is a guess from name and rank."
+            )
+    lines += ["", "## Make them again", ""]
+    if len(whole.encode()) <= _SPEC_BYTES:
+        lines += [
+            "Save this as `spec.json`:",
+            "",
+            *(f"    {line}" for line in whole.splitlines()),
+            "",
+            "then `seedbed generate spec.json -o ./`, or ask a server:",
+            "",
+            "    curl -o model.safetensors --json @spec.json $SEEDBED/v1/checkpoints",
+        ]
+    else:
+        lines.append("The spec is too long for this page; whoever made the files has it.")
+    return ("\n".join(lines) + "\n").encode()
+
+
+def _model_type(named: dict[str, Any]) -> object:
+    config = named.get("config")
+    return config.get("model_type") if isinstance(config, dict) else None

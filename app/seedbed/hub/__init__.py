@@ -1,0 +1,29 @@
+"""Checkpoints as repositories of the Hugging Face Hub: names, revisions, commits, hashes.
+
+Knows nothing of HTTP; the protocol itself is in `seedbed.web.routes.hub`.
+"""
+
+from seedbed.hub.hashes import Hashes
+from seedbed.hub.names import (
+    NAMESPACE,
+    Revision,
+    RevisionError,
+    parse_commit,
+    parse_revision,
+    split_variants,
+)
+from seedbed.hub.repository import Entry, commit_of, entries, file_of
+
+__all__ = [
+    "NAMESPACE",
+    "Entry",
+    "Hashes",
+    "Revision",
+    "RevisionError",
+    "commit_of",
+    "entries",
+    "file_of",
+    "parse_commit",
+    "parse_revision",
+    "split_variants",
+]

@@ -1,0 +1,115 @@
+"""What ids and revisions say.
+
+Hub clients let through `[A-Za-z0-9._-]` only, without `--` and `..`, so that is all the grammar
+there is:
+
+    id        seedbed/gpt2                    a preset
+              seedbed/resnet50.num_classes-10 with an argument
+              seedbed/gpt2.bf16               in another dtype
+              seedbed/llama-3-8b.shard-5GB    with files of another size
+    revision  main, HEAD                      the spec's own seed; of a preset, 0
+              42, seed-42                     a seed
+              42-bf16, seed-42-bf16           in another dtype
+    commit    40 hexadecimal digits           seed, dtype, and a digest of what they are a commit of
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container
+from dataclasses import dataclass
+
+from seedbed.errors import SeedbedError
+from seedbed.stream import SEED_MAX, FloatCode
+
+NAMESPACE = "seedbed"
+"""Whose repositories the presets are."""
+
+DTYPES_IN_COMMITS: tuple[FloatCode, ...] = ("F32", "F64", "F16", "BF16", "F8_E4M3", "F8_E5M2")
+"""A commit holds the place in this list, so it only ever grows at its end."""
+
+DIGEST_DIGITS = 22
+_COMMIT = re.compile(r"([0-9a-f]{16})([0-9a-f]{2})([0-9a-f]{22})")
+_REVISION = re.compile(r"(?:(main|HEAD)|(?:seed-)?(0|[1-9][0-9]{0,19}))(?:-([A-Za-z0-9_]+))?")
+_DTYPES = {code.lower(): code for code in DTYPES_IN_COMMITS}
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,96}")
+
+
+class RevisionError(SeedbedError):
+    """A revision that is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """What a revision asks for.
+
+    Attributes:
+        seed: or `None` for the spec's own.
+        dtype: of what has no own; or `None` for the spec's.
+        digest: that the commit must have, if the revision is a commit.
+    """
+
+    seed: int | None = None
+    dtype: FloatCode | None = None
+    digest: str | None = None
+
+
+def parse_revision(text: str) -> Revision:
+    """A branch, a seed or a commit.
+
+    Raises:
+        RevisionError: it is none of them.
+    """
+    if _COMMIT.fullmatch(text):
+        return parse_commit(text)
+    if (found := _REVISION.fullmatch(text)) is None:
+        raise RevisionError(
+            f"{text[:100]!r} is no revision: main, a seed as 42 or seed-42, either with a dtype as "
+            "42-bf16, or a commit of 40 digits"
+        )
+    branch, digits, dtype = found.groups()
+    seed = None if branch else int(digits)
+    if seed is not None and seed > SEED_MAX:
+        raise RevisionError(f"{digits} is no seed: they end at 2**64 - 1")
+    if dtype is not None and dtype.lower() not in _DTYPES:
+        raise RevisionError(f"{dtype[:100]!r} is no dtype of weights: {', '.join(_DTYPES)}")
+    return Revision(seed, _DTYPES[dtype.lower()] if dtype else None)
+
+
+def parse_commit(text: str) -> Revision:
+    """What a commit holds: the reverse of `commit_of`.
+
+    Raises:
+        RevisionError: no checkpoint has this commit.
+    """
+    found = _COMMIT.fullmatch(text)
+    if found is None or int(found[2], 16) >= len(DTYPES_IN_COMMITS):
+        raise RevisionError(f"there is no commit {text[:100]}")
+    return Revision(int(found[1], 16), DTYPES_IN_COMMITS[int(found[2], 16)], found[3])
+
+
+def split_variants(name: str, known: Container[str]) -> tuple[str, dict[str, str]] | None:
+    """A repository's name as that of a preset and options for it; `None` if it has no preset.
+
+    Options are texts by name, as a query would have them. A preset's own name may have dots.
+    """
+    if not _NAME.fullmatch(name):
+        return None
+    variants: list[str] = []
+    preset = name
+    while preset not in known:
+        preset, dot, variant = preset.rpartition(".")
+        if not dot:
+            return None
+        variants.append(variant)
+    options: dict[str, str] = {}
+    for variant in reversed(variants):
+        key, dash, value = variant.partition("-")
+        if not dash:
+            key, value = "dtype", _DTYPES.get(variant.lower(), variant)
+        elif key == "shard":
+            key = "max_shard_size"
+        if key in options or not value:
+            return None
+        options[key] = value
+    return preset, options
