@@ -10,10 +10,12 @@ from collections.abc import Mapping
 
 from seedbed.errors import SpecError
 from seedbed.models.base import Json, Model
+from seedbed.models.transformers import gpt2, llama
 from seedbed.models.transformers.family import ConfigPreset, Family, UnknownModelType
-from seedbed.models.transformers.gpt2 import GPT2
 
-FAMILIES: Mapping[str, type[Family]] = {family.model_type: family for family in (GPT2,)}
+FAMILIES: Mapping[str, type[Family]] = {
+    family.model_type: family for module in (gpt2, llama) for family in module.FAMILIES
+}
 """Model type → family."""
 
 

@@ -43,14 +43,11 @@ class UnknownModelType(SpecError):
         super().__init__(f"there is no model type {model_type[:100]!r}", ("model_type",), known)
 
 
-Head = Callable[[Any], Iterator[Parameter]]
-
-
 class Family(Architecture):
     """A model type: its fields are those of its config's class that decide about the weights.
 
     Class attributes: `model_type`; `stem` of the names of its classes, and `heads`, what follows
-    that stem → the method that yields such a model; the first is meant where a config names none.
+    that stem → name of the method that yields such a model; the first is meant where a config names none.
     `aliases` are other names of fields, `inert` further fields that may be given.
     """
 
@@ -59,7 +56,7 @@ class Family(Architecture):
     library: ClassVar[str] = f"transformers {VERSION}"
     model_type: ClassVar[str]
     stem: ClassVar[str]
-    heads: ClassVar[Mapping[str, Head]]
+    heads: ClassVar[Mapping[str, str]]
     aliases: ClassVar[Mapping[str, str]] = {}
     inert: ClassVar[frozenset[str]] = frozenset()
     generates: ClassVar[tuple[str, ...]] = (
@@ -72,8 +69,8 @@ class Family(Architecture):
     num_labels: Labels = 2
 
     @classmethod
-    def classes(cls) -> Mapping[str, Head]:
-        """The library's classes by name, and what each saves."""
+    def classes(cls) -> Mapping[str, str]:
+        """The library's classes by name, each with the method that yields what it saves."""
         return {f"{cls.stem}{ending}": head for ending, head in cls.heads.items()}
 
     @classmethod
@@ -126,7 +123,12 @@ class Family(Architecture):
 
     def parameters(self) -> Iterator[Parameter]:
         """Of the class that is meant where none is said."""
-        return self.classes()[self.default_class()](self)
+        return self.of_class(self.default_class())
+
+    def of_class(self, name: str) -> Iterator[Parameter]:
+        """Of a class that `classes` has."""
+        found: Iterator[Parameter] = getattr(self, self.classes()[name])()
+        return found
 
     @classmethod
     def read(cls, given: Json) -> Model:
@@ -140,7 +142,7 @@ class Family(Architecture):
         name = config.architecture(classes, cls.default_class())
         config.dtype()
         family = cls.of(config)
-        parameters = collect(classes[name](family))
+        parameters = collect(family.of_class(name))
         return Model(
             parameters,
             config=family.written(config, given, name),

@@ -107,9 +107,12 @@ class GPT2(Family):
         yield from linear("qa_outputs", 2, self.n_embd, self.std)
 
     heads = {
-        "LMHeadModel": causal,
-        "Model": bare,
-        "ForSequenceClassification": sequences,
-        "ForTokenClassification": tokens,
-        "ForQuestionAnswering": answers,
+        "LMHeadModel": "causal",
+        "Model": "bare",
+        "ForSequenceClassification": "sequences",
+        "ForTokenClassification": "tokens",
+        "ForQuestionAnswering": "answers",
     }
+
+
+FAMILIES = (GPT2,)

@@ -1,7 +1,7 @@
 """Modules of the library as the parameters that they save.
 
-Linear layers, convolutions and embeddings start as `PreTrainedModel._init_weights` has them: normal,
-biases zero, the padding row zero; norms start as ones and zeros.
+Linear layers, convolutions and embeddings start as `PreTrainedModel._init_weights` has them:
+normal, biases zero, the padding row zero; norms start as ones and zeros.
 """
 
 from __future__ import annotations
@@ -85,3 +85,25 @@ def stack(
 def repeat(prefix: str, count: int, block: Iterable[Parameter]) -> Iterator[Parameter]:
     """`count` blocks that are alike."""
     return stack(prefix, [None] * count, lambda _: block)
+
+
+def natural(name: str) -> tuple[tuple[int, int, str, int], ...]:
+    """A key that sorts names as the library does when it has renamed some: part by part.
+
+    Numbers come first, in their order, then words, those that end in digits by their number.
+    """
+    key = []
+    for part in name.split("."):
+        if part.isdigit():
+            key.append((0, int(part), "", -1))
+        else:
+            word = part.rstrip("0123456789")
+            key.append((1, 0, word, int(part[len(word) :] or -1)))
+    return tuple(key)
+
+
+def sorted_by_name(
+    parameters: Iterable[Parameter], name_of: Callable[[str], str] = lambda name: name
+) -> list[Parameter]:
+    """Parameters in the order of their names in memory, which `name_of` tells from those saved."""
+    return sorted(parameters, key=lambda one: natural(name_of(one.name)))
