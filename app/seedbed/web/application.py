@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from seedbed.stream import AUTO, NUMPY
 from seedbed.web import documentation, problems
 from seedbed.web.observability import Observability, configure_logging
-from seedbed.web.routes import catalogue, checkpoints, docs, health, layers, models, tensors
+from seedbed.web.routes import catalogue, checkpoints, docs, health, layers, models, page, tensors
 from seedbed.web.service import Service
 from seedbed.web.settings import Settings
 
@@ -74,6 +74,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     for surface in (tensors, checkpoints, models, catalogue, layers, health):
         app.router.routes.extend(surface.router.routes)
     docs.install(app)
+    page.install(app)
     documentation.install(app)
     app.add_middleware(Observability, metrics=service.metrics)
     return app
