@@ -276,10 +276,10 @@ class _Planner:
         name, shape = parameter.name, parameter.shape
         if self.rules.drops(name):
             return
-        self._claim(name, ("tensor of the model", len(self.plans)))
         self._limits.require("max_rank", len(shape), "dimensions")
-        elements = count_elements(shape)
         try:
+            self._claim(name, ("tensor of the model", len(self.plans)))
+            elements = count_elements(shape)
             scheme, dtype, by_rule = self._scheme_and_dtype(
                 parameter, name, parameter.init, self._dtype
             )

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seedbed.files import Checkpoint, CheckpointSpec
+from seedbed.hub import Revision, RevisionError, commit_of, parse_revision, split_variants
+from seedbed.hub.names import DTYPES_IN_COMMITS
+from seedbed.stream import DTYPES
+from tests.strategies import SEED_MAX, untimed
+
+
+@pytest.mark.parametrize(
+    ("text", "revision"),
+    [
+        ("main", Revision()),
+        ("HEAD", Revision()),
+        ("main-bf16", Revision(dtype="BF16")),
+        ("0", Revision(0)),
+        ("42", Revision(42)),
+        ("seed-42", Revision(42)),
+        ("seed-42-F16", Revision(42, "F16")),
+        ("42-f8_e4m3", Revision(42, "F8_E4M3")),
+        (f"seed-{SEED_MAX}", Revision(SEED_MAX)),
+        ("000000000000002a03" + "0" * 22, Revision(42, "BF16", "0" * 22)),
+    ],
+)
+def test_revisions(text: str, revision: Revision) -> None:
+    """A revision is a branch, a seed with or without a dtype, or a commit."""
+    assert parse_revision(text) == revision
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "v1.0", "seed", "seed-", "seed-042", "-1", "1.5", "refs/pr/1", "42-", "42-int8", "MAIN",
+        f"seed-{SEED_MAX + 1}", "9" * 40, "f" * 16 + "ff" + "0" * 22, "٤٢", "42\n", "seed-1-bf16-x",
+    ],
+)  # fmt: skip
+def test_what_is_no_revision(text: str) -> None:
+    """Anything else is none, a commit of a dtype that is none too."""
+    with pytest.raises(RevisionError):
+        parse_revision(text)
+
+
+def test_every_dtype_of_weights_has_a_place() -> None:
+    """A commit can hold every dtype that a checkpoint can have."""
+    assert set(DTYPES_IN_COMMITS) == {code for code, dtype in DTYPES.items() if dtype.is_float}
+    assert DTYPES_IN_COMMITS[:4] == ("F32", "F64", "F16", "BF16")
+
+
+@given(st.integers(0, SEED_MAX), st.sampled_from(DTYPES_IN_COMMITS))
+@untimed
+def test_a_commit_leads_back(seed: int, dtype: str) -> None:
+    """Seed and dtype can be read from a commit, whatever they are."""
+    body = {"seed": seed, "dtype": dtype, "tensors": [{"name": "a", "shape": [1], "init": "ones"}]}
+    commit = commit_of(Checkpoint(CheckpointSpec.model_validate(body)))
+    back = parse_revision(commit)
+    assert (back.seed, back.dtype) == (seed, dtype)
+    assert back.digest is not None
+    assert commit.endswith(back.digest)
+
+
+KNOWN = {"gpt2", "llama-3.1-8b", "resnet50", "a.b"}
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("gpt2", ("gpt2", {})),
+        ("gpt2.bf16", ("gpt2", {"dtype": "BF16"})),
+        ("llama-3.1-8b", ("llama-3.1-8b", {})),
+        ("llama-3.1-8b.shard-5GB.bf16",
+         ("llama-3.1-8b", {"max_shard_size": "5GB", "dtype": "BF16"})),
+        ("resnet50.num_classes-10", ("resnet50", {"num_classes": "10"})),
+        ("resnet50.num_classes-10.zero_init_residual-true",
+         ("resnet50", {"num_classes": "10", "zero_init_residual": "true"})),
+        ("a.b.f16", ("a.b", {"dtype": "F16"})),
+        ("gpt2.nonesuch", ("gpt2", {"dtype": "nonesuch"})),
+        ("gpt3", None), ("", None), ("gpt2.bf16.f16", None), ("gpt2.n_layer-", None),
+        ("GPT2", None), ("gpt2/x", None), ("a" * 97, None),
+    ],
+)  # fmt: skip
+def test_variants(name: str, found: object) -> None:
+    """A repository's name is a preset's, then options between dots; a preset may have dots too."""
+    assert split_variants(name, KNOWN) == found

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import hashlib
+import subprocess
+from typing import Any
+
+import pytest
+
+from seedbed.files import Checkpoint, CheckpointSpec, SmallFile
+from seedbed.hub import Hashes, commit_of, entries, file_of
+from seedbed.hub.hashes import Cancelled
+from seedbed.hub.repository import git_sha1
+
+
+def checkpoint(seed: int = 0, **fields: Any) -> Checkpoint:
+    """A small one."""
+    body = {
+        "seed": seed,
+        "tensors": [{"name": name, "shape": [1000], "init": "normal"} for name in "abc"],
+        **fields,
+    }
+    return Checkpoint(CheckpointSpec.model_validate(body))
+
+
+def test_commits_tell_apart_what_differs() -> None:
+    """Seed, dtype, shards, metadata and tensors each make another commit; nothing else does."""
+    ones = [
+        checkpoint(),
+        checkpoint(1),
+        checkpoint(dtype="F16"),
+        checkpoint(max_shard_size="5KB"),
+        checkpoint(max_shard_size="9KB"),
+        checkpoint(metadata={"note": "x"}),
+        checkpoint(tensors=[{"name": "a", "shape": [1], "init": "zeros"}]),
+    ]
+    commits = [commit_of(one) for one in ones]
+    assert len(set(commits)) == len(ones)
+    assert commits == [commit_of(Checkpoint(one.spec)) for one in ones]
+    assert all(len(commit) == 40 for commit in commits)
+
+
+@pytest.mark.parametrize("content", [b"", b"{}\n", bytes(range(256)) * 9])
+def test_git_names_a_blob_alike(content: bytes) -> None:
+    """The name of a small file is git's own."""
+    done = subprocess.run(
+        ["git", "hash-object", "--stdin"], input=content, capture_output=True, check=True
+    )
+    assert git_sha1(content) == done.stdout.decode().strip()
+
+
+def test_entries() -> None:
+    """Every file is listed; weights have a true sum once somebody has asked for it."""
+    one, hashes = checkpoint(max_shard_size="5KB"), Hashes()
+    before = {entry.file.name: entry for entry in entries(one, hashes)}
+    assert tuple(before) == one.names
+    assert not any(entry.sha256 for entry in before.values())
+    for entry in before.values():
+        if entry.is_large:
+            content = bytes(entry.file.read(0, entry.file.size))
+            assert hashes.sum_of(entry.file) == hashlib.sha256(content).hexdigest()
+        else:
+            assert isinstance(entry.file, SmallFile)
+            assert entry.oid == git_sha1(entry.file.content)
+    after = {entry.file.name: entry for entry in entries(one, hashes)}
+    assert {name for name, entry in after.items() if entry.sha256} == set(one.shards)
+    assert [entry.oid for entry in after.values()] == [entry.oid for entry in before.values()]
+
+
+def test_the_whole_is_no_file_of_shards() -> None:
+    """Clients ask for the whole first, and must be told that there are shards."""
+    assert file_of(checkpoint(), "model.safetensors") is not None
+    assert file_of(checkpoint(max_shard_size="5KB"), "model.safetensors") is None
+    assert file_of(checkpoint(), "nonesuch") is None
+
+
+def test_a_sum_that_nobody_wants() -> None:
+    """A sum is given up when nobody waits, and can be asked for again."""
+    hashes, file = Hashes(), checkpoint().whole
+    with pytest.raises(Cancelled):
+        hashes.sum_of(file, lambda: False)
+    assert hashes.find(file) is None
+    assert hashes.sum_of(file) == hashlib.sha256(bytes(file.read(0, file.size))).hexdigest()
+    assert hashes.sum_of(file, lambda: False) == hashes.find(file)
