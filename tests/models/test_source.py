@@ -132,7 +132,10 @@ def test_rules_over_a_model() -> None:
 @pytest.mark.parametrize(
     ("rule", "path"),
     [
-        ({"match": "1.*", "init": "delta_orthogonal"}, ("rules", 0, "init")),
+        (
+            {"match": "1.*", "init": {"scheme": "dirac", "groups": 2}},
+            ("rules", 0, "init", "groups"),
+        ),
         ({"match": "1.*", "dtype": "I64"}, ("rules", 0, "dtype")),
     ],
 )

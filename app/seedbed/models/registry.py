@@ -14,7 +14,7 @@ from typing import Any
 from seedbed.errors import SpecError
 from seedbed.models.base import Model, Preset
 
-LIBRARIES: tuple[str, ...] = ()
+LIBRARIES: tuple[str, ...] = ("vision",)
 """Packages beside this module; each has `PRESETS`."""
 
 _LISTED = 8

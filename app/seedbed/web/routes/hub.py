@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from starlette.responses import JSONResponse
+from starlette.routing import Match, Route, Router
+from starlette.types import Scope
 
 from seedbed.errors import LimitError, SeedbedError, SpecError
 from seedbed.files import Checkpoint, CheckpointSpec
@@ -33,13 +35,10 @@ from seedbed.hub import (
 )
 from seedbed.hub.repository import entry_of
 from seedbed.models import presets
-from seedbed.web.documentation import FileRoute
 from seedbed.web.problems import problem
 from seedbed.web.requests import read_body
 from seedbed.web.responses import CACHE_CONTROL
 from seedbed.web.service import Service
-
-router = APIRouter(tags=["hub"])
 
 PREFIXES = ("", "/hub")
 """Where the protocol is served: at the root, and apart for whoever wants it so."""
@@ -189,20 +188,27 @@ async def _template(_: Service, namespace: str, name: str) -> _Template:
 Endpoint = Callable[..., Coroutine[Any, Any, Response]]
 
 
-def _guarded(endpoint: Endpoint) -> Endpoint:
+def _guarded(endpoint: Endpoint) -> Callable[[Request], Coroutine[Any, Any, Response]]:
     """An endpoint whose errors Hub clients understand."""
 
-    async def guarded(request: Request, service: Service, **parts: str) -> Response:
+    async def guarded(request: Request) -> Response:
         try:
-            return await endpoint(request, service, **parts)
+            return await endpoint(request, request.app.state.service, **request.path_params)
         except HubError as error:
             return _refused(error)
         except LimitError as error:
             return _refused(HubError("EntryNotFound", str(error)))
 
-    guarded.__name__ = endpoint.__name__
-    guarded.__doc__ = endpoint.__doc__
     return guarded
+
+
+class _Route(Route):
+    """A route that the log and the metrics can name."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """As Starlette does, and which route it was, as FastAPI does."""
+        match, found = super().matches(scope)
+        return match, {**found, "route": self} if match is not Match.NONE else found
 
 
 def _after(request: Request, marker: bytes) -> list[str]:
@@ -430,13 +436,11 @@ _ROUTES: Mapping[str, tuple[tuple[str, ...], Endpoint]] = {
     "/{name}/resolve/{rest:path}": (("GET", "HEAD"), unknown),
 }
 
-for _prefix in PREFIXES:
-    for _path, (_methods, _endpoint) in _ROUTES.items():
-        router.add_api_route(
-            f"{_prefix}{_path}",
-            _guarded(_endpoint),
-            methods=list(_methods),
-            include_in_schema=False,
-            response_model=None,
-            route_class_override=FileRoute,
-        )
+router = Router(
+    [
+        _Route(f"{prefix}{path}", _guarded(endpoint), methods=list(methods))
+        for prefix in PREFIXES
+        for path, (methods, endpoint) in _ROUTES.items()
+    ]
+)
+"""Not in OpenAPI, which would make it a promise of ours."""
