@@ -10,11 +10,11 @@ from collections.abc import Mapping
 
 from seedbed.errors import SpecError
 from seedbed.models.base import Json, Model
-from seedbed.models.transformers import gpt2, llama
+from seedbed.models.transformers import gpt2, llama, moe
 from seedbed.models.transformers.family import ConfigPreset, Family, UnknownModelType
 
 FAMILIES: Mapping[str, type[Family]] = {
-    family.model_type: family for module in (gpt2, llama) for family in module.FAMILIES
+    family.model_type: family for module in (gpt2, llama, moe) for family in module.FAMILIES
 }
 """Model type → family."""
 

@@ -47,7 +47,7 @@ class Family(Architecture):
     """A model type: its fields are those of its config's class that decide about the weights.
 
     Class attributes: `model_type`; `stem` of the names of its classes, and `heads`, what follows
-    that stem → name of the method that yields such a model; the first is meant where a config names none.
+    that stem → the method that yields such a model, the first where a config names no class.
     `aliases` are other names of fields, `inert` further fields that may be given.
     """
 

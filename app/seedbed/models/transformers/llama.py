@@ -238,7 +238,7 @@ class Gemma3Text(Gemma2):
     heads = {
         "ForCausalLM": "causal",
         "TextModel": "bare",
-        "TextForSequenceClassification": Decoder.sequences,
+        "TextForSequenceClassification": "sequences",
     }
 
     vocab_size: Vocabulary = 262208
