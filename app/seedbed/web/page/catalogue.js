@@ -1,7 +1,7 @@
 // Everything that can be asked for, with its formula, found by a word.
 
 import { opened, remember } from "./location.js";
-import { byId, debounced, fill, h, table } from "./dom.js";
+import { byId, debounced, fill, h, prose, table } from "./dom.js";
 import { spelled } from "./advice.js";
 import { formula } from "./formulas.js";
 
@@ -54,7 +54,7 @@ function scheme(one, draw) {
     "details.entry",
     { id: `scheme-${one.name}` },
     h("summary", {}, h("code.name", {}, one.name), formula(one.latex, one.formula),
-      h("span.about", {}, first(one.summary))),
+      h("span.about", {}, prose(first(one.summary)))),
     h(
       "div.more",
       {},
@@ -83,7 +83,7 @@ function layer(one, draw) {
     { id: `layer-${one.type}` },
     h("summary", {}, h("code.name", {}, one.type),
       h("span.formula.small", {}, one.parameters.map(({ name }) => name).join(", ")),
-      h("span.about", {}, first(one.summary))),
+      h("span.about", {}, prose(first(one.summary)))),
     h(
       "div.more",
       {},
@@ -107,7 +107,7 @@ function parameters(caption, all) {
     all.map(({ name, required, default: usual, description, json_schema: schema }) => [
       h("code", {}, name),
       required ? h("em", {}, "needed") : usual === null ? "none" : String(usual),
-      [description, schema.enum ? h("span.muted", {}, ` One of ${schema.enum.join(", ")}.`) : ""],
+      [...prose(description), schema.enum ? h("span.muted", {}, ` One of ${schema.enum.join(", ")}.`) : ""],
     ]),
   );
 }
@@ -115,7 +115,7 @@ function parameters(caption, all) {
 function notes(all) {
   const pairs = Object.entries(all);
   if (!pairs.length) return null;
-  return h("dl.facts", {}, pairs.flatMap(([who, what]) => [h("dt", {}, who), h("dd", {}, what)]));
+  return h("dl.facts", {}, pairs.flatMap(([who, what]) => [h("dt", {}, who), h("dd", {}, prose(what))]));
 }
 
 /** A paper's name, with a link to its arXiv page, if it has one. Nothing is fetched from there. */
@@ -138,6 +138,6 @@ const joined = (parts) => parts.flatMap((part, i) => (i ? [", ", part] : [part])
 const first = (text) => text.split("\n")[0];
 
 function rest(text) {
-  const more = text.split("\n").slice(1).join(" ").replace(/\s+/g, " ").replaceAll("`", "").trim();
-  return more ? h("p", {}, more) : null;
+  const more = text.split("\n").slice(1).join(" ").replace(/\s+/g, " ").trim();
+  return more ? h("p", {}, prose(more)) : null;
 }

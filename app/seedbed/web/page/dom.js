@@ -22,6 +22,10 @@ export function h(tag, attributes = {}, ...children) {
   return element;
 }
 
+/** Text in which `backticks` mark code. @returns {Array<string|Node>} */
+export const prose = (text) =>
+  text.split("`").map((part, i) => (i % 2 ? h("code", {}, part) : part));
+
 /** The element with an id. @param {string} id */
 export const byId = (id) => document.getElementById(id);
 

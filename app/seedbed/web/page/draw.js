@@ -4,9 +4,9 @@ import { remember, restore, pairsOf } from "./location.js";
 import { address, post, Problem } from "./api.js";
 import { setUpBed, sow } from "./bed.js";
 import { choiceIn } from "./choice.js";
-import { announce, byId, copyButton, debounced, fill, h } from "./dom.js";
+import { announce, byId, copyButton, debounced, fill, h, prose } from "./dom.js";
 import { setUpDownload } from "./download.js";
-import { field } from "./fields.js";
+import { field, SIZES } from "./fields.js";
 import { formula } from "./formulas.js";
 import { showProblem, unmark } from "./problems.js";
 import { showNumbers, showPlots } from "./sample.js";
@@ -79,10 +79,10 @@ export function setUpDraw({ schemes, layers, dtypes, models }) {
 
   function layerChanged() {
     const layer = layerOf.get(elements.layer.value);
-    byId("layer-note").textContent = layer.summary.split("\n")[0];
+    fill(byId("layer-note"), prose(layer.summary.split("\n")[0]));
     fill(
       containers.layerFields,
-      layer.arguments.map((argument) => field(argument, "layer.", layer.example[argument.name])),
+      layer.arguments.map((argument) => field(argument, "layer.", SIZES[argument.name] ?? layer.example[argument.name])),
     );
     fill(elements.tensor);
   }
@@ -93,7 +93,7 @@ export function setUpDraw({ schemes, layers, dtypes, models }) {
     byId("parameters").hidden = !scheme?.parameters.length;
     byId("parameters").open = Boolean(scheme?.parameters.some(({ required }) => required));
     fill(byId("scheme-formula"), scheme ? formula(scheme.latex, scheme.formula) : null);
-    byId("scheme-note").textContent = scheme?.summary.split("\n")[0] ?? "As each tensor is drawn.";
+    fill(byId("scheme-note"), prose(scheme?.summary.split("\n")[0] ?? "As each tensor is drawn."));
     countParameters();
   }
 
@@ -182,7 +182,7 @@ export function setUpDraw({ schemes, layers, dtypes, models }) {
       showProblem(byId("draw-problem"), null);
     } catch (error) {
       if (signal.aborted) return;
-      byId("shown").hidden = true;
+      byId("shown").hidden = byId("bed-part").hidden = true;
       showProblem(byId("draw-problem"), error, fieldOf);
     }
     byId("results").setAttribute("aria-busy", "false");
@@ -221,7 +221,7 @@ export function setUpDraw({ schemes, layers, dtypes, models }) {
   }
 
   function show(sample, tensor, defaults) {
-    byId("shown").hidden = false;
+    byId("shown").hidden = byId("bed-part").hidden = false;
     const { range, first, total, values } = sample;
     const headline = showPlots(sample, tensor, defaults);
     fill(byId("headline"), headline.nodes);

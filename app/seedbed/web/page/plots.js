@@ -2,7 +2,7 @@
 
 import { h } from "./dom.js";
 import { colour, onTheme, veiled } from "./theme.js";
-import { tick } from "./words.js";
+import { power, tick } from "./words.js";
 
 const HEIGHT = 230;
 
@@ -66,6 +66,7 @@ export function plot({ title, note, says, x, y, series, bands, data, height, rea
 }
 
 function axis({ label, values, splits, log }, side) {
+  const grid = { width: 1, stroke: () => colour("--grid") };
   const font = "13px 'Atkinson Next', system-ui, sans-serif";
   return {
     label,
@@ -77,17 +78,24 @@ function axis({ label, values, splits, log }, side) {
     gap: 4,
     space: side === "y" ? 34 : 64,
     stroke: () => colour("--muted"),
-    grid: { width: 1, stroke: () => colour("--grid") },
     ticks: { show: false },
     splits,
-    values: values ?? ((_, at) => at.map((v) => (v === null ? "" : log ? power(v) : tick(v)))),
+    values: values ?? ((_, at) => at.map((v) => (v === null ? "" : log ? decade(v) : tick(v)))),
+    ...(log ? { filter: decades, grid: { ...grid, filter: decades } } : { grid }),
   };
 }
 
-/** A power of ten by its name; what lies between two has none. */
-function power(value) {
-  const exponent = Math.log10(value);
-  return Math.abs(exponent - Math.round(exponent)) < 1e-9 ? tick(value) : "";
+/** Of a logarithmic axis only powers of ten are named, if there are two of them; else all. */
+function decades(_, splits) {
+  const whole = splits.filter((v) => v !== null && isDecade(v));
+  return whole.length < 2 ? splits : splits.map((v) => (v !== null && isDecade(v) ? v : null));
+}
+
+const isDecade = (value) => Math.abs(Math.log10(value) - Math.round(Math.log10(value))) < 1e-9;
+
+function decade(value) {
+  const exponent = Math.round(Math.log10(value));
+  return isDecade(value) && Math.abs(exponent) > 1 ? power(exponent) : tick(value);
 }
 
 /** A filled outline of steps: heights over the cells between edges. */

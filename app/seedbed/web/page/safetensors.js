@@ -1,14 +1,10 @@
 // A safetensors file read by ranges: its header, and the first bytes of one tensor, never the rest.
 
 import { ask, Problem } from "./api.js";
+import { decode, SIZES } from "./floats.js";
 
 const OPENING_BYTES = 1 << 16;
 const MAX_HEADER_BYTES = 1 << 24;
-
-const SIZES = {
-  F64: 8, F32: 4, F16: 2, BF16: 2, F8_E4M3: 1, F8_E5M2: 1,
-  I64: 8, I32: 4, I16: 2, I8: 1, U64: 8, U32: 4, U16: 2, U8: 1, BOOL: 1,
-};
 
 /**
  * Some bytes of a file, and how they were sent.
@@ -108,55 +104,4 @@ export async function readValues(url, header, name, wanted, where, signal) {
     });
   }
   return { values: decode(bytes, dtype), dtype, shape, first, total, range };
-}
-
-/**
- * Little-endian values as float64.
- * @param {Uint8Array} bytes
- * @param {string} dtype of safetensors
- * @returns {Float64Array}
- */
-export function decode(bytes, dtype) {
-  const aligned = bytes.slice().buffer;
-  switch (dtype) {
-    case "F64":
-      return new Float64Array(aligned);
-    case "F32":
-      return Float64Array.from(new Float32Array(aligned));
-    case "BF16": {
-      const wide = Uint32Array.from(new Uint16Array(aligned), (bits) => bits << 16);
-      return Float64Array.from(new Float32Array(wide.buffer));
-    }
-    case "F16":
-      return Float64Array.from(new Uint16Array(aligned), (bits) => small(bits, 5, 10, true));
-    case "F8_E5M2":
-      return Float64Array.from(new Uint8Array(aligned), (bits) => small(bits, 5, 2, true));
-    case "F8_E4M3":
-      return Float64Array.from(new Uint8Array(aligned), (bits) => small(bits, 4, 3, false));
-    case "I64":
-      return Float64Array.from(new BigInt64Array(aligned), Number);
-    case "U64":
-      return Float64Array.from(new BigUint64Array(aligned), Number);
-    default: {
-      const kinds = {
-        I32: Int32Array, I16: Int16Array, I8: Int8Array,
-        U32: Uint32Array, U16: Uint16Array, U8: Uint8Array, BOOL: Uint8Array,
-      };
-      if (!(dtype in kinds)) throw new Problem({ title: `This page cannot read ${dtype}` });
-      return Float64Array.from(new kinds[dtype](aligned));
-    }
-  }
-}
-
-/** A float of few bits. Without infinities (e4m3fn) only all ones are not a number. */
-function small(bits, exponentBits, mantissaBits, infinities) {
-  const sign = bits >> (exponentBits + mantissaBits) ? -1 : 1;
-  const exponent = (bits >> mantissaBits) & ((1 << exponentBits) - 1);
-  const mantissa = bits & ((1 << mantissaBits) - 1);
-  const last = (1 << exponentBits) - 1;
-  const bias = (1 << (exponentBits - 1)) - 1;
-  if (exponent === last && infinities) return mantissa ? NaN : sign * Infinity;
-  if (exponent === last && mantissa === (1 << mantissaBits) - 1) return NaN;
-  if (exponent === 0) return sign * mantissa * 2 ** (1 - bias - mantissaBits);
-  return sign * (1 + mantissa / 2 ** mantissaBits) * 2 ** (exponent - bias);
 }

@@ -1,10 +1,11 @@
 // What was read, beside what it was drawn from: histogram, quantiles, and how σ settles.
 
 import { byId, h, table } from "./dom.js";
+import { rounded } from "./floats.js";
 import { between, clear, line, plot, points, steps, unseen } from "./plots.js";
 import { growingStd, histogram, moments, quantile } from "./statistics.js";
 import { distributionOf, normal, quantilePlot } from "./theory.js";
-import { number, percent, tick } from "./words.js";
+import { exact, number, percent, tick } from "./words.js";
 
 const QUANTILES = [0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99];
 const CURVE_POINTS = 400;
@@ -28,27 +29,27 @@ export function showPlots({ values }, tensor, defaults) {
   const found = moments(finite);
   const distribution = distributionOf(tensor, defaults);
   place.append(histogramPlot(sorted, found, tensor, distribution));
-  if (distribution && sorted.length > 1) place.append(quantilesPlot(sorted, distribution));
+  if (distribution && sorted.length > 1) place.append(quantilesPlot(sorted, distribution, tensor.dtype));
   if (tensor.excess_kurtosis !== null && finite.length > 16) place.append(settling(finite, tensor));
   return { ...headline(found, tensor), distribution };
 }
 
 function headline(found, tensor) {
   const sigma = () => h("i.symbol", {}, "σ");
-  const measured = `${number(found.std)} measured`;
+  const measured = `${exact(found.std)} measured`;
   if (!tensor.std) {
     const text = `Every one of these values is ${number(tensor.mean, 6)}.`;
     return { nodes: [text], text };
   }
   const ratio = found.std / tensor.std - 1;
   const error = Math.sqrt(((tensor.excess_kurtosis ?? 0) + 2) / (4 * found.n));
-  const errors = `${number(Math.abs(ratio) / error, 2)} standard errors`;
+  const errors = `${(Math.abs(ratio) / error).toFixed(1)} standard errors`;
   const random = tensor.excess_kurtosis !== null;
-  const against = `${number(tensor.std)} by theory`;
+  const against = `${exact(tensor.std)} by theory`;
   const apart = random ? `${percent(ratio)}, ${errors}` : "of the whole tensor";
   return {
-    nodes: [sigma(), " = ", h("strong", {}, number(found.std)), " measured, ",
-      h("strong", {}, number(tensor.std)), ` by theory (${apart})`],
+    nodes: [sigma(), " = ", h("strong", {}, exact(found.std)), " measured, ",
+      h("strong", {}, exact(tensor.std)), ` by theory (${apart})`],
     text: `Standard deviation ${measured}, ${against}, ${apart}`,
   };
 }
@@ -92,8 +93,9 @@ function histogramPlot(sorted, found, tensor, distribution) {
 
 const peak = (heights) => Math.max(...heights.filter((y) => Number.isFinite(y)));
 
-function quantilesPlot(sorted, distribution) {
-  const { expected, found, low, high } = quantilePlot(sorted, distribution);
+function quantilesPlot(sorted, distribution, dtype) {
+  const round = (x) => rounded(x, dtype);
+  const { expected, found, low, high } = quantilePlot(sorted, distribution, round);
   const outside = found.filter((y, i) => y < low[i] || y > high[i]).length;
   const inside = outside
     ? `${outside} of ${found.length} lie outside it.`

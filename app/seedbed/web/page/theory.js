@@ -1,8 +1,6 @@
 // The distribution that a tensor's values are drawn from, as far as the service's description of it
 // (scheme, moments, bounds) says: density, and its inverse distribution function.
 
-import { quantile } from "./statistics.js";
-
 const CLOSE = 1e-6;
 
 /**
@@ -140,9 +138,13 @@ function symmetricKurtosis(cut) {
 
 /**
  * Points of a Q–Q plot, with a band that holds all of a right sample's quantiles 95 times in 100
- * (Dvoretzky–Kiefer–Wolfowitz, with Massart's constant).
+ * (Dvoretzky–Kiefer–Wolfowitz, with Massart's constant). Rounding keeps order, so the band of what
+ * was rounded to a dtype is the band, rounded.
+ * @param {Float64Array} sorted
+ * @param {Distribution} distribution
+ * @param {(x: number) => number} round to the dtype
  */
-export function quantilePlot(sorted, distribution) {
+export function quantilePlot(sorted, distribution, round) {
   const n = sorted.length;
   const points = Math.min(n, 160);
   const margin = Math.sqrt(Math.log(2 / 0.05) / (2 * n));
@@ -151,9 +153,9 @@ export function quantilePlot(sorted, distribution) {
   for (let i = 0; i < points; i += 1) {
     const p = (i + 0.5) / points;
     plot.expected.push(distribution.ppf(p));
-    plot.found.push(quantile(sorted, p));
-    plot.low.push(p - margin > 0 ? distribution.ppf(clip(p - margin)) : distribution.low);
-    plot.high.push(p + margin < 1 ? distribution.ppf(clip(p + margin)) : distribution.high);
+    plot.found.push(sorted[Math.ceil(p * n) - 1]);
+    plot.low.push(round(p - margin > 0 ? distribution.ppf(clip(p - margin)) : distribution.low));
+    plot.high.push(round(p + margin < 1 ? distribution.ppf(clip(p + margin)) : distribution.high));
   }
   return plot;
 }

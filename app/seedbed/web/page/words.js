@@ -4,17 +4,23 @@ const SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹";
 const UNITS = ["B", "KiB", "MiB", "GiB", "TiB"];
 
 /** A number to some significant digits, with a real minus: 0.05051, −1.2·10⁻⁵. */
-export function number(value, digits = 4) {
+export function number(value, digits = 4, trim = trimmed) {
   if (value === null || value === undefined || Number.isNaN(value)) return "–";
   if (!Number.isFinite(value)) return value > 0 ? "∞" : "−∞";
   const size = Math.abs(value);
   if (size !== 0 && (size < 1e-3 || size >= 1e6)) {
     const [mantissa, exponent] = value.toExponential(digits - 1).split("e");
-    const power = [...String(Math.abs(Number(exponent)))].map((d) => SUPERSCRIPTS[d]).join("");
-    return minus(`${trimmed(mantissa)}·10${Number(exponent) < 0 ? "⁻" : ""}${power}`);
+    return minus(`${trim(mantissa)}·${power(Number(exponent))}`);
   }
-  return minus(trimmed(value.toPrecision(digits)));
+  return minus(trim(value.toPrecision(digits)));
 }
+
+/** A number to exactly so many significant digits, to stand beside another. */
+export const exact = (value, digits = 4) => number(value, digits, (text) => text);
+
+/** A power of ten: 10⁻⁵. */
+export const power = (exponent) =>
+  `10${exponent < 0 ? "⁻" : ""}${[...String(Math.abs(exponent))].map((d) => SUPERSCRIPTS[d]).join("")}`;
 
 /** As many digits as a plot's axis needs. */
 export const tick = (value) => (value === 0 ? "0" : number(Number(value.toPrecision(6)), 5));
