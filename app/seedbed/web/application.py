@@ -9,10 +9,15 @@ from importlib.metadata import version
 import structlog
 from fastapi import FastAPI
 
+from seedbed.errors import UnavailableError
+from seedbed.registry import SpecStore
 from seedbed.stream import AUTO, NUMPY
 from seedbed.web import documentation, problems
+from seedbed.web.access import Access
+from seedbed.web.browsers import Browsers, parse_origins
+from seedbed.web.keys import ANONYMOUS
 from seedbed.web.observability import Observability, configure_logging
-from seedbed.web.routes import catalogue, checkpoints, docs, health, layers, models, page, tensors
+from seedbed.web.routes import catalogue, checkpoints, docs, health, hub, layers, models, page, specs, tensors
 from seedbed.web.service import Service
 from seedbed.web.settings import Settings
 
@@ -29,6 +34,7 @@ TAGS = [
     {"name": "checkpoints", "description": "A spec in, a safetensors file out."},
     {"name": "tensors", "description": "One tensor by a line of curl."},
     {"name": "models", "description": "Whole architectures with names."},
+    {"name": "specs", "description": "Specs with names, kept by this service."},
     {"name": "catalogue", "description": "What can be asked for."},
     {"name": "operations", "description": "Health and metrics."},
 ]
@@ -47,6 +53,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 "no compiled kernels: drawing with NumPy, the same bytes, slower",
                 why=service.engine.why,
             )
+        if service.registry.exists:
+            try:
+                await service.registry.ask(SpecStore.open)
+            except UnavailableError as error:
+                log.warning("no stored specs for now", why=str(error))
         service.ready = True
         log.info("ready", engine=service.engine.name, threads=settings.worker_threads)
         try:
@@ -54,6 +65,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         finally:
             service.ready = False
             service.streamer.close()
+            service.registry.close()
 
     app = FastAPI(
         title="Seedbed",
@@ -71,10 +83,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.service = service
     problems.install(app)
     # Their routes, not the routers: those would have every request matched once more for each.
-    for surface in (tensors, checkpoints, models, catalogue, layers, health):
+    for surface in (tensors, checkpoints, models, specs, catalogue, layers, health, hub):
         app.router.routes.extend(surface.router.routes)
     docs.install(app)
     page.install(app)
     documentation.install(app)
+    may, keys = settings.anonymous_may, settings.key_ring
+    if keys or may != ANONYMOUS["all"]:
+        app.add_middleware(
+            Access, keys=keys, anonymous=may, retry_after_seconds=settings.retry_after_seconds
+        )
+    app.add_middleware(Browsers, origins=parse_origins(settings.cors_origins))
     app.add_middleware(Observability, metrics=service.metrics)
     return app

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Hashable
+import re
+from base64 import b64encode
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import fields
+from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, TypeVar
 
 from fastapi import Depends, Request
@@ -14,16 +18,19 @@ from seedbed.files import (
     Checkpoint,
     CheckpointSpec,
     File,
+    SmallFile,
     VirtualFile,
     spec_from_token,
 )
+from seedbed.hub import Hashes
 from seedbed.init import MatrixCache
+from seedbed.registry import Registry, RegistryLimits
 from seedbed.stream import get_engine
 from seedbed.web.admission import Admission
 from seedbed.web.observability import Metrics
 from seedbed.web.problems import RequestProblem
 from seedbed.web.requests import PlanCache, read_spec, refuse_query
-from seedbed.web.responses import FileResponse
+from seedbed.web.responses import CACHE_CONTROL, FileResponse
 from seedbed.web.settings import Settings
 from seedbed.web.streaming import Streamer
 
@@ -37,6 +44,8 @@ _LAYER_TENSORS = 16
 
 _LONG_TOKEN_CHARS = 512
 """So are links with longer tokens, which may hold as many."""
+
+_WANTS_SHA256 = re.compile(r"(?:^|,)[ \t]*sha-256[ \t]*=[ \t]*(?:[1-9]|10)[ \t]*(?:,|$)")
 
 _LISTED_FILES = 12
 """Names that an error lists."""
@@ -60,12 +69,23 @@ class Service:
         self.streamer = Streamer(
             settings.worker_threads, settings.chunk_bytes, settings.chunks_ahead, self.admission
         )
+        self.registry = Registry(
+            settings.registry_url,
+            RegistryLimits(**{f.name: getattr(settings, f.name) for f in fields(RegistryLimits)}),
+            connections=settings.registry_connections,
+            queued=settings.registry_queued,
+            seconds=settings.registry_seconds,
+        )
+        self.hashes = Hashes()
+        self._summing: dict[str, asyncio.Future[str]] = {}
+        self._waiting: dict[str, int] = {}
+        self._summer = ThreadPoolExecutor(1, thread_name_prefix="hash")
         self.ready = False
 
     async def plan(self, request: Request) -> tuple[Checkpoint, str | None]:
         """The checkpoint of the spec in a request's body, and a link if a URL can hold one."""
         settings = self.settings
-        spec = await read_spec(request, settings.max_body_bytes, settings.body_seconds)
+        spec = await read_spec(request, settings)
 
         def work() -> tuple[Checkpoint, str | None]:
             checkpoint = self.plan_checkpoint(spec)
@@ -73,6 +93,21 @@ class Service:
             return checkpoint, self._link(request, spec)
 
         return await _run(work, in_thread=_is_long(spec))
+
+    async def check(self, spec: CheckpointSpec) -> None:
+        """Make sure that a spec means files, and what they are.
+
+        Raises:
+            SpecError: it means none.
+            LimitError: they would be larger than a limit allows.
+        """
+
+        def work() -> None:
+            for _ in self.plan_checkpoint(spec).files():
+                pass
+            _ = spec.digest
+
+        await _run(work, in_thread=_is_long(spec))
 
     async def file_of_token(self, request: Request, token: str, name: str) -> File:
         """The file that a link leads to.
@@ -121,16 +156,27 @@ class Service:
             RequestProblem: 404, the checkpoint has no such file.
             SpecError: the spec means no file.
         """
-        checkpoint = self.cache.find(key)
-        if not isinstance(checkpoint, Checkpoint):
-            spec = await _run(make, in_thread=in_thread)
-            checkpoint = await _run(lambda: self.plan_checkpoint(spec), in_thread=_is_long(spec))
-            checkpoint = self.cache.keep(key, checkpoint, key_bytes)
-        planned = checkpoint
-        file = await _run(lambda: planned.file(name), in_thread=_is_long(planned.spec))
+        checkpoint = await self.checkpoint_of(key, key_bytes, make, in_thread=in_thread)
+        file = await _run(lambda: checkpoint.file(name), in_thread=_is_long(checkpoint.spec))
         if file is None:
-            raise no_such_file(name, planned)
+            raise no_such_file(name, checkpoint)
         return file
+
+    async def checkpoint_of(
+        self,
+        key: Hashable,
+        key_bytes: int,
+        make: Callable[[], CheckpointSpec],
+        *,
+        in_thread: bool = False,
+    ) -> Checkpoint:
+        """A checkpoint, planned at most once while it is remembered; see `file_of`."""
+        found = self.cache.find(key)
+        if isinstance(found, Checkpoint):
+            return found
+        spec = await _run(make, in_thread=in_thread)
+        planned = await _run(lambda: self.plan_checkpoint(spec), in_thread=_is_long(spec))
+        return self.cache.keep(key, planned, key_bytes)
 
     def remembered(
         self, key: tuple[str | bytes, ...], make: Callable[[], CheckpointSpec]
@@ -147,6 +193,8 @@ class Service:
         file: File,
         download_name: str = FILE_NAME,
         location: str | None = None,
+        cache_control: str = CACHE_CONTROL,
+        headers: Iterable[tuple[bytes, bytes]] = (),
     ) -> FileResponse:
         """A file, as the request wants it."""
         return FileResponse(
@@ -156,7 +204,47 @@ class Service:
             download_name=download_name,
             max_ranges=self.settings.max_ranges,
             location=location,
+            cache_control=cache_control,
+            headers=headers,
         )
+
+    async def hash_all(self, checkpoint: Checkpoint) -> None:
+        """Have the true SHA-256 of every weight file known."""
+        for file in checkpoint.files():
+            if not isinstance(file, SmallFile):
+                await self.sha256_of(file)
+
+    async def sha256_of(self, file: File) -> str:
+        """The true SHA-256 of a file: one pass of drawing, once.
+
+        One file at a time, and whoever asks for the same waits for the same pass. It is abandoned
+        when nobody waits any more.
+        """
+        if (known := self.hashes.find(file)) is not None:
+            return known
+        self._waiting[file.etag] = self._waiting.get(file.etag, 0) + 1
+        if (sum_ := self._summing.get(file.etag)) is None:
+            sum_ = asyncio.get_running_loop().run_in_executor(
+                self._summer, self.hashes.sum_of, file, lambda: self._waiting.get(file.etag, 0) > 0
+            )
+            self._summing[file.etag] = sum_
+            sum_.add_done_callback(lambda _: self._summing.pop(file.etag, None))
+        try:
+            return await asyncio.shield(sum_)
+        finally:
+            self._waiting[file.etag] -= 1
+            if not self._waiting[file.etag]:
+                del self._waiting[file.etag]
+
+    async def digest_of(self, request: Request, file: File) -> list[tuple[bytes, bytes]]:
+        """`Repr-Digest` for a request that wants it (RFC 9530): the true SHA-256 of the file."""
+        wanted = request.headers.get("want-repr-digest")
+        if wanted is None or not _WANTS_SHA256.search(wanted):
+            return []
+        if file.size > self.settings.max_hash_bytes:
+            return []  # a preference may be ignored
+        digest = b64encode(bytes.fromhex(await self.sha256_of(file)))
+        return [(b"repr-digest", b"sha-256=:" + digest + b":")]
 
     def plan_checkpoint(self, spec: CheckpointSpec) -> Checkpoint:
         """All files of a spec. Takes long for many tensors: not for the event loop.

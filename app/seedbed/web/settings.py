@@ -153,6 +153,17 @@ class Settings(BaseSettings):
         description="Memory for tensors made as a whole, so that ranges of one do not make it "
         "again: 4 bytes an element.",
     )
+    hash_bytes: int = Field(
+        2**30,
+        ge=0,
+        description="Weights up to this size have their true SHA-256 in the Hub's listings, which "
+        "costs one pass of drawing when a listing is first asked for.",
+    )
+    max_hash_bytes: int = Field(
+        10**11,
+        ge=0,
+        description="Largest file whose SHA-256 a request with Want-Repr-Digest may ask for.",
+    )
     drain_seconds: float = Field(
         0.0,
         ge=0,

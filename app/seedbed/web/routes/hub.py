@@ -8,6 +8,7 @@ say that the network is down.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass
@@ -292,7 +293,7 @@ _POINTER_BYTES = 135
 def _listing(repository: str, *, transformers: bool) -> dict[str, Any]:
     """What a list says of a repository."""
     return {
-        "_id": repository.encode().hex()[:24].ljust(24, "0"),
+        "_id": hashlib.sha256(repository.encode()).hexdigest()[:24],
         "id": repository,
         "modelId": repository,
         "author": repository.partition("/")[0],
