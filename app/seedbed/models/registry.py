@@ -9,7 +9,8 @@ import difflib
 from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
-from typing import Any
+from types import ModuleType
+from typing import Any, cast
 
 from seedbed.errors import SpecError
 from seedbed.models.base import Model, Preset
@@ -51,5 +52,10 @@ def of_config(config: Mapping[str, Any]) -> Model:
     Raises:
         SpecError: with the field of the config as its path.
     """
-    said = config.get("model_type")
-    raise SpecError(f"there is no model type {str(said)[:100]!r}", ("model_type",))
+    return cast(Model, transformers().of_config(config))
+
+
+@cache
+def transformers() -> ModuleType:
+    """The families of transformers."""
+    return import_module("seedbed.models.transformers")

@@ -39,9 +39,6 @@ TRANSFORMER = ROTARY | words(
 class UnknownModelType(SpecError):
     """A config.json of a model type that no family has."""
 
-    def __init__(self, model_type: str, known: tuple[str, ...]) -> None:
-        super().__init__(f"there is no model type {model_type[:100]!r}", ("model_type",), known)
-
 
 class Family(Architecture):
     """A model type: its fields are those of its config's class that decide about the weights.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, unquote
@@ -20,7 +20,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Match, Route, Router
 from starlette.types import Scope
 
-from seedbed.errors import LimitError, SeedbedError, SpecError
+from seedbed.errors import IdError, LimitError, SeedbedError, SpecError, UnknownSpecError
 from seedbed.files import Checkpoint, CheckpointSpec
 from seedbed.files.one_model import spec_of_preset
 from seedbed.hub import (
@@ -36,6 +36,7 @@ from seedbed.hub import (
 )
 from seedbed.hub.repository import entry_of
 from seedbed.models import presets
+from seedbed.registry import SpecId, SpecStore
 from seedbed.web.problems import problem
 from seedbed.web.requests import read_body
 from seedbed.web.responses import CACHE_CONTROL
@@ -128,11 +129,24 @@ async def _find(service: Service, namespace: str, name: str, revision: str) -> _
         HubError: there is no such repository, or it has no such revision.
     """
     repository = f"{namespace}/{name}"
-    template = await _template(service, namespace, name)
+    templates = _templates(service, namespace, name)
+    template = await anext(templates)  # an unknown repository is said before a wrong revision
     try:
         asked = parse_revision(revision)
     except RevisionError as error:
         raise HubError("RevisionNotFound", str(error)) from error
+    while True:
+        found = await _try(service, repository, template, asked)
+        if asked.digest is None or found.commit == revision:
+            return found
+        try:
+            template = await anext(templates)
+        except StopAsyncIteration:
+            raise HubError("RevisionNotFound", f"{repository} has no commit {revision}.") from None
+
+
+async def _try(service: Service, repository: str, template: _Template, asked: Revision) -> _Found:
+    """What a revision means, if this is the spec of the repository."""
     key = ("hub", repository, template.key, asked.seed, asked.dtype)
     try:
         checkpoint = await service.checkpoint_of(
@@ -141,10 +155,7 @@ async def _find(service: Service, namespace: str, name: str, revision: str) -> _
     except SpecError as error:
         raise HubError("RepoNotFound", f"{repository} means no model: {error.message}") from error
     commit = await asyncio.to_thread(_commit, checkpoint)
-    pinned = asked.digest is not None
-    if pinned and commit != revision:
-        raise HubError("RevisionNotFound", f"{repository} has no commit {revision}.")
-    return _Found(repository, checkpoint, commit, pinned)
+    return _Found(repository, checkpoint, commit, asked.digest is not None)
 
 
 def _commit(checkpoint: Checkpoint) -> str:
@@ -175,13 +186,29 @@ class _Template:
         return spec.with_seed(spec.seed if asked.seed is None else asked.seed)
 
 
-async def _template(_: Service, namespace: str, name: str) -> _Template:
+async def _templates(service: Service, namespace: str, name: str) -> AsyncIterator[_Template]:
+    """What a repository means, then what it meant earlier, the newest first.
+
+    Raises:
+        HubError: there is no such repository.
+    """
     if namespace == NAMESPACE:
         if (found := split_variants(name, presets())) is None:
             raise _no_repository(f"{namespace}/{name}")
         preset, options = found
-        return _Template("", lambda: spec_of_preset(preset, options))
-    raise _no_repository(f"{namespace}/{name}")
+        yield _Template("", lambda: spec_of_preset(preset, options))
+        return
+    try:
+        spec_id = SpecId.of(namespace, name)
+        if not service.registry.exists:
+            raise _no_repository(str(spec_id))
+        now = (await service.registry.ask(SpecStore.get, spec_id)).content
+    except (IdError, UnknownSpecError) as error:
+        raise _no_repository(f"{namespace}/{name}") from error
+    yield _Template(now.digest, now.spec)
+    for content in await service.registry.ask(SpecStore.versions, spec_id):
+        if content.digest != now.digest:
+            yield _Template(content.digest, content.spec)
 
 
 # The surfaces. Each takes the request, the service, and parts of the path.
@@ -395,7 +422,7 @@ async def refs(request: Request, service: Service, namespace: str, name: str) ->
     return JSONResponse(answer)
 
 
-async def list_repositories(request: Request, _: Service) -> Response:
+async def list_repositories(request: Request, service: Service) -> Response:
     """Repositories whose id has a text in it."""
     query = request.query_params
     search = query.get("search", "").lower()
@@ -408,6 +435,11 @@ async def list_repositories(request: Request, _: Service) -> Response:
         if search in repository.lower() and author in (None, NAMESPACE):
             transformers = "transformers" in preset.library
             found.append(_listing(repository, transformers=transformers))
+    if service.registry.exists and len(found) < most:
+        page = await service.registry.ask(
+            SpecStore.list, namespace=author, search=search, limit=most - len(found)
+        )
+        found += [_listing(str(one.id), transformers=False) for one in page.entries]
     return JSONResponse(found[:most])
 
 
