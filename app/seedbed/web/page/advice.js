@@ -6,7 +6,7 @@ import { byId, fill, h } from "./dom.js";
 import { select } from "./fields.js";
 import { showProblem } from "./problems.js";
 import { resolved, spoken } from "./schemas.js";
-import { number } from "./words.js";
+import { number, spelled } from "./words.js";
 
 /** Make the section from the API's description, if this service gives advice. */
 export function setUpAdvice(api, draw) {
@@ -96,11 +96,3 @@ function piece({ claim, kind, source, numbers }) {
 
 const list = (value) => (Array.isArray(value) ? value : [value]);
 const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
-
-/** A scheme and its parameters in a line. */
-export function spelled(init) {
-  if (typeof init === "string") return init;
-  const { scheme, ...rest } = init;
-  const parts = Object.entries(rest).map(([k, v]) => `${k} ${typeof v === "number" ? number(v) : v}`);
-  return [scheme, ...parts].join(", ");
-}

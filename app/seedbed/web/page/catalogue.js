@@ -2,8 +2,8 @@
 
 import { opened, remember } from "./location.js";
 import { byId, debounced, fill, h, prose, table } from "./dom.js";
-import { spelled } from "./advice.js";
 import { formula } from "./formulas.js";
+import { spelled } from "./words.js";
 
 const ARXIV = /arXiv:(\d{4}\.\d{4,5}|[a-z-]+\/\d{7})/;
 

@@ -13,7 +13,7 @@ import { showNumbers, showPlots } from "./sample.js";
 import { readHeader, readValues } from "./safetensors.js";
 import { snippets } from "./snippets.js";
 import { setUpTabs } from "./tabs.js";
-import { bytes, count } from "./words.js";
+import { bytes, count, spelled } from "./words.js";
 
 const QUIET_MILLISECONDS = 200;
 
@@ -92,6 +92,7 @@ export function setUpDraw({ schemes, layers, dtypes, models }) {
     fill(containers.schemeFields, scheme?.parameters.map((one) => field(one, "p.")) ?? []);
     byId("parameters").hidden = !scheme?.parameters.length;
     byId("parameters").open = Boolean(scheme?.parameters.some(({ required }) => required));
+    byId("scheme-formula").hidden = !scheme;
     fill(byId("scheme-formula"), scheme ? formula(scheme.latex, scheme.formula) : null);
     fill(byId("scheme-note"), prose(scheme?.summary.split("\n")[0] ?? "As each tensor is drawn."));
     countParameters();
@@ -194,7 +195,7 @@ export function setUpDraw({ schemes, layers, dtypes, models }) {
     link.href = url ?? address("v1/checkpoints");
     link.toggleAttribute("download", Boolean(url));
     const { pathname, search } = new URL(link.href);
-    fill(link, spelled(pathname, search));
+    fill(link, legible(pathname, search));
     const name = saveAs.replace(".safetensors", `-seed${spec.seed}.safetensors`);
     download.use(url && { url, saveAs: name, size: description.size_bytes });
     byId("download").textContent = `Download ${bytes(description.size_bytes)}`;
@@ -229,6 +230,9 @@ export function setUpDraw({ schemes, layers, dtypes, models }) {
     showNumbers(byId("numbers"), sample, tensor, headline.distribution);
     const part = values.length === total ? "all" : `${count(first)} … ${count(first + values.length - 1)} of`;
     const share = `${bytes(range.stop - range.start)} of ${bytes(range.size)}`;
+    const fans =
+      tensor.fan_in === null ? "" : `, fan in ${count(tensor.fan_in)}, fan out ${count(tensor.fan_out)}`;
+    fill(byId("drawn"), `${tensor.name} by `, h("code", {}, spelled(tensor.init)), fans);
     byId("range").textContent =
       `Read ${part} ${count(total)} values: ${share}, bytes ${count(range.start)} – ` +
       `${count(range.stop - 1)}, ` +
@@ -312,7 +316,7 @@ function options(control, values, chosen) {
 }
 
 /** A path and query whose parts one can tell apart. */
-function spelled(pathname, search) {
+function legible(pathname, search) {
   const slashes = pathname.split("/").flatMap((part, i) => (i ? ["/", h("wbr"), part] : []));
   const pairs = search.slice(1).split("&").filter(Boolean);
   const query = pairs.flatMap((pair, i) => [h("wbr"), `${i ? "&" : "?"}`, h("b", {}, pair)]);

@@ -109,6 +109,17 @@ export function steps(name) {
   };
 }
 
+/** A bar for each value. */
+export function bars(name) {
+  return {
+    stroke: () => colour(name),
+    fill: () => veiled(name, 0.35),
+    width: 1.25,
+    points: { show: false },
+    paths: globalThis.uPlot.paths.bars({ size: [0.5, 28] }),
+  };
+}
+
 /** A line. */
 export function line(name, { dash = [], width = 2, label } = {}) {
   return { label, stroke: () => colour(name), width, dash, points: { show: false } };

@@ -2,8 +2,8 @@
 
 import { byId, h, table } from "./dom.js";
 import { rounded } from "./floats.js";
-import { between, clear, line, plot, points, steps, unseen } from "./plots.js";
-import { growingStd, histogram, moments, quantile } from "./statistics.js";
+import { bars, between, clear, line, plot, points, steps, unseen } from "./plots.js";
+import { growingStd, histogram, moments, quantile, shares } from "./statistics.js";
 import { distributionOf, normal, quantilePlot } from "./theory.js";
 import { exact, number, percent, tick } from "./words.js";
 
@@ -28,7 +28,8 @@ export function showPlots({ values }, tensor, defaults) {
   const sorted = finite.slice().sort();
   const found = moments(finite);
   const distribution = distributionOf(tensor, defaults);
-  place.append(histogramPlot(sorted, found, tensor, distribution));
+  const few = distribution ? null : shares(sorted);
+  place.append(few ? barPlot(few) : histogramPlot(sorted, found, tensor, distribution));
   if (distribution && sorted.length > 1) place.append(quantilesPlot(sorted, distribution, tensor.dtype));
   if (tensor.excess_kurtosis !== null && finite.length > 16) place.append(settling(finite, tensor));
   return { ...headline(found, tensor), distribution };
@@ -52,6 +53,22 @@ function headline(found, tensor) {
       h("strong", {}, exact(tensor.std)), ` by theory (${apart})`],
     text: `Standard deviation ${measured}, ${against}, ${apart}`,
   };
+}
+
+function barPlot({ values, shares: heights }) {
+  const width = values.at(-1) - values[0] || Math.abs(values[0]) || 1;
+  const says = values.length === 1 ? "one value" : `${values.length} values`;
+  const largest = Math.max(...heights);
+  return plot({
+    title: "Values",
+    note: `There are ${says} only, each with its share.`,
+    says: `There are ${says} only: ${values.map((x, i) => `${number(x)} ${percent(heights[i])}`).join(", ")}.`,
+    x: { label: "value", scale: { range: [values[0] - width / 8, values.at(-1) + width / 8] } },
+    y: { label: "share", scale: { range: [0, largest * 1.06] } },
+    series: [bars("--positive")],
+    data: [values, heights],
+    readout: (i) => `${tick(values[i])}: ${tick(heights[i])}`,
+  });
 }
 
 function histogramPlot(sorted, found, tensor, distribution) {
@@ -152,12 +169,11 @@ export function showNumbers(place, { values }, tensor, distribution) {
       distribution ? number(clean(distribution.ppf(p), tensor.std), 5) : "–",
     ]),
   ];
-  const fans = tensor.fan_in === null ? "" : `, fan in ${tensor.fan_in}, fan out ${tensor.fan_out}`;
   place.replaceChildren(
     h(
       "details",
       {},
-      h("summary", {}, "Moments and quantiles", h("span.muted", {}, fans)),
+      h("summary", {}, "Moments and quantiles"),
       table("Moments and quantiles", ["", "measured", "by theory"], rows),
     ),
   );

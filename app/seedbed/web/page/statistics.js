@@ -1,6 +1,7 @@
 // What values come to: moments, quantiles, a histogram.
 
 const MAX_DISTINCT = 160;
+const MAX_BARS = 24;
 
 /** Mean, standard deviation, bounds and excess kurtosis of values that are finite. */
 export function moments(values) {
@@ -32,6 +33,18 @@ export function quantile(sorted, p) {
   const below = Math.floor(at);
   const above = Math.min(below + 1, sorted.length - 1);
   return sorted[below] + (at - below) * (sorted[above] - sorted[below]);
+}
+
+/**
+ * Values that are so few that each can have a bar, with their shares; null if they are not.
+ * @returns {{values: number[], shares: number[]}|null}
+ */
+export function shares(sorted) {
+  const values = someDistinct(sorted);
+  if (!values || values.length > MAX_BARS || values.length === sorted.length) return null;
+  const counts = new Map(values.map((x) => [x, 0]));
+  for (const x of sorted) counts.set(x, counts.get(x) + 1);
+  return { values, shares: values.map((x) => counts.get(x) / sorted.length) };
 }
 
 /**

@@ -47,3 +47,11 @@ export function percent(ratio) {
 
 const trimmed = (text) => (text.includes(".") ? text.replace(/\.?0+$/, "") : text);
 const minus = (text) => text.replace("-", "−");
+
+/** A scheme and its parameters in a line. */
+export function spelled(init) {
+  if (typeof init === "string") return init;
+  const { scheme, ...rest } = init;
+  const parts = Object.entries(rest).map(([k, v]) => `${k} ${typeof v === "number" ? number(v) : v}`);
+  return [scheme, ...parts].join(", ");
+}
