@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -12,7 +14,7 @@ import pytest
 from seedbed.files import VirtualFile
 from seedbed.files.one_tensor import spec_of_one
 from tests.serving import PATIENCE_SECONDS, Server, serving, wait_until
-from tests.web.local import MIB, TERABYTE, Raw
+from tests.web.local import MIB, TERABYTE, CountingEngine, Local, Raw
 
 MOST_BYTES = 250 * 10**6
 """What the process may take, whatever it sends (shared/design.md §7)."""
@@ -120,3 +122,34 @@ def test_memory_does_not_grow(fresh: Server) -> None:
     process = psutil.Process(fresh.pid)
     assert process.num_fds() < 60
     assert process.num_threads() < 40
+
+
+def test_code_that_is_given_back() -> None:
+    """A library's code is out of memory after it was given back, and works when it is wanted."""
+    script = (
+        "import psutil; from seedbed.stream import get_engine; from seedbed.web.memory import *;"
+        "from llvmlite import binding; get_engine('auto'); rss = psutil.Process().memory_info;"
+        "before = rss().rss; said = release_code('libllvmlite'); after = rss().rss;"
+        "print(said, before - after, release_code('no such library'));"
+        "binding.parse_assembly('define i32 @f() { ret i32 1 }').verify(); print('works')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    said, given, nothing, works = done.stdout.split()
+    assert int(said) > 20 * MIB
+    assert int(given) > 0.8 * int(said)
+    assert (nothing, works) == ("0", "works")
+
+
+def test_slow_reader_has_little_made() -> None:
+    """However many chunks may be made ahead, for a reader that stalls hardly any are."""
+    with Local(engine="numpy", chunks_ahead=64, chunk_bytes=2**18) as local:
+        engine = CountingEngine().install(local.service)
+        with Raw(local.port, receive_buffer=2**14) as raw:
+            raw.get(TERABYTE).head()
+            calls = -1
+            while calls != (calls := engine.calls):
+                time.sleep(0.3)
+            held = calls * 2**18 - 8 * MIB  # what the system's own buffers may have taken
+        assert held < 4 * 2**18

@@ -13,6 +13,7 @@ import structlog
 import uvicorn
 
 from seedbed.web.application import create_app
+from seedbed.web.memory import release_code
 from seedbed.web.protocol import Protocol
 from seedbed.web.settings import Settings
 
@@ -53,6 +54,7 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, and say where."""
         await super().startup(sockets)
+        release_code("libllvmlite")
         self._watcher = asyncio.create_task(self._watch())
         for server in self.servers if self.started else ():
             for listener in server.sockets:

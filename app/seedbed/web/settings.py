@@ -46,8 +46,8 @@ class Settings(BaseSettings):
         3,
         ge=1,
         le=64,
-        description="Chunks of one download made before the client takes them. Times chunk_bytes "
-        "it is the memory that a slow reader holds.",
+        description="Most chunks of one download made before the client takes them. A fast reader "
+        "gets as many, a slow one has one made while it takes the last.",
     )
 
     max_head_bytes: int = Field(

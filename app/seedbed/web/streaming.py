@@ -1,9 +1,10 @@
 """Chunks of files, made ahead by worker threads and handed over in order.
 
 Each download has asked for only a few chunks at a time, and threads take chunks in the order they
-were asked for: a slow reader holds a few chunks of memory and no core, and all share the threads
-evenly. Buffers are used again, since fresh memory costs a page fault for every 4 KB of it, nearly
-as much as drawing.
+were asked for, so all share the threads evenly. How many it asks for follows the client: more
+while it waits for them, fewer while they wait for it. So a slow reader holds two chunks of memory,
+the one that is on its way and the next, and no core. Buffers are used again, since fresh memory
+costs a page fault for every 4 KB of it, nearly as much as drawing.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ class Streamer:
     Args:
         threads: how many draw at the same time.
         chunk_bytes: drawn by one thread at a time.
-        chunks_ahead: made for each download before the client takes them.
+        chunks_ahead: made, at most, for each download before the client takes them.
         admission: how many downloads are sent at the same time.
     """
 
@@ -100,9 +101,10 @@ class Streamer:
         loop = asyncio.get_running_loop()
         todo = self._parts(pieces)
         ahead: deque[asyncio.Future[memoryview] | Chunk] = deque()
+        depth = 1
         try:
             while True:
-                while len(ahead) < self._chunks_ahead and (part := next(todo, None)) is not None:
+                while len(ahead) < depth and (part := next(todo, None)) is not None:
                     if isinstance(part, bytes):
                         ahead.append(part)
                     elif _is_quick(file, *part):
@@ -113,6 +115,10 @@ class Streamer:
                         del room  # the buffer must not stay taken for this frame's sake
                 if not ahead:
                     return
+                if not _is_made(ahead[0]):
+                    depth = min(depth + 1, self._chunks_ahead)
+                elif all(map(_is_made, ahead)):
+                    depth = max(depth - 1, 1)
                 chunk = ahead.popleft()
                 yield await chunk if isinstance(chunk, asyncio.Future) else chunk
                 del chunk
@@ -128,6 +134,10 @@ class Streamer:
                 yield piece
             else:
                 yield from split(*piece, self._chunk_bytes)
+
+
+def _is_made(chunk: asyncio.Future[memoryview] | Chunk) -> bool:
+    return not isinstance(chunk, asyncio.Future) or chunk.done()
 
 
 def _is_quick(file: File, start: int, stop: int) -> bool:
