@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import hashlib
@@ -7,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -186,17 +188,6 @@ def test_a_longer_leftover_is_cut(tmp_path: Path, extra: int) -> None:
     assert target.read_bytes() == WHOLE
 
 
-def test_another_file_s_leftover_is_another_s(tmp_path: Path) -> None:
-    """A partial file belongs to one ETag: that of another seed is neither used nor touched."""
-    target = tmp_path / "w"
-    other = VirtualFile(FILE.spec.with_seed(4), engine=get_engine(NUMPY))
-    leftover = disk.partial_path(other, target)
-    leftover.write_bytes(b"other")
-    write(target)
-    assert target.read_bytes() == WHOLE
-    assert leftover.read_bytes() == b"other"
-
-
 HOLD = """
 import fcntl, sys
 with open(sys.argv[1], "rb+") as partial:
@@ -207,23 +198,62 @@ with open(sys.argv[1], "rb+") as partial:
 """What another writer does, as far as locks go."""
 
 
+@contextlib.contextmanager
+def held(partial: Path) -> Iterator[None]:
+    """Let another process have a partial file."""
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(partial)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        yield
+    finally:
+        holder.communicate(b"\n")
+
+
+def test_another_file_s_leftover_is_another_s(tmp_path: Path) -> None:
+    """A partial file belongs to one ETag: that of another seed is not used, but removed at last."""
+    target = tmp_path / "w"
+    other = VirtualFile(FILE.spec.with_seed(4), engine=get_engine(NUMPY))
+    leftover = disk.partial_path(other, target)
+    leftover.write_bytes(WHOLE)
+    seen = []
+    write(target, progress=lambda done: seen.append((done, leftover.read_bytes() == WHOLE)))
+    assert seen[0] == (0, True)
+    assert all(intact for _, intact in seen)
+    assert target.read_bytes() == WHOLE
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_what_is_not_abandoned_stays(tmp_path: Path) -> None:
+    """What belongs to other targets, or to a process that writes, or is not ours, is not removed."""
+    target = tmp_path / "w"
+    other = VirtualFile(FILE.spec.with_seed(4), engine=get_engine(NUMPY))
+    stay = {disk.partial_path(other, tmp_path / name) for name in ("w2", "w.w", ".w", "*", "a")} | {
+        tmp_path / name for name in (".w..partial", ".w.a-b.partial", "w.ab.partial", ".w.ab")
+    }
+    for path in stay:
+        path.write_bytes(b"something")
+    (tmp_path / ".w.ab.partial").symlink_to("elsewhere")
+    busy = disk.partial_path(other, target)
+    busy.write_bytes(b"something")
+    with held(busy):
+        write(target)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "w", ".w.ab.partial", busy.name, *(path.name for path in stay),
+    }  # fmt: skip
+    write(target)
+    assert not busy.exists()
+
+
 def test_a_second_writer_is_refused(tmp_path: Path) -> None:
     """While another process has the partial file, its bytes are left alone."""
     target = tmp_path / "w"
     cut_off(target, 5 * WINDOW)
     partial = disk.partial_path(FILE, target)
-    holder = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(partial)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
-    try:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == b"held\n"
-        with pytest.raises(OutputError, match="another process is writing"):
-            write(target)
-    finally:
-        holder.communicate(b"\n")
+    with held(partial), pytest.raises(OutputError, match="another process is writing"):
+        write(target)
     assert partial.read_bytes() == WHOLE[: 5 * WINDOW]
     assert not target.exists()
     write(target)

@@ -38,6 +38,10 @@ def write(
     lies before the window that was being written had been synced; the rest is drawn again, so
     `window_bytes` must be the same in every call.
 
+    What earlier calls began to write to the same target, of another spec or seed, goes when the
+    target is there. If no call ever gets that far, its partial file stays where it is: it can be
+    resumed until somebody deletes it.
+
     Args:
         file: to write.
         target: replaced if it exists.
@@ -73,7 +77,27 @@ def write(
         partial.replace(target)
     finally:
         os.close(descriptor)
+    _remove_abandoned(target)
     _sync_directory(target.parent)
+
+
+def _remove_abandoned(target: Path) -> None:
+    """Remove what was begun for a target and nobody writes any more."""
+    if fcntl is None:
+        return
+    before, after = f".{target.name}.", ".partial"
+    for entry in target.parent.iterdir():
+        etag = entry.name.removeprefix(before).removesuffix(after)
+        if entry.name != f"{before}{etag}{after}" or not etag.isalnum():
+            continue
+        with contextlib.suppress(OSError):  # it is being written, or not ours
+            descriptor = os.open(entry, os.O_RDWR | os.O_NOFOLLOW)
+            try:
+                _lock(descriptor, entry)
+                if os.path.samestat(os.fstat(descriptor), entry.stat()):
+                    entry.unlink()
+            finally:
+                os.close(descriptor)
 
 
 def _write_chunk(file: File, descriptor: int, start: int, stop: int) -> int:
