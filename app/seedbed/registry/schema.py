@@ -19,6 +19,7 @@ from sqlalchemy import (
     Table,
     func,
     insert,
+    inspect,
     select,
     text,
 )
@@ -99,6 +100,13 @@ _journal = Table(
     MetaData(),
     Column("version", Integer, primary_key=True, autoincrement=False),
 )
+
+
+def is_current(connection: Connection) -> bool:
+    """Whether a database has the newest form."""
+    if not inspect(connection).has_table(_journal.name):
+        return False
+    return bool(connection.scalar(select(func.max(_journal.c.version))) == len(MIGRATIONS))
 
 
 def migrate(connection: Connection, migrations: tuple[tuple[str, ...], ...] = MIGRATIONS) -> None:

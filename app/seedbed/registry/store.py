@@ -38,7 +38,7 @@ from seedbed.registry.records import (
     digest_of,
     etag_of,
 )
-from seedbed.registry.schema import migrate, specs, versions
+from seedbed.registry.schema import is_current, migrate, specs, versions
 
 RETRY_SECONDS = 2
 
@@ -92,18 +92,25 @@ class SpecStore:
             UnavailableError: as all calls do, if the database cannot be asked. A file that has
                 gone is missed, not made anew: it may have been moved by mistake.
         """
-        found = self._database.identity()
-        if found is not None and found == self._opened:
+        if self._is_open():
             return
         with self._opening, _failures():
+            if self._is_open():  # another thread has opened it meanwhile
+                return
             if self._opened is not None:
                 self._database.close()
-                if found is None:
+                if self._database.identity() is None:
                     raise UnavailableError("the registry's file has gone", RETRY_SECONDS)
             self._database.prepare()
-            with self._database.writing() as connection:
-                migrate(connection)
+            with self._database.reading() as connection:
+                found = is_current(connection)
+            if not found:
+                with self._database.writing() as connection:
+                    migrate(connection)
             self._opened = self._database.identity()
+
+    def _is_open(self) -> bool:
+        return self._opened is not None and self._opened == self._database.identity()
 
     def close(self) -> None:
         """Close the connections."""
