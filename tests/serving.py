@@ -43,7 +43,7 @@ class Server:
     """`seedbed serve` as a child process, which may be killed and started again on its port.
 
     Args:
-        directory: for its log.
+        directory: for its log and its registry.
         settings: `SEEDBED_…` by their lower-case names; none are inherited from the environment.
     """
 
@@ -51,7 +51,8 @@ class Server:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = directory / f"serve-{self.port}.log"
-        given = {"port": self.port, **settings}
+        registry = f"sqlite:///{directory}/registry-{self.port}.db"
+        given = {"port": self.port, "registry_url": registry, **settings}
         self._environment = {
             **{key: text for key, text in os.environ.items() if not key.startswith("SEEDBED_")},
             **{f"SEEDBED_{name.upper()}": str(value) for name, value in given.items()},

@@ -30,7 +30,7 @@ class Local:
     """A real server with its own settings, on a free port, in a thread of this process."""
 
     def __init__(self, **given: Any) -> None:
-        usual = {"port": 0, "log_level": "error", "shutdown_seconds": 2}
+        usual = {"port": 0, "log_level": "error", "shutdown_seconds": 2, "registry_url": "none"}
         settings = Settings(**{**usual, **given})
         self._server = Server(settings)
         self.service: Service = self._server.config.app.state.service

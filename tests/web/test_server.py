@@ -24,7 +24,8 @@ CONTENT = bytes_of(VirtualFile(spec_of_one("uniform", "3000x1000", {})))
 def test_a_port_that_is_chosen(tmp_path: Path) -> None:
     """With port 0 the service chooses one, and its log says which."""
     log = tmp_path / "log"
-    environment = {"SEEDBED_PORT": "0", "SEEDBED_ENGINE": "numpy", "SEEDBED_LOG_FORMAT": "json"}
+    environment = {"SEEDBED_PORT": "0", "SEEDBED_ENGINE": "numpy", "SEEDBED_LOG_FORMAT": "json",
+                   "SEEDBED_REGISTRY_URL": "none"}  # fmt: skip
     with log.open("wb") as file:
         process = subprocess.Popen(
             [sys.executable, "-m", "seedbed.cli", "serve"], env=environment, stderr=file
@@ -43,7 +44,8 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        environment = {"SEEDBED_PORT": str(taken.getsockname()[1]), "SEEDBED_ENGINE": "numpy"}
+        environment = {"SEEDBED_PORT": str(taken.getsockname()[1]), "SEEDBED_ENGINE": "numpy",
+                       "SEEDBED_REGISTRY_URL": "none"}  # fmt: skip
         done = subprocess.run(
             [sys.executable, "-m", "seedbed.cli", "serve"], env=environment,
             capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False, cwd=tmp_path,
