@@ -1,4 +1,4 @@
-"""The command line: `seedbed serve | generate | inspect`.
+"""The command line: `seedbed serve | generate | inspect | key`.
 
 `generate` and `inspect` read a spec from a JSON file, or take a preset by name, or a single tensor
 from scheme, shape and options, which are the fields of the models themselves.
@@ -407,6 +407,30 @@ def compile_kernels(
         for level in machine_levels() if everything else host_levels()[:1]:
             _, path = compile_and_keep(level)
             typer.echo(f"{level.name}: {path or 'compiled, but no directory to keep it in'}")
+
+
+@app.command("key")
+def make_key(
+    name: Annotated[str, typer.Argument(help="Whose it is: letters, digits, _ . and -.")],
+    *,
+    write: Annotated[
+        bool, typer.Option("--write", help="It may store and delete specs too.")
+    ] = False,
+) -> None:
+    """Make an API key: on the first line for the client, on the second for SEEDBED_API_KEYS.
+
+    The second line has the key's hash only; the key itself is kept nowhere.
+    """
+    from seedbed.web.keys import line_of, new_key
+
+    key = new_key()
+    try:
+        line = line_of(name, frozenset({"read", "write"} if write else {"read"}), key)
+    except ValueError as error:
+        with _refusals():
+            raise SpecError(str(error), ("name",)) from error
+    typer.echo(key)
+    typer.echo(line)
 
 
 @app.command()

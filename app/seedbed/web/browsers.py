@@ -138,9 +138,10 @@ class Browsers:
 def _protect(message: Message) -> None:
     """Add what keeps a browser from guessing media types and from framing pages."""
     headers: list[tuple[bytes, bytes]] = message["headers"]
-    there = dict(headers)
-    extra = [] if _NOSNIFF[0] in there else [_NOSNIFF]
-    if there.get(b"content-type", b"").startswith(b"text/html"):
-        extra += [pair for pair in _FOR_HTML if pair[0] not in there]
+    extra = [] if _NOSNIFF in headers else [_NOSNIFF]
+    for name, value in headers:
+        if name == b"content-type" and value.startswith(b"text/html"):
+            there = dict(headers)
+            extra += [pair for pair in _FOR_HTML if pair[0] not in there]
     if extra:
         message["headers"] = [*headers, *extra]

@@ -48,9 +48,9 @@ def line_of(name: str, scopes: frozenset[Scope], key: str) -> str:
     Raises:
         ValueError: the name has other characters than letters, digits, _ . and -.
     """
-    line = f"{name} {','.join(sorted(scopes))} sha256:{hashlib.sha256(key.encode()).hexdigest()}"
-    Key.parse(line, 0.0, 1, 0)
-    return line
+    if not _NAME.fullmatch(name):
+        raise ValueError("a key's name is up to 64 letters, digits, _, . and -")
+    return f"{name} {','.join(sorted(scopes))} sha256:{hashlib.sha256(key.encode()).hexdigest()}"
 
 
 @dataclass(slots=True)

@@ -43,6 +43,8 @@ class Server(uvicorn.Server):
             log_level="warning",
             access_log=False,  # the application logs each request itself, with its id
             server_header=False,
+            proxy_headers=settings.trusted_proxies != "none",
+            forwarded_allow_ips=settings.trusted_proxies,
             timeout_keep_alive=settings.keep_alive_seconds,
             timeout_graceful_shutdown=settings.shutdown_seconds,
         )

@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 from dataclasses import fields
 from functools import cached_property
+from ipaddress import ip_network
 from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from seedbed.compare.budget import Budget
 from seedbed.init import Limits
 from seedbed.stream import AUTO, ENGINES
 from seedbed.web.keys import ANONYMOUS, NO_KEYS, KeyRing, Scope, parse_keys, read_keys
 
 _LIMITS = Limits()
+_BUDGET = Budget()
 
 
 class Settings(BaseSettings):
@@ -137,6 +140,26 @@ class Settings(BaseSettings):
         5.0,
         ge=0,
         description="How long one may wait, in seconds; then 429. Hub clients give up after 10.",
+    )
+    max_comparisons: int = Field(
+        2, ge=1, description="Comparisons (POST /v1/compare) at the same time. Beyond it, 429."
+    )
+    max_compare_flops: int = Field(
+        _BUDGET.max_compare_flops,
+        ge=1,
+        description="Work of one comparison in floating-point operations, as estimated: about "
+        "5e9 a second.",
+    )
+    max_compare_bytes: int = Field(
+        _BUDGET.max_compare_bytes, ge=1, description="Memory of one comparison, as estimated."
+    )
+    max_compare_body_bytes: int = Field(
+        2**20, ge=1, description="Body of a comparison, in bytes. Beyond it, 413."
+    )
+    max_jacobian: int = Field(
+        _BUDGET.max_jacobian,
+        ge=1,
+        description="Inputs, and outputs, of a network whose Jacobian is still decomposed.",
     )
     retry_after_seconds: int = Field(
         2, ge=1, description="What Retry-After says, in whole seconds."
@@ -262,6 +285,13 @@ class Settings(BaseSettings):
             parse_origins(text)
         return text
 
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _names_networks(cls, text: str) -> str:
+        for part in () if text in ("none", "*") else text.split(","):
+            ip_network(part.strip())
+        return text
+
     @model_validator(mode="after")
     def _somebody_may_read(self) -> Self:
         if self.anonymous == "none" and not self.key_ring:
@@ -294,6 +324,11 @@ class Settings(BaseSettings):
     def limits(self) -> Limits:
         """The limits that the core takes, by the same names."""
         return Limits(**{field.name: getattr(self, field.name) for field in fields(Limits)})
+
+    @property
+    def budget(self) -> Budget:
+        """What a comparison may cost, by the same names."""
+        return Budget(**{field.name: getattr(self, field.name) for field in fields(Budget)})
 
     @property
     def worker_threads(self) -> int:

@@ -59,7 +59,9 @@ class NamedSpec(BaseModel):
     """A stored spec, without its JSON."""
 
     id: str = Field(description="namespace/name.")
-    spec_sha256: str = Field(description="Digest of the files that it means, without the seed.")
+    digest: str = Field(
+        description="Of the files that it means, but for the seed: 64 hexadecimal digits."
+    )
     seed: int | str = Field(
         description="Its own, where a request says none. Up to 2**53 − 1 a number, else a string."
     )
@@ -306,7 +308,7 @@ file_routes(
             "name": "digest",
             "in": "query",
             "description": "What the name has to mean, now or earlier: the first "
-            f"{PREFIX_DIGITS} digits or more of spec_sha256. 404 if it is not kept.",
+            f"{PREFIX_DIGITS} digits or more of its digest. 404 if it is not kept.",
             "schema": {"type": "string", "pattern": f"^[0-9a-f]{{{PREFIX_DIGITS},64}}$"},
         },
     ],
@@ -401,7 +403,7 @@ def _describe(request: Request, entry: SpecEntry) -> NamedSpec:
     pin = urlencode({"seed": entry.seed, "digest": entry.digest})
     return NamedSpec(
         id=str(entry.id),
-        spec_sha256=entry.digest,
+        digest=entry.digest,
         seed=seed_to_json(entry.seed),
         etag=entry.etag,
         size_bytes=entry.size_bytes,
