@@ -10,11 +10,25 @@ from collections.abc import Mapping
 
 from seedbed.errors import SpecError
 from seedbed.models.base import Json, Model
-from seedbed.models.transformers import gpt2, llama, moe
+from seedbed.models.transformers import (
+    bart,
+    bert,
+    clip,
+    gpt2,
+    gpt_neox,
+    llama,
+    mamba,
+    moe,
+    opt,
+    t5,
+    vit,
+)
 from seedbed.models.transformers.family import ConfigPreset, Family, UnknownModelType
 
 FAMILIES: Mapping[str, type[Family]] = {
-    family.model_type: family for module in (gpt2, llama, moe) for family in module.FAMILIES
+    family.model_type: family
+    for module in (gpt2, llama, moe, gpt_neox, opt, mamba, bert, t5, bart, vit, clip)
+    for family in module.FAMILIES
 }
 """Model type → family."""
 
