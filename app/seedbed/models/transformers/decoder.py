@@ -135,32 +135,33 @@ class Decoder(Family):
         before, experts, _ = name.partition(".experts.")
         return before + experts
 
-    def layers(self) -> Iterator[Parameter]:
+    def layers(self, name: str) -> Iterator[Parameter]:
         """All layers."""
         if not self.sorts:
-            return stack("layers", self.kinds(), self.block)
+            return stack(name, self.kinds(), self.block)
         return stack(
-            "layers", self.kinds(), lambda kind: sorted_by_name(self.block(kind), self.in_memory)
+            name, self.kinds(), lambda kind: sorted_by_name(self.block(kind), self.in_memory)
         )
 
-    def bare(self) -> Iterator[Parameter]:
-        """Without a head."""
+    def bare(self, within: str = "") -> Iterator[Parameter]:
+        """Without a head; `within` is written before each name, as prefixing later costs time."""
+        width = self.hidden_size
         yield embedding(
-            "embed_tokens", self.vocab_size, self.hidden_size, self.std, self.pad_token_id
+            f"{within}embed_tokens", self.vocab_size, width, self.std, self.pad_token_id
         )
-        yield from self.layers()
-        yield rms_norm("norm", self.hidden_size, self.norm_init)
+        yield from self.layers(f"{within}layers")
+        yield rms_norm(f"{within}norm", width, self.norm_init)
 
     def headed(self, head: Iterator[Parameter], body: str = "model") -> Iterator[Parameter]:
         """With a head, which comes last unless names are sorted."""
         if not self.sorts:
-            yield from prefixed(body, self.bare())
+            yield from self.bare(f"{body}.")
             yield from head
             return
         own = sorted_by_name(head)
         before = [one for one in own if one.name < body]
         yield from before
-        yield from prefixed(body, self.bare())
+        yield from self.bare(f"{body}.")
         yield from own[len(before) :]
 
     def causal(self) -> Iterator[Parameter]:

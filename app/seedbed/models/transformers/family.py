@@ -48,7 +48,13 @@ class Family(Architecture):
     `aliases` are other names of fields, `inert` further fields that may be given.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        allow_inf_nan=False,
+        defer_build=True,  # there are dozens, of which a process needs a few
+    )
 
     library: ClassVar[str] = f"transformers {VERSION}"
     model_type: ClassVar[str]

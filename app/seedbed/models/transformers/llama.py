@@ -136,9 +136,10 @@ class Olmo(Decoder):
     eos_token_id: Tokens | None = 50279
     pad_token_id: Padding | None = 1
 
-    def bare(self) -> Iterator[Parameter]:
+    def bare(self, within: str = "") -> Iterator[Parameter]:
         """Without a head, and without the last norm's scale."""
-        return (own for own in super().bare() if own.name != "norm.weight")
+        norm = f"{within}norm.weight"
+        return (own for own in super().bare(within) if own.name != norm)
 
 
 class Olmo2(Decoder):

@@ -297,12 +297,12 @@ class Jamba(Decoder):
         for norm in self.norms:
             yield rms_norm(norm, self.hidden_size)
 
-    def bare(self) -> Iterator[Parameter]:
-        """Without a head."""
+    def bare(self, within: str = "") -> Iterator[Parameter]:
+        """Without a head; the last norm has another name."""
         width, std = self.hidden_size, self.std
-        yield embedding("embed_tokens", self.vocab_size, width, std, self.pad_token_id)
-        yield rms_norm("final_layernorm", width)
-        yield from self.layers()
+        yield embedding(f"{within}embed_tokens", self.vocab_size, width, std, self.pad_token_id)
+        yield rms_norm(f"{within}final_layernorm", width)
+        yield from self.layers(f"{within}layers")
 
 
 FAMILIES = (Mamba, Mamba2, Jamba)
