@@ -36,7 +36,7 @@ check: $(VENV)/.dev
 	$(BIN)/python scripts/schemes_doc.py --check
 	$(BIN)/python scripts/layers_doc.py --check
 
-test-interop: $(INTEROP)/.interop
+test-interop: $(INTEROP)/.interop $(INTEROP)/.torchvision
 	$(INTEROP)/bin/python -m pytest -m interop $(PYTEST)
 
 lint-openapi:
@@ -71,8 +71,18 @@ $(VENV)/.dev: $(VENV)/.serve
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-$(INTEROP)/.interop: pyproject.toml constraints.txt
+$(INTEROP)/.interop: pyproject.toml constraints.txt tests/interop/old-clients.txt
 	$(PYTHON) -m venv $(INTEROP)
 	$(INTEROP)/bin/pip install --quiet --constraint constraints.txt --editable '.[dev,interop]'
+	rm -rf $(INTEROP)/old-clients
+	$(INTEROP)/bin/pip install --quiet --no-deps --target $(INTEROP)/old-clients \
+		--requirement tests/interop/old-clients.txt
 	$(INTEROP)/bin/seedbed compile
+	touch $@
+
+# Apart from the other packages: transformers would import it, and beside a CPU torch its wheel for
+# CUDA fails. The tests that ask it give it a process of its own.
+$(INTEROP)/.torchvision: $(INTEROP)/.interop
+	$(INTEROP)/bin/pip install --quiet --no-deps --upgrade --target $(INTEROP)/torchvision \
+	    'torchvision==0.28.0' 'pillow>=11,<13'
 	touch $@
