@@ -439,13 +439,20 @@ def serve(
         str | None, typer.Option(help="Address to listen on [SEEDBED_HOST, 127.0.0.1].")
     ] = None,
     port: Annotated[int | None, typer.Option(help="TCP port [SEEDBED_PORT, 8000].")] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes that serve the port [SEEDBED_WORKERS, 1].")
+    ] = None,
 ) -> None:
     """Serve over HTTP. All settings are environment variables SEEDBED_…: see the README."""
-    from seedbed.web.server import serve as run  # FastAPI is not needed by the other commands
+    # FastAPI is not needed by the other commands.
+    from seedbed.web.server import serve as run
+    from seedbed.web.workers import Supervisor
 
-    given = {"host": host, "port": port}
+    given = {"host": host, "port": port, "workers": workers}
     with _refusals():
         settings = Settings(**{k: v for k, v in given.items() if v is not None})  # type: ignore[arg-type]
+        if settings.workers > 1:
+            raise typer.Exit(Supervisor(settings).run())
         run(settings)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import time
 from functools import partial
@@ -61,7 +62,7 @@ class Server(uvicorn.Server):
         for server in self.servers if self.started else ():
             for listener in server.sockets:
                 host, port, *_ = listener.getsockname()
-                log.info("listening", host=host, port=port)
+                log.info("listening", host=host, port=port, pid=os.getpid())
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop being ready, go on for a while, then take no more connections and drain."""

@@ -27,6 +27,13 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for all.")
     port: int = Field(8000, ge=0, le=65535, description="TCP port to listen on; 0 picks one.")
+    workers: int = Field(
+        1,
+        ge=1,
+        le=256,
+        description="Processes that serve the port, each with limits, caches and memory of its "
+        "own; one that dies is replaced.",
+    )
     engine: Literal[ENGINES] = Field(  # type: ignore[valid-type]
         AUTO,
         description="Who draws: a compiled kernel of some instruction set, numpy (the definition, "
