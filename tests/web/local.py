@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import httpx
+from fastapi import FastAPI
 
 from seedbed.files import VirtualFile
 from seedbed.stream import get_engine
@@ -33,7 +34,8 @@ class Local:
         usual = {"port": 0, "log_level": "error", "shutdown_seconds": 2, "registry_url": "none"}
         settings = Settings(**{**usual, **given})
         self._server = Server(settings)
-        self.service: Service = self._server.config.app.state.service
+        self.app: FastAPI = self._server.config.app  # type: ignore[assignment]
+        self.service: Service = self.app.state.service
         self._thread = threading.Thread(target=self._server.run, daemon=True)
 
     def __enter__(self) -> Self:

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from pathlib import Path
+
+import pytest
+
+from seedbed.errors import UnavailableError, UnknownSpecError
+from seedbed.registry import Expected, Registry, SpecStore
+from tests.registry.suite import NET, spec_of, text_of
+
+
+def run(registry: Registry, scenario: Callable[[], Awaitable[None]]) -> None:
+    """Run a scenario in an event loop of its own, then close the registry."""
+
+    async def main() -> None:
+        await scenario()
+
+    try:
+        asyncio.run(main())
+    finally:
+        registry.close()
+
+
+def test_it_asks_the_store(tmp_path: Path) -> None:
+    """Answers and errors of the store come back as they are."""
+    registry = Registry(f"sqlite:///{tmp_path}/r.db")
+
+    async def scenario() -> None:
+        assert registry.exists
+        text = text_of(1)
+        await registry.ask(SpecStore.put, NET, text, spec_of(text), Expected())
+        assert (await registry.ask(SpecStore.get, NET)).text == text
+        page = await registry.ask(SpecStore.list, search="NET", limit=1)
+        assert [entry.id for entry in page.entries] == [NET]
+        with pytest.raises(UnknownSpecError):
+            await registry.ask(SpecStore.find, "0" * 24)
+
+    run(registry, scenario)
+
+
+def test_none() -> None:
+    """Without a registry every question is refused, and trying again is not advised."""
+    registry = Registry("none")
+
+    async def scenario() -> None:
+        assert not registry.exists
+        with pytest.raises(UnavailableError, match="SEEDBED_REGISTRY_URL") as caught:
+            await registry.ask(SpecStore.get, NET)
+        assert caught.value.retry_seconds is None
+
+    run(registry, scenario)
+
+
+def test_a_database_that_hangs_holds_up_only_so_many(tmp_path: Path) -> None:
+    """Questions end after a bound, those past the queue at once, and threads stay few."""
+    registry = Registry(f"sqlite:///{tmp_path}/r.db", connections=2, queued=3, seconds=0.2)
+    release = threading.Event()
+    names = set()
+
+    def hang(_: SpecStore) -> int:
+        names.add(threading.current_thread().name)
+        release.wait(60)
+        return 7
+
+    async def scenario() -> None:
+        questions = [registry.ask(hang) for _ in range(9)]
+        answers = await asyncio.gather(*questions, return_exceptions=True)
+        texts = [str(answer) for answer in answers if isinstance(answer, UnavailableError)]
+        assert len(texts) == 9
+        assert len([text for text in texts if "within 0.2 seconds" in text]) == 5
+        assert len([text for text in texts if "5 requests are waiting" in text]) == 4
+        # Those that hang still count, though nobody waits for them.
+        with pytest.raises(UnavailableError, match="waiting"):
+            await registry.ask(hang)
+        release.set()
+        while True:  # as soon as they have ended
+            try:
+                assert await registry.ask(hang) == 7
+                break
+            except UnavailableError:
+                await asyncio.sleep(0.01)
+        assert len(names) == 2
+
+    run(registry, scenario)
+
+
+def test_a_question_that_is_given_up(tmp_path: Path) -> None:
+    """When whoever asked leaves, the call counts until it ends, and its error bothers nobody."""
+    registry = Registry(f"sqlite:///{tmp_path}/r.db", connections=1, queued=0)
+    begun, release = threading.Event(), threading.Event()
+
+    def fail(_: SpecStore) -> None:
+        begun.set()
+        release.wait(60)
+        raise UnknownSpecError("nobody hears this")
+
+    async def scenario() -> None:
+        question = asyncio.create_task(registry.ask(fail))
+        await asyncio.to_thread(begun.wait, 60)
+        question.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await question
+        with pytest.raises(UnavailableError, match="waiting"):
+            await registry.ask(fail)
+        release.set()
+        while True:
+            try:
+                with pytest.raises(UnknownSpecError):
+                    await registry.ask(SpecStore.get, NET)
+                break
+            except UnavailableError:
+                await asyncio.sleep(0.01)
+
+    run(registry, scenario)
+
+
+def test_log_lines_know_their_request(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What a call logs in its thread has the context of who asked."""
+    request: ContextVar[str] = ContextVar("request", default="nobody")
+    registry = Registry(f"sqlite:///{tmp_path}/r.db")
+
+    def say(_: SpecStore) -> None:
+        logging.getLogger("seedbed.registry").warning("for %s", request.get())
+
+    async def scenario() -> None:
+        request.set("someone")
+        await registry.ask(say)
+
+    run(registry, scenario)
+    assert "for someone" in caplog.text
