@@ -24,6 +24,8 @@ from seedbed.models.transformers import (
     vit,
 )
 from seedbed.models.transformers.family import ConfigPreset, Family, UnknownModelType
+from seedbed.models.transformers.presets import KNOWN
+from seedbed.models.transformers.tiny import TINY
 
 FAMILIES: Mapping[str, type[Family]] = {
     family.model_type: family
@@ -31,6 +33,8 @@ FAMILIES: Mapping[str, type[Family]] = {
     for family in module.FAMILIES
 }
 """Model type → family."""
+
+PRESETS: tuple[ConfigPreset, ...] = (*KNOWN, *TINY)
 
 
 def of_config(config: Json) -> Model:
@@ -44,10 +48,8 @@ def of_config(config: Json) -> Model:
     if not isinstance(said, str):
         raise SpecError("a config.json names its model_type", ("model_type",), tuple(FAMILIES))
     if said not in FAMILIES:
-        raise UnknownModelType(
-            f"there is no model type {said[:100]!r}", ("model_type",), tuple(FAMILIES)
-        )
+        raise UnknownModelType(said, tuple(FAMILIES))
     return FAMILIES[said].read(config)
 
 
-__all__ = ["FAMILIES", "ConfigPreset", "Family", "UnknownModelType", "of_config"]
+__all__ = ["FAMILIES", "PRESETS", "ConfigPreset", "Family", "UnknownModelType", "of_config"]

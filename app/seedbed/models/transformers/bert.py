@@ -143,6 +143,12 @@ class Bert(Encoder):
     model_type = "bert"
     stem = "Bert"
     body = "bert"
+    inert = words(
+        """
+        directionality pooler_fc_size pooler_num_attention_heads pooler_num_fc_layers
+        pooler_size_per_head pooler_type position_embedding_type
+        """
+    )
     heads = {
         "ForMaskedLM": "masked",
         "Model": "bare",
