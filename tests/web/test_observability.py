@@ -5,6 +5,7 @@ import contextlib
 import json
 import logging
 import re
+import threading
 from collections.abc import Iterator
 from typing import Any, Literal
 
@@ -97,6 +98,7 @@ def test_lines_of_other_answers(
     assert (line["status"], line["method"], line["target"]) == (status, method, path)
     assert line["sent_bytes"] == len(response.content)
     assert line["complete"]
+    assert line.get("problem") == {404: "not-found", 405: "method-not-allowed"}.get(status)
 
 
 def test_no_line_can_be_forged(client: httpx.Client, server: Server) -> None:
@@ -151,6 +153,109 @@ def test_streams_are_gauged() -> None:
             assert local.metric("seedbed_streams") == 1
         wait_until(lambda: local.metric("seedbed_streams") == 0, "both to end")
         assert local.metric("seedbed_streams_waiting") == 0
+
+
+def test_bytes_are_counted_while_they_are_sent() -> None:
+    """A download that goes on for ever shows in the bytes, and its first byte in the times."""
+    with Local(engine="numpy", chunk_bytes=2**16) as local, Raw(local.port) as raw:
+        raw.get(TERABYTE).head()
+        assert len(raw.take(2**18)) == 2**18
+        assert local.metric("seedbed_sent_bytes_total", route=ROUTE) >= 2**18
+        assert local.metric("seedbed_first_byte_seconds_count", route=ROUTE) == 1
+        assert local.metric("seedbed_requests_total", route=ROUTE) == 0
+
+
+def test_first_byte_waits_for_the_body() -> None:
+    """Headers that are sent before anything is drawn are no first byte."""
+    drawing = threading.Event()
+    with Local(engine="numpy", log_level="error") as local, Raw(local.port) as raw:
+        CountingEngine(before=lambda _: drawing.wait(60) and None).install(local.service)
+        raw.get(TERABYTE)
+        raw.head()
+        assert local.metric("seedbed_first_byte_seconds_count", route=ROUTE) == 0
+        drawing.set()
+        raw.take(1)
+        wait_until(
+            lambda: local.metric("seedbed_first_byte_seconds_count", route=ROUTE) == 1, "a byte"
+        )
+
+
+def test_draws_are_counted() -> None:
+    """Every element that is drawn counts once; constants and what is not asked for do not."""
+    with Local(engine="numpy") as local, local.client() as client:
+        path = "/v1/tensors/normal/100x50.safetensors"
+        size = len(client.get(path).content)
+        assert local.metric("seedbed_drawn_elements_total") == 5000
+        client.get(path, headers={"range": f"bytes={size - 40}-"})
+        assert local.metric("seedbed_drawn_elements_total") == 5010
+        assert local.metric("seedbed_draw_seconds_total") > 0
+        client.get(SMALL)
+        client.head(path)
+        assert local.metric("seedbed_drawn_elements_total") == 5010
+
+
+def test_cache_lookups_are_counted() -> None:
+    """Plans and whole matrices count as missed when they are made, and as hit after that."""
+
+    def lookups(cache: str) -> tuple[float, float]:
+        name = "seedbed_cache_lookups_total"
+        hit, miss = (local.metric(name, cache=cache, result=result) for result in ("hit", "miss"))
+        return hit, miss
+
+    with Local(engine="numpy") as local, local.client() as client:
+        for cuts in (1, 2, 3):
+            for first in range(cuts):
+                client.get(
+                    "/v1/tensors/orthogonal/8x8.safetensors",
+                    headers={"range": f"bytes={-64 * (first + 1)}"},
+                ).raise_for_status()
+            asked = cuts * (cuts + 1) / 2
+            assert lookups("plans") == (asked - 1, 1)
+            assert lookups("matrices") == (asked - 1, 1)
+
+
+REFUSALS = {
+    "not-found": ("GET", "/nowhere/{}", {}, b""),
+    "method-not-allowed": ("DELETE", "/v1/dtypes", {}, b""),
+    "invalid-spec": ("GET", "/v1/tensors/he_normal/4x4.safetensors?a=b{}", {}, b""),
+    "invalid-token": ("GET", "/v1/checkpoints/x{}/model.safetensors", {}, b""),
+    "limit": ("GET", "/v1/tensors/normal/99999999x9{}.safetensors", {}, b""),
+    "invalid-json": ("POST", "/v1/checkpoints", {"content-type": "application/json"}, b"{{{}"),
+    "unsupported-media-type": ("POST", "/v1/checkpoints", {"content-type": "text/x{}"}, b""),
+    "range-not-satisfiable": ("GET", SMALL, {"range": "bytes=99{}-"}, b""),
+    "precondition-failed": ("GET", SMALL, {"if-match": '"{}"'}, b""),
+}
+
+
+def test_refusals_are_counted_by_reason() -> None:
+    """A refusal counts by its kind, which the log has too, and what was refused makes no series."""
+    with Local(engine="numpy") as local, local.client() as client:
+        for number in (1001, 1002):
+            for reason, (method, path, headers, body) in REFUSALS.items():
+                response = client.request(
+                    method,
+                    path.format(number),
+                    headers={name: value.format(number) for name, value in headers.items()},
+                    content=body.replace(b"{}", b"%d" % number),
+                )
+                assert response.json()["type"] == f"urn:seedbed:problem:{reason}"
+        text = client.get("/metrics").text
+    found = re.findall(r'^seedbed_refusals_total\{reason="([^"]*)"\} (\S+)$', text, re.MULTILINE)
+    assert dict(found) == dict.fromkeys(REFUSALS, "2.0")
+
+
+def test_waiting_is_measured() -> None:
+    """A download that finds no slot counts with the time it waits, and as refused if in vain."""
+    with Local(engine="numpy", max_streams=1, queue_seconds=0.05) as local, Raw(local.port) as raw:
+        CountingEngine().install(local.service)
+        raw.get(TERABYTE).head()
+        assert local.metric("seedbed_queue_seconds_count") == 0
+        with local.client() as client:
+            assert client.get(TERABYTE).status_code == 429
+        assert local.metric("seedbed_queue_seconds_count") == 1
+        assert local.metric("seedbed_queue_seconds_sum") >= 0.05
+        assert local.metric("seedbed_refusals_total", reason="busy") == 1
+        assert local.metric("seedbed_streams_limit") == 1
 
 
 def exchange(app: Any, method: str = "GET") -> tuple[list[Message], Metrics]:

@@ -32,10 +32,14 @@ class MatrixCache:
     Args:
         max_bytes: kept at the most; one that is larger is made, used and let go.
         threads: that make one matrix at the same time.
+        seen: told of each request whether the matrix was there, or being made.
     """
 
-    def __init__(self, max_bytes: int, threads: int) -> None:
+    def __init__(
+        self, max_bytes: int, threads: int, seen: Callable[[bool], None] = lambda _: None
+    ) -> None:
         self.threads = threads
+        self._seen = seen
         self._max_bytes = max_bytes
         self._lock = threading.Lock()
         self._made: OrderedDict[Hashable, Future[Matrix]] = OrderedDict()
@@ -48,6 +52,7 @@ class MatrixCache:
             if future is None:
                 future = self._made[key] = Future()
             self._made.move_to_end(key)
+        self._seen(not mine)
         if not mine:
             return future.result()
         try:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 
 from seedbed.web.problems import RequestProblem
 
@@ -19,11 +20,16 @@ class Admission:
         self, slots: int, queue: int, patience_seconds: float, retry_after_seconds: int
     ) -> None:
         self._slots = asyncio.Semaphore(slots)
+        self.slots = slots
         self._queue = queue
         self._patience_seconds = patience_seconds
         self._retry_after_seconds = retry_after_seconds
         self.waiting = 0
         self.active = 0
+        self.on_change: Callable[[], None] = lambda: None
+        """Called when one of those has changed."""
+        self.on_wait: Callable[[float], None] = lambda _: None
+        """Told how many seconds a download has waited for its slot, in vain or not."""
 
     @contextlib.asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:
@@ -34,11 +40,13 @@ class Admission:
         """
         await self._enter()
         self.active += 1
+        self.on_change()
         try:
             yield
         finally:
             self.active -= 1
             self._slots.release()
+            self.on_change()
 
     async def _enter(self) -> None:
         if not self._slots.locked():
@@ -47,6 +55,8 @@ class Admission:
         if self.waiting >= self._queue:
             raise self._refusal(f"{self.waiting} downloads are waiting already")
         self.waiting += 1
+        self.on_change()
+        began = time.perf_counter()
         try:
             async with asyncio.timeout(self._patience_seconds):
                 await self._slots.acquire()
@@ -56,6 +66,8 @@ class Admission:
             ) from error
         finally:
             self.waiting -= 1
+            self.on_change()
+            self.on_wait(time.perf_counter() - began)
 
     def _refusal(self, why: str) -> RequestProblem:
         return RequestProblem(

@@ -58,7 +58,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 await service.registry.ask(SpecStore.open)
             except UnavailableError as error:
                 log.warning("no stored specs for now", why=str(error))
-        service.ready = True
+        service.started = service.ready = True
         log.info("ready", engine=service.engine.name, threads=settings.worker_threads)
         try:
             yield

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import secrets
 import sys
 import time
+from collections.abc import Callable
 from contextvars import ContextVar
+from dataclasses import replace
 from functools import cache
-from typing import Literal, NamedTuple
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 from urllib.parse import quote
 
 import structlog
@@ -18,13 +23,18 @@ from prometheus_client import (
     Counter,
     Gauge,
     Histogram,
+    ProcessCollector,
     disable_created_metrics,
+    generate_latest,
 )
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from seedbed.stream import STREAM_VERSION, Distribution, Dtype, Engine
+from seedbed.web.access import KEY_NAME
 from seedbed.web.admission import Admission
-from seedbed.web.problems import failure
+from seedbed.web.problems import PROBLEM_KIND, failure
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
@@ -34,6 +44,14 @@ _CLIENT_GONE = 499
 """In the log and the metrics: the client left before there was an answer (nginx's number)."""
 
 _MAX_TARGET_CHARS = 300
+
+_FIRST_BYTE_SECONDS = (
+    0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
+)  # fmt: skip
+_QUEUE_SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 3, 4, 5, 10, 30)
+
+_FACTS = (("problem", PROBLEM_KIND), ("key", KEY_NAME))
+"""What the line of a request has if there is such a thing, and where in its scope that is."""
 
 log = structlog.get_logger("seedbed.access")
 
@@ -51,36 +69,115 @@ class Counters(NamedTuple):
 
 
 class Metrics:
-    """What Prometheus is told, in a registry of the application's own."""
+    """What Prometheus is told, in a registry of the application's own.
 
-    def __init__(self, admission: Admission) -> None:
+    Each number is one of this process, unless PROMETHEUS_MULTIPROC_DIR names a directory that
+    several share: then whichever is asked answers for all of them. That is prometheus_client's own
+    way, which has to be chosen before it is imported, and it is why gauges are told of changes
+    instead of being asked.
+
+    Args:
+        admission: whose slots and queue are gauged.
+        engine: name of the one that draws.
+    """
+
+    def __init__(self, admission: Admission, engine: str = "") -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # the time of each series' birth, which doubles their number
         self.registry = CollectorRegistry()
-        self.requests = Counter(
-            "seedbed_requests", "Requests answered.", ["method", "route", "status"],
-            registry=self.registry,
-        )  # fmt: skip
-        self.sent_bytes = Counter(
-            "seedbed_sent_bytes", "Bytes of response bodies handed to the network.", ["route"],
-            registry=self.registry,
-        )  # fmt: skip
-        self.first_byte_seconds = Histogram(
-            "seedbed_first_byte_seconds", "From the request to the first byte of the answer.",
-            ["route"], registry=self.registry,
-            buckets=(0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
-        )  # fmt: skip
-        self.aborted = Counter(
-            "seedbed_aborted_responses", "Bodies that ended before their announced length.",
-            ["route"], registry=self.registry,
-        )  # fmt: skip
-        streams = Gauge("seedbed_streams", "Downloads being sent.", registry=self.registry)
-        streams.set_function(lambda: admission.active)
-        waiting = Gauge(
-            "seedbed_streams_waiting", "Downloads in the queue.", registry=self.registry
+        self.requests = self._counter(
+            "seedbed_requests", "Requests answered.", "method", "route", "status"
         )
-        waiting.set_function(lambda: admission.waiting)
+        self.refusals = self._counter(
+            "seedbed_refusals", "Answers that were a problem, by its kind.", "reason"
+        )
+        self.sent_bytes = self._counter(
+            "seedbed_sent_bytes", "Bytes of response bodies handed to the network.", "route"
+        )
+        self.first_byte_seconds = Histogram(
+            "seedbed_first_byte_seconds",
+            "From the request to the first byte of the answer's body, queue and drawing included.",
+            ["route"], registry=self.registry, buckets=_FIRST_BYTE_SECONDS,
+        )  # fmt: skip
+        self.aborted = self._counter(
+            "seedbed_aborted_responses", "Bodies that ended before their announced length.", "route"
+        )
+        self._elements = self._counter("seedbed_drawn_elements", "Random elements drawn.")
+        self._draw_seconds = self._counter(
+            "seedbed_draw_seconds", "Time spent drawing, added up over threads."
+        )
+        self._lookups = self._counter(
+            "seedbed_cache_lookups",
+            "Plans and whole matrices that were wanted, by whether they were there.",
+            "cache", "result",
+        )  # fmt: skip
+        queue_seconds = Histogram(
+            "seedbed_queue_seconds", "How long downloads waited that found no free slot.",
+            registry=self.registry, buckets=_QUEUE_SECONDS,
+        )  # fmt: skip
+        admission.on_wait = queue_seconds.observe
+        streams = self._gauge("seedbed_streams", "Downloads being sent.")
+        waiting = self._gauge("seedbed_streams_waiting", "Downloads in the queue.")
+        self._gauge("seedbed_streams_limit", "Downloads that may be sent at the same time.").set(
+            admission.slots
+        )
+        self.registry_up = self._gauge(
+            "seedbed_registry_up",
+            "Processes whose registry answered when they were last asked whether they are ready.",
+        )
+        self._gauge(
+            "seedbed_build_info", "Processes, by what they are.",
+            "version", "stream_version", "engine",
+        ).labels(version("seedbed"), STREAM_VERSION, engine).set(1)  # fmt: skip
+
+        def gauge() -> None:
+            streams.set(admission.active)
+            waiting.set(admission.waiting)
+
+        admission.on_change = gauge
+        self._shared = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+        if not self._shared:
+            ProcessCollector(registry=self.registry)
         # Looking labels up costs more than counting. Kinds are few: routes are the application's.
         self.counters = cache(self._counters)
+
+    def text(self) -> bytes:
+        """All of it in Prometheus' text format."""
+        if not self._shared:
+            return generate_latest(self.registry)
+        of_all = CollectorRegistry()
+        MultiProcessCollector(of_all, self._shared)  # type: ignore[no-untyped-call]
+        return generate_latest(of_all)
+
+    def counted(self, engine: Engine) -> Engine:
+        """The engine, counting what it draws."""
+        fill, clock = engine.fill, time.perf_counter
+        count, count_seconds = self._elements.inc, self._draw_seconds.inc
+
+        def counting(
+            key: bytes, distribution: Distribution, dtype: Dtype, start: int, out: Any
+        ) -> None:
+            began = clock()
+            fill(key, distribution, dtype, start, out)
+            count_seconds(clock() - began)
+            count(len(out) // dtype.size_bytes)
+
+        return replace(engine, fill=counting)
+
+    def lookups(self, name: str) -> Callable[[bool], None]:
+        """What a cache of this name tells of each lookup: whether it was a hit."""
+        hit, miss = (self._lookups.labels(name, result) for result in ("hit", "miss"))
+
+        def seen(found: bool) -> None:  # noqa: FBT001
+            (hit if found else miss).inc()
+
+        return seen
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(name, text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        """A gauge that is the sum of those of all processes that live."""
+        return Gauge(name, text, labels, registry=self.registry, multiprocess_mode="livesum")
 
     def _counters(self, method: str, route: str, status: int) -> Counters:
         return Counters(
@@ -89,6 +186,18 @@ class Metrics:
             self.first_byte_seconds.labels(route),
             self.aborted.labels(route),
         )
+
+
+def forget_worker(pid: int, shared: Path) -> None:
+    """Leave a process that has ended out of the gauges of those that share its metrics.
+
+    What it has counted goes on to count.
+
+    Args:
+        pid: its process id.
+        shared: their PROMETHEUS_MULTIPROC_DIR.
+    """
+    mark_process_dead(pid, str(shared))  # type: ignore[no-untyped-call]
 
 
 class Observability:
@@ -111,20 +220,24 @@ class Observability:
         request_id = _request_id(scope)
         token = _current.set(request_id)
         has_body = scope["method"] != "HEAD"
-        status, sent, complete, first_byte = 0, 0, False, 0.0
+        status, sent, complete = 0, 0, False
+        counters: Counters | None = None
 
         async def watched_send(message: Message) -> None:
-            nonlocal status, sent, complete, first_byte
+            nonlocal status, sent, complete, counters
             if message["type"] == "http.response.start":
-                first_byte = time.perf_counter() - began
                 status = message["status"]
                 message["headers"] = [
                     *message["headers"],
                     (b"x-request-id", request_id.encode()),
                 ]
             else:
-                if has_body:
-                    sent += len(message.get("body", b""))
+                if counters is None:
+                    counters = self._counters(scope, status)
+                    counters.first_byte_seconds.observe(time.perf_counter() - began)
+                if has_body and (size := len(message.get("body", b""))):
+                    sent += size
+                    counters.sent_bytes.inc(size)
                 complete = not message.get("more_body", False)
             await send(message)
 
@@ -137,17 +250,22 @@ class Observability:
             if not status:
                 await failure()(scope, receive, watched_send)
         finally:
-            route = getattr(scope.get("route"), "path", "unknown")
-            method = scope["method"] if scope["method"] in _METHODS else "other"
-            counters = self._metrics.counters(method, route, status or _CLIENT_GONE)
-            counters.requests.inc()
-            counters.sent_bytes.inc(sent)
-            if status:
-                counters.first_byte_seconds.observe(first_byte)
-            if not complete:
-                counters.aborted.inc()
-            _log_end(scope, status or _CLIENT_GONE, sent, began, complete=complete)
+            status = status or _CLIENT_GONE
+            self._count_end(scope, counters or self._counters(scope, status), complete=complete)
+            _log_end(scope, status, sent, began, complete=complete)
             _current.reset(token)
+
+    def _count_end(self, scope: Scope, counters: Counters, *, complete: bool) -> None:
+        counters.requests.inc()
+        if not complete:
+            counters.aborted.inc()
+        if (kind := scope.get(PROBLEM_KIND)) is not None:
+            self._metrics.refusals.labels(kind).inc()
+
+    def _counters(self, scope: Scope, status: int) -> Counters:
+        route = getattr(scope.get("route"), "path", "unknown")
+        method = scope["method"] if scope["method"] in _METHODS else "other"
+        return self._metrics.counters(method, route, status)
 
 
 def _log_end(scope: Scope, status: int, sent: int, began: float, *, complete: bool) -> None:
@@ -161,6 +279,7 @@ def _log_end(scope: Scope, status: int, sent: int, began: float, *, complete: bo
             sent_bytes=sent,
             complete=complete,
             seconds=round(time.perf_counter() - began, 6),
+            **{name: scope[place] for name, place in _FACTS if place in scope},
         )
 
 

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.routing import Match
+from starlette.types import Receive, Scope, Send
 
 from seedbed.errors import (
     ConflictError,
@@ -114,6 +115,22 @@ STATUSES: dict[type[SeedbedError], tuple[int, str, str]] = {
 }
 
 
+PROBLEM_KIND = "seedbed.problem"
+"""In a connection's scope: the kind of problem that was the answer."""
+
+
+class ProblemResponse(JSONResponse):
+    """problem+json, which says to those who count what it is."""
+
+    media_type = MEDIA_TYPE
+    kind = ""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        scope[PROBLEM_KIND] = self.kind
+        await super().__call__(scope, receive, send)
+
+
 def problem(
     status: int,
     kind: str,
@@ -134,7 +151,9 @@ def problem(
     }
     if errors:
         body["errors"] = [finding.model_dump(exclude_none=True) for finding in errors]
-    return JSONResponse(body, status, {"cache-control": "no-store", **(headers or {})}, MEDIA_TYPE)
+    response = ProblemResponse(body, status, {"cache-control": "no-store", **(headers or {})})
+    response.kind = kind
+    return response
 
 
 def failure() -> Response:

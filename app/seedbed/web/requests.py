@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 from urllib.parse import parse_qsl
@@ -156,10 +156,12 @@ class PlanCache:
 
     Args:
         max_bytes: of memory, as `weight_of` estimates it.
+        seen: told of each request whether it was remembered.
     """
 
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, max_bytes: int, seen: Callable[[bool], None] = lambda _: None) -> None:
         self._max_bytes = max_bytes
+        self._seen = seen
         self._bytes = 0
         self._plans: OrderedDict[Hashable, tuple[VirtualFile | Checkpoint, int]] = OrderedDict()
 
@@ -168,10 +170,12 @@ class PlanCache:
 
     def find(self, key: Hashable) -> VirtualFile | Checkpoint | None:
         """What has this key, if it is remembered."""
-        if key not in self._plans:
+        found = self._plans.get(key)
+        self._seen(found is not None)
+        if found is None:
             return None
         self._plans.move_to_end(key)
-        return self._plans[key][0]
+        return found[0]
 
     def keep(self, key: Hashable, planned: _Planned, key_bytes: int) -> _Planned:
         """Remember a plan under a key of this size; gives the plan back."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -108,9 +108,19 @@ class DtypeDescription(BaseModel):
 
 
 class Health(BaseModel):
-    """Whether the process is alive or ready."""
+    """Whether the process is alive."""
 
     status: str
+
+
+class Readiness(BaseModel):
+    """That the process is ready, and with what."""
+
+    status: Literal["ready"]
+    engine: str = Field(description="Who draws.")
+    registry: Literal["none", "up", "down"] = Field(
+        description="Whether named specs can be had now. Everything else can in any case."
+    )
 
 
 def describe_tensor(tensor: TensorPlan, offset: int) -> TensorDescription:

@@ -56,16 +56,19 @@ class Service:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.engine = get_engine(settings.engine)
-        self.cache = PlanCache(settings.cache_bytes)
         self.admission = Admission(
             settings.max_streams,
             settings.max_queued,
             settings.queue_seconds,
             settings.retry_after_seconds,
         )
-        self._matrices = MatrixCache(settings.matrix_cache_bytes, settings.worker_threads)
-        self.metrics = Metrics(self.admission)
+        engine = get_engine(settings.engine)
+        self.metrics = Metrics(self.admission, engine.name)
+        self.engine = self.metrics.counted(engine)
+        self.cache = PlanCache(settings.cache_bytes, self.metrics.lookups("plans"))
+        self._matrices = MatrixCache(
+            settings.matrix_cache_bytes, settings.worker_threads, self.metrics.lookups("matrices")
+        )
         self.streamer = Streamer(
             settings.worker_threads, settings.chunk_bytes, settings.chunks_ahead, self.admission
         )
@@ -80,6 +83,7 @@ class Service:
         self._summing: dict[str, asyncio.Future[str]] = {}
         self._waiting: dict[str, int] = {}
         self._summer = ThreadPoolExecutor(1, thread_name_prefix="hash")
+        self.started = False
         self.ready = False
 
     async def plan(self, request: Request) -> tuple[Checkpoint, str | None]:

@@ -121,6 +121,7 @@ class Streamer:
                     depth = max(depth - 1, 1)
                 chunk = ahead.popleft()
                 yield await chunk if isinstance(chunk, asyncio.Future) else chunk
+                await asyncio.sleep(0)  # sending to a client that has left waits for nothing
                 del chunk
         finally:
             for rest in ahead:

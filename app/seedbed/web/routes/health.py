@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+import asyncio
+from typing import Literal
 
+from fastapi import APIRouter, Response
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from seedbed.errors import UnavailableError
+from seedbed.registry import SpecStore
 from seedbed.web.documentation import PROBLEMS
-from seedbed.web.problems import RequestProblem
-from seedbed.web.schemas import Health
-from seedbed.web.service import ServiceOf
+from seedbed.web.problems import problem
+from seedbed.web.schemas import Health, Readiness
+from seedbed.web.service import Service, ServiceOf
 
 router = APIRouter(tags=["operations"])
+
+_REGISTRY_SECONDS = 0.5
+"""How long the registry may take to answer a probe, which has little time itself."""
 
 
 @router.head("/healthz", include_in_schema=False)
@@ -21,12 +30,42 @@ async def get_health() -> Health:
 
 
 @router.head("/readyz", include_in_schema=False)
-@router.get("/readyz", operation_id="getReadiness", summary="Is it ready?", responses=PROBLEMS)
-async def get_readiness(service: ServiceOf) -> Health:
-    """200 when kernels are compiled and requests are welcome, 503 before and while stopping."""
+@router.get(
+    "/readyz",
+    operation_id="getReadiness",
+    summary="Is it ready?",
+    response_model=Readiness,
+    responses=PROBLEMS,
+)
+async def get_readiness(service: ServiceOf) -> Response:
+    """200 when kernels are loaded and requests are welcome, 503 before, and while it drains.
+
+    A registry that does not answer is reported and changes nothing else: everything but named
+    specs can be had without it, and another replica would not have it either.
+    """
+    engine = service.engine.name
     if not service.ready:
-        raise RequestProblem(503, "not-ready", "The service is starting or stopping.")
-    return Health(status="ready")
+        state = "draining" if service.started else "starting"
+        why = {"starting": "it is starting", "draining": "it drains, and will stop"}[state]
+        return problem(
+            503, "not-ready", "Service Unavailable", f"The service is not ready: {why}.",
+            state=state, engine=engine,
+        )  # fmt: skip
+    registry = await _registry_state(service)
+    if registry != "none":
+        service.metrics.registry_up.set(registry == "up")
+    found = Readiness(status="ready", engine=engine, registry=registry)
+    return JSONResponse(found.model_dump())
+
+
+async def _registry_state(service: Service) -> Literal["none", "up", "down"]:
+    if not service.registry.exists:
+        return "none"
+    try:
+        await asyncio.wait_for(service.registry.ask(SpecStore.list, limit=1), _REGISTRY_SECONDS)
+    except (UnavailableError, TimeoutError):
+        return "down"
+    return "up"
 
 
 @router.head("/metrics", include_in_schema=False)
@@ -44,7 +83,5 @@ async def get_readiness(service: ServiceOf) -> Health:
     },
 )
 async def get_metrics(service: ServiceOf) -> Response:
-    """Counters and gauges in Prometheus' text format."""
-    return Response(
-        generate_latest(service.metrics.registry), headers={"content-type": CONTENT_TYPE_LATEST}
-    )
+    """Counters, gauges and histograms in Prometheus' text format: docs/operations.md."""
+    return Response(service.metrics.text(), headers={"content-type": CONTENT_TYPE_LATEST})
