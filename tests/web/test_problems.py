@@ -13,13 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seedbed.errors import (
+    ConflictError,
     EngineError,
+    IdError,
     LimitError,
+    OverwriteError,
     ParameterError,
     SeedbedError,
     ShapeError,
     SpecError,
     TokenError,
+    UnavailableError,
+    UnknownSpecError,
 )
 from seedbed.files import CheckpointSpec
 from seedbed.init import SCHEMES, Rule, TensorSpec
@@ -254,6 +259,18 @@ CLASSES: dict[str, tuple[SeedbedError, int, str, dict[str, Any]]] = {
         {"errors": [{"detail": "wrong", "pointer": "#/%C3%BC"}]},
     ),
     "TokenError": (TokenError("damaged"), 404, "invalid-token", {"detail": "damaged"}),
+    "IdError": (
+        IdError("no name", ("name",), ("a rule",)), 422, "invalid-name",
+        {"errors": [{"detail": "no name", "parameter": "name", "allowed": ["a rule"]}]},
+    ),
+    "UnknownSpecError": (UnknownSpecError("none"), 404, "not-found", {"detail": "none"}),
+    "ConflictError": (ConflictError("no", "ab"), 412, "precondition-failed", {"detail": "no"}),
+    "OverwriteError": (
+        OverwriteError("no", "ab"), 428, "precondition-required", {"detail": "no"},
+    ),
+    "UnavailableError": (
+        UnavailableError("gone", 3), 503, "registry-unavailable", {"detail": "gone"},
+    ),
     "LimitError": (
         LimitError("max_rank", 33, 32, "dimensions"), 422, "limit",
         {"limit": "SEEDBED_MAX_RANK", "actual": 33, "maximum": 32, "unit": "dimensions"},
@@ -284,6 +301,12 @@ def test_headers_of_a_problem() -> None:
     """A problem's own headers are sent, as Retry-After with a 429."""
     error, *_ = CLASSES["RequestProblem"]
     assert response_to(error, in_query=False).headers["retry-after"] == "2"
+    error, *_ = CLASSES["UnavailableError"]
+    assert response_to(error, in_query=False).headers["retry-after"] == "3"
+    assert "retry-after" not in response_to(UnavailableError("", None), in_query=False).headers
+    error, *_ = CLASSES["OverwriteError"]
+    assert response_to(error, in_query=False).headers["etag"] == '"ab"'
+    assert "etag" not in response_to(ConflictError("", None), in_query=False).headers
 
 
 @untimed
