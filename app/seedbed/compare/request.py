@@ -22,7 +22,8 @@ from seedbed.stream import SEED_MAX
 
 Kind = Literal["mlp", "cnn", "residual", "residual_cnn"]
 Activation = Literal[
-    "relu", "leaky_relu", "tanh", "sigmoid", "erf", "gelu", "silu", "elu", "selu", "softplus", "linear"
+    "relu", "leaky_relu", "tanh", "sigmoid", "erf", "gelu", "silu", "elu", "selu", "softplus",
+    "linear",
 ]  # fmt: skip
 Norm = Literal["none", "batch", "layer"]
 
@@ -127,7 +128,7 @@ class CompareRequest(BaseModel):
         },
     )
 
-    schemes: Annotated[tuple[Entry, ...], Field(strict=False, min_length=1, max_length=16)] = Field(
+    schemes: Annotated[tuple[Entry, ...], Field(strict=False, max_length=16)] = Field(
         description="Each a scheme by name or object; or {init, label, rules}; or {spec, label}."
     )
     network: Network = Field(default_factory=Network, description="Where they are measured.")
@@ -143,6 +144,8 @@ class CompareRequest(BaseModel):
     @field_validator("schemes", mode="after")
     @classmethod
     def _labels(cls, entries: tuple[Any, ...]) -> tuple[Any, ...]:
+        if not entries:  # not by min_length, which would also count entries that are wrong
+            raise PydanticCustomError("no_schemes", "there is nothing to compare")
         labels = [label_of(entry) for entry in entries]
         for label in labels:
             if labels.count(label) > 1:

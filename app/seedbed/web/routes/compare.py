@@ -1,0 +1,205 @@
+"""Comparisons of schemes in networks, and advice on which to use."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel, ValidationError
+
+from seedbed.compare import CompareRequest, CompareResult, Comparison, Finished
+from seedbed.compare.request import Network, SchemeEntry, SpecEntry
+from seedbed.errors import ParameterError, Path
+from seedbed.files import CheckpointSpec
+from seedbed.files.findings import allowed_by
+from seedbed.init import SCHEMES
+from seedbed.study.advice import Advice, Question, advise
+from seedbed.web.comparing import Running, until_disconnected
+from seedbed.web.documentation import PROBLEMS
+from seedbed.web.problems import Finding, RequestProblem, pointer, problem
+from seedbed.web.requests import query_options, read_body, refuse_query
+from seedbed.web.service import Service, ServiceOf
+
+router = APIRouter(tags=["compare"])
+
+NDJSON = "application/x-ndjson"
+EVENTS = "text/event-stream"
+
+_MAX_FINDINGS = 20
+
+_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {"schema": {"$ref": "#/components/schemas/CompareRequest"}}
+        },
+    }
+}
+
+_LINES = {
+    "schema": {"type": "string"},
+    "example": '{"type":"progress","done":1,"total":20,"label":"he_normal"}\n',
+}
+
+
+@router.post(
+    "/v1/compare",
+    operation_id="compareSchemes",
+    summary="Measure schemes side by side in a network",
+    response_model=CompareResult,
+    responses={
+        200: {
+            "description": "The measurements; with Accept: application/x-ndjson or "
+            "text/event-stream first how far they are, as Progress, then Finished.",
+            "content": {NDJSON: _LINES, EVENTS: _LINES},
+        },
+        **PROBLEMS,
+    },
+    openapi_extra=_BODY,
+)
+async def compare_schemes(request: Request, service: ServiceOf) -> Response:
+    """Layer by layer, over seeds, beside theory: signals, gradients, spectra, correlations.
+
+    The weights are Seedbed's own, byte for byte; what is measured with them is the same elsewhere
+    to rounding. The work ends when the connection does.
+    """
+    refuse_query(request, "the comparison is in the body")
+    settings = service.settings
+    body = await read_body(
+        request, settings.max_compare_body_bytes, settings.body_seconds, "max_compare_body_bytes"
+    )
+    try:
+        wanted = CompareRequest.model_validate_json(body)
+    except ValidationError as error:
+        return _refusal(error, body)
+    running = service.comparisons.begin(lambda: service.plan_comparison(wanted))
+    try:
+        comparison = await running.planned()
+    except BaseException:
+        running.stop()
+        raise
+    accept = request.headers.get("accept", "")
+    for kind in (NDJSON, EVENTS):
+        if kind in accept:
+            lines = _lines(request, service, running, comparison, events=kind == EVENTS)
+            return StreamingResponse(lines, media_type=kind, headers={"cache-control": "no-store"})
+    return await _whole(request, service, running, comparison)
+
+
+@router.head("/v1/advise", include_in_schema=False)
+@router.get(
+    "/v1/advise",
+    operation_id="adviseScheme",
+    summary="Which scheme to use, why, and the evidence",
+    responses=PROBLEMS,
+)
+async def advise_scheme(request: Request, question: Annotated[Question, Query()]) -> Advice:
+    """For a layer between an activation and, perhaps, a norm: a scheme, reasons, measurements."""
+    for key in query_options(request):
+        if key not in Question.model_fields:
+            raise ParameterError(
+                f"there is no parameter {key[:100]!r} here", (key[:100],), [*Question.model_fields]
+            )
+    return advise(question)
+
+
+async def _whole(
+    request: Request, service: Service, running: Running, comparison: Comparison
+) -> Response:
+    """The answer as one document, or nothing if nobody waits for it any more."""
+    gone = asyncio.ensure_future(until_disconnected(request))
+    result = asyncio.ensure_future(running.result())
+    try:
+        await asyncio.wait({gone, result}, return_when=asyncio.FIRST_COMPLETED)
+        if not result.done():
+            raise RequestProblem(499, "client-closed-request", "The client has gone.")
+        text = _linked(request, service, await result, comparison).model_dump_json()
+    finally:
+        gone.cancel()
+        result.cancel()
+        running.stop()
+    return Response(text, media_type="application/json", headers={"cache-control": "no-store"})
+
+
+async def _lines(
+    request: Request, service: Service, running: Running, comparison: Comparison, *, events: bool
+) -> AsyncGenerator[str]:
+    """Progress, then the answer, a line or an event each; cut off if it fails."""
+
+    def spell(message: BaseModel, kind: str) -> str:
+        text = message.model_dump_json()
+        return f"event: {kind}\ndata: {text}\n\n" if events else f"{text}\n"
+
+    try:
+        async for step in running.progress():
+            yield spell(step, step.type)
+        result = _linked(request, service, await running.result(), comparison)
+        yield spell(Finished(result=result), "result")
+    finally:  # also when the client is gone
+        running.stop()
+
+
+def _linked(
+    request: Request, service: Service, result: CompareResult, comparison: Comparison
+) -> CompareResult:
+    """The answer with links to the weights that it is about."""
+    for scheme, file in zip(result.schemes, comparison.files, strict=True):
+        scheme.link = service.link(request, file.spec)
+    return result
+
+
+def _refusal(error: ValidationError, body: bytes) -> Response:
+    """What is wrong with a body, and where."""
+    raw = error.errors(include_url=False, include_input=False)
+    if raw[0]["type"] == "json_invalid":
+        raise RequestProblem(400, "invalid-json", raw[0]["msg"])
+    from pydantic_core import from_json  # noqa: PLC0415
+
+    found = list(_findings(raw[:_MAX_FINDINGS], from_json(body)))
+    detail = found[0].detail if len(raw) == 1 else f"{len(raw)} things are wrong."
+    return problem(
+        422, "invalid-comparison", "There is nothing to compare like this", detail, errors=found
+    )
+
+
+def _findings(raw: list[Any], body: object) -> Iterator[Finding]:
+    for one in raw:
+        location = one["loc"]
+        path = _place_in(body, location, keep_last=one["type"] in ("missing", "extra_forbidden"))
+        allowed = allowed_by(one)
+        if one["type"] == "extra_forbidden":
+            allowed = _fields_beside(location)
+        yield Finding(detail=one["msg"], pointer=pointer(path), allowed=list(allowed) or None)
+
+
+def _place_in(body: object, location: Path, *, keep_last: bool) -> Path:
+    """The parts of a location that are in the body: those that name union members are not."""
+    path: list[str | int] = []
+    at: Any = body
+    for i, part in enumerate(location):
+        if i == 2 and location[0] == "schemes":  # scheme or spec: which kind of entry it is
+            continue
+        known = (isinstance(at, dict) and part in at) or (
+            isinstance(at, list) and isinstance(part, int) and part < len(at)
+        )
+        if known:
+            at = at[part]
+        elif not (keep_last and i == len(location) - 1):
+            continue
+        path.append(part)
+    return tuple(path)
+
+
+def _fields_beside(location: Path) -> list[str]:
+    """The fields that a model takes in which an unknown one was found."""
+    holders: dict[str, type[BaseModel]] = {
+        "network": Network, "scheme": SchemeEntry, "spec": SpecEntry, **SCHEMES,
+    }  # fmt: skip
+    for part in reversed(location[:-1]):
+        if part in holders:
+            model = CheckpointSpec if location[-2:-1] == ("spec",) == location[-3:-2] else None
+            return [*(model or holders[str(part)]).model_fields]
+    return [*CompareRequest.model_fields]
