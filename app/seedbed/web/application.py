@@ -17,7 +17,19 @@ from seedbed.web.access import Access
 from seedbed.web.browsers import Browsers, parse_origins
 from seedbed.web.keys import ANONYMOUS
 from seedbed.web.observability import Observability, configure_logging
-from seedbed.web.routes import catalogue, checkpoints, docs, health, hub, layers, models, page, specs, tensors
+from seedbed.web.routes import (
+    catalogue,
+    checkpoints,
+    compare,
+    docs,
+    health,
+    hub,
+    layers,
+    models,
+    page,
+    specs,
+    tensors,
+)
 from seedbed.web.service import Service
 from seedbed.web.settings import Settings
 
@@ -36,6 +48,7 @@ TAGS = [
     {"name": "models", "description": "Whole architectures with names."},
     {"name": "specs", "description": "Specs with names, kept by this service."},
     {"name": "catalogue", "description": "What can be asked for."},
+    {"name": "compare", "description": "Schemes measured in networks, and which to use."},
     {"name": "operations", "description": "Health and metrics."},
 ]
 
@@ -65,6 +78,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         finally:
             service.ready = False
             service.streamer.close()
+            service.comparisons.close()
             service.registry.close()
 
     app = FastAPI(
@@ -83,7 +97,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.service = service
     problems.install(app)
     # Their routes, not the routers: those would have every request matched once more for each.
-    for surface in (tensors, checkpoints, models, specs, catalogue, layers, health, hub):
+    for surface in (tensors, checkpoints, models, specs, catalogue, layers, compare, health, hub):
         app.router.routes.extend(surface.router.routes)
     docs.install(app)
     page.install(app)

@@ -11,6 +11,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from seedbed.compare import CompareRequest
 from seedbed.files import CheckpointSpec
 from seedbed.files.one_tensor import OneTensor, scheme_parameters
 from seedbed.init import SCHEMES
@@ -167,7 +168,7 @@ def install(app: FastAPI) -> None:
                 routes=app.routes,
             )
             _, models = models_json_schema(
-                [(CheckpointSpec, "validation"), (Problem, "validation")],
+                [(m, "validation") for m in (CheckpointSpec, CompareRequest, Problem)],
                 ref_template="#/components/schemas/{model}",
             )
             components = schema.setdefault("components", {}).setdefault("schemas", {})

@@ -33,7 +33,7 @@ from seedbed.errors import (
     UnavailableError,
     UnknownSpecError,
 )
-from seedbed.files.findings import findings
+from seedbed.files.findings import allowed_by, findings
 from seedbed.files.one_tensor import option_of
 
 MEDIA_TYPE = "application/problem+json"
@@ -255,7 +255,11 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def of_parameters(_: Request, error: RequestValidationError) -> Response:
         found = [
-            Finding(detail=one["msg"], parameter=str(one["loc"][-1]))
+            Finding(
+                detail=one["msg"],
+                parameter=str(one["loc"][-1]),
+                allowed=list(allowed_by(one)) or None,
+            )
             for one in error.errors()[:_MAX_FINDINGS]
         ]
         return problem(

@@ -12,6 +12,7 @@ from typing import Annotated, TypeVar
 
 from fastapi import Depends, Request
 
+from seedbed.compare import CompareRequest, Comparison
 from seedbed.errors import SpecError, TokenError
 from seedbed.files import (
     FILE_NAME,
@@ -27,6 +28,7 @@ from seedbed.init import MatrixCache
 from seedbed.registry import Registry, RegistryLimits
 from seedbed.stream import get_engine
 from seedbed.web.admission import Admission
+from seedbed.web.comparing import Comparisons
 from seedbed.web.observability import Metrics
 from seedbed.web.problems import RequestProblem
 from seedbed.web.requests import PlanCache, read_spec, refuse_query
@@ -62,6 +64,7 @@ class Service:
             settings.queue_seconds,
             settings.retry_after_seconds,
         )
+        self.comparisons = Comparisons(settings.max_comparisons, settings.retry_after_seconds)
         engine = get_engine(settings.engine)
         self.metrics = Metrics(self.admission, engine.name)
         self.engine = self.metrics.counted(engine)
@@ -94,7 +97,7 @@ class Service:
         def work() -> tuple[Checkpoint, str | None]:
             checkpoint = self.plan_checkpoint(spec)
             _ = checkpoint.whole  # here, since the header of many tensors takes long as well
-            return checkpoint, self._link(request, spec)
+            return checkpoint, self.link(request, spec)
 
         return await _run(work, in_thread=_is_long(spec))
 
@@ -258,7 +261,17 @@ class Service:
         """
         return Checkpoint(spec, self.settings.limits, self.engine, self._matrices)
 
-    def _link(self, request: Request, spec: CheckpointSpec) -> str | None:
+    def plan_comparison(self, wanted: CompareRequest) -> Comparison:
+        """A comparison within the limits.
+
+        Raises:
+            SpecError: it cannot be made.
+            LimitError: it may not.
+        """
+        settings = self.settings
+        return Comparison(wanted, settings.budget, settings.limits, self.engine, self._matrices)
+
+    def link(self, request: Request, spec: CheckpointSpec) -> str | None:
         """The path of a GET link that this service would take back."""
         settings = self.settings
         # The seed, up to 29 bytes, is in the token beside the canonical JSON.
