@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.interop.running import run
 from tests.serving import Server, serving
 
+NODE = Path(__file__).with_name("node")
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
@@ -43,6 +46,15 @@ def mlp(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def cnn(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The file of examples/cnn.json, from the service."""
     return save(server, example("cnn"), tmp_path_factory.mktemp("cnn"))
+
+
+@pytest.fixture(scope="session")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the scripts of node/ and the packages that their lock file names."""
+    folder = tmp_path_factory.mktemp("node") / "node"
+    shutil.copytree(NODE, folder, ignore=shutil.ignore_patterns("node_modules"))
+    run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", folder)
+    return folder
 
 
 def example(name: str) -> dict[str, Any]:

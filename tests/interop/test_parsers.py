@@ -6,7 +6,6 @@ They ask for the ranges that they need, so the file may be a terabyte.
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,6 @@ from tests.strategies import ODD_NAMES
 
 pytestmark = pytest.mark.interop
 
-NODE = Path(__file__).with_name("node")
 
 TERABYTE = {
     "seed": "18446744073709551615",
@@ -59,15 +57,6 @@ def link(server: Server) -> str:
     plan = httpx.post(f"{server.url}/v1/describe", json=TERABYTE).raise_for_status().json()
     assert plan["size_bytes"] > 10**12
     return f"{server.url}{plan['links']['file']}"
-
-
-@pytest.fixture(scope="module")
-def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the scripts of node/ and the packages that their lock file names."""
-    folder = tmp_path_factory.mktemp("node") / "node"
-    shutil.copytree(NODE, folder, ignore=shutil.ignore_patterns("node_modules"))
-    run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", folder)
-    return folder
 
 
 def header(file: VirtualFile) -> dict[str, Any]:

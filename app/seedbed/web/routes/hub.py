@@ -451,9 +451,9 @@ async def _hash(service: Service, found: _Found) -> None:
         await service.hash_all(checkpoint)
 
 
-async def unknown(_: Request, __: Service, rest: str = "") -> Response:
+async def unknown(_: Request, __: Service, name: str = "", rest: str = "") -> Response:
     """Whatever else a client may ask of an id that is none."""
-    raise _no_repository(rest)
+    raise _no_repository(name or rest)
 
 
 _ROUTES: Mapping[str, tuple[tuple[str, ...], Endpoint]] = {
