@@ -39,7 +39,7 @@ ALSO_MEASURED: tuple[tuple[str, dict[str, Any]], ...] = (
     ("shufflenet_v2_x0_5", {"num_classes": 10}),
     ("efficientnet_v2_s", {"num_classes": 10}),
     ("vit_b_32", {"num_classes": 10, "representation_size": 64}),
-    ("tiny-vit", {"conv_stem_configs": [{"out_channels": 8, "kernel_size": 3, "stride": 2}]}),
+    ("tiny-vit_b", {"conv_stem_configs": [{"out_channels": 8, "kernel_size": 3, "stride": 2}]}),
     ("tiny-swin_v2", {"window_size": [3, 5]}),
     ("tiny-maxvit", {"head_dim": 4}),
 )

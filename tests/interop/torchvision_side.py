@@ -213,7 +213,7 @@ OURS: dict[str, Callable[..., nn.Module]] = {
     "tiny-efficientnet": small_efficientnet,
     "tiny-convnext": small_convnext,
     "tiny-regnet": small_regnet,
-    "tiny-vit": small_vit,
+    "tiny-vit_b": small_vit,
     "tiny-swin": lambda **more: small_swin(second=False, **more),
     "tiny-swin_v2": lambda **more: small_swin(second=True, **more),
     "tiny-maxvit": small_maxvit,

@@ -15,7 +15,7 @@ from typing import Any, cast
 from seedbed.errors import SpecError
 from seedbed.models.base import Model, Preset
 
-LIBRARIES: tuple[str, ...] = ("vision",)
+LIBRARIES: tuple[str, ...] = ("vision", "transformers")
 """Packages beside this module; each has `PRESETS`."""
 
 _LISTED = 8

@@ -44,7 +44,7 @@ ARGUMENTS: tuple[tuple[str, dict[str, Any]], ...] = (
             ]
         },
     ),
-    ("tiny-vit", {"patch_size": 4, "num_layers": 3, "num_heads": 2, "mlp_dim": 96}),
+    ("tiny-vit_b", {"patch_size": 4, "num_layers": 3, "num_heads": 2, "mlp_dim": 96}),
     ("swin_s", {"mlp_ratio": 3.0, "num_classes": 19}),
     ("swin_v2_s", {"num_classes": 20}),
     ("tiny-swin", {"window_size": [3, 5], "patch_size": [4, 2], "num_heads": [2, 4, 8]}),

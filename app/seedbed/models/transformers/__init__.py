@@ -48,7 +48,9 @@ def of_config(config: Json) -> Model:
     if not isinstance(said, str):
         raise SpecError("a config.json names its model_type", ("model_type",), tuple(FAMILIES))
     if said not in FAMILIES:
-        raise UnknownModelType(said, tuple(FAMILIES))
+        raise UnknownModelType(
+            f"there is no model type {said[:100]!r}", ("model_type",), tuple(FAMILIES)
+        )
     return FAMILIES[said].read(config)
 
 

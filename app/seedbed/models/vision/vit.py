@@ -141,7 +141,7 @@ PRESETS = (
     _preset("l", 32, 24, 16, 1024),
     _preset("h", 14, 32, 16, 1280),
     Preset(
-        "tiny-vit",
+        "tiny-vit_b",
         "A small ViT for tests: two blocks of 64, patches of 8 in images of 32, ten classes",
         VisionTransformer,
         {

@@ -40,6 +40,7 @@ from seedbed.registry import SpecId, SpecStore
 from seedbed.web.problems import problem
 from seedbed.web.requests import read_body
 from seedbed.web.responses import CACHE_CONTROL
+from seedbed.web.routes.models import load_presets
 from seedbed.web.service import Service
 
 PREFIXES = ("", "/hub")
@@ -193,6 +194,7 @@ async def _templates(service: Service, namespace: str, name: str) -> AsyncIterat
         HubError: there is no such repository.
     """
     if namespace == NAMESPACE:
+        await load_presets()
         if (found := split_variants(name, presets())) is None:
             raise _no_repository(f"{namespace}/{name}")
         preset, options = found
@@ -430,6 +432,7 @@ async def list_repositories(request: Request, service: Service) -> Response:
     limit = query.get("limit", "")
     most = min(int(limit), _LISTED) if limit.isascii() and limit[:6].isdigit() else _LISTED
     found = []
+    await load_presets()
     for name, preset in presets().items():
         repository = f"{NAMESPACE}/{name}"
         if search in repository.lower() and author in (None, NAMESPACE):

@@ -66,6 +66,12 @@ class ModelDescription(ModelSummary):
     files: list[ModelFile] = Field(description="As `save_pretrained` would have left them.")
 
 
+async def load_presets() -> None:
+    """Have the presets imported: by whoever asks for one first, and not in the event loop."""
+    if not presets.cache_info().currsize:
+        await asyncio.to_thread(presets)
+
+
 @cache
 def _totals(name: str) -> tuple[int, int, int]:
     """Tensors, elements and bytes of a preset in F32."""
@@ -135,7 +141,7 @@ async def get_model(
     """
     options = query_options(request)
     root = request.scope.get("root_path", "")
-    known(preset)
+    await known(preset)
 
     def work() -> bytes:
         try:
@@ -186,12 +192,13 @@ def _describe(
     )
 
 
-def known(preset: str) -> None:
+async def known(preset: str) -> None:
     """Refuse a path that names no preset.
 
     Raises:
         RequestProblem: 404.
     """
+    await load_presets()
     try:
         find_preset(preset)
     except SpecError as error:
@@ -210,7 +217,7 @@ async def get_model_file(
     Beside seed, dtype and shard size, the query has the preset's own arguments, as `GET
     /v1/models/{preset}` lists them. `model.safetensors` is always the whole checkpoint.
     """
-    known(preset)
+    await known(preset)
     query: bytes = request.scope["query_string"]
     try:
         found = await service.file_of(

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import importlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+from seedbed.errors import SpecError
+from seedbed.models import presets, registry
+
+HUB_NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?")
+
+
+def test_names_are_unique_and_fit_the_hub() -> None:
+    """No preset hides another, and every name is one that Hub clients let through."""
+    names = [
+        preset.name
+        for library in registry.LIBRARIES
+        for preset in importlib.import_module(f"seedbed.models.{library}").PRESETS
+    ]
+    assert len(names) == len(set(names)) == len(presets())
+    for name in names:
+        assert HUB_NAME.fullmatch(name), name
+        assert not re.search(r"--|\.\.", name), name
+        assert len(name) <= 96
+
+
+def test_what_a_catalogue_says() -> None:
+    """Every preset says in a line what it is and whose, and lists what it takes."""
+    for preset in presets().values():
+        assert preset.summary, preset.name
+        assert "\n" not in preset.summary
+        assert re.search(r"\d", preset.library), preset.name
+        for argument in preset.arguments():
+            assert argument.name.isidentifier(), preset.name
+            assert argument.json_schema, (preset.name, argument.name)
+
+
+def test_near_names() -> None:
+    """A name that is none is answered with those near to it."""
+    with pytest.raises(SpecError) as caught:
+        registry.preset("resnet51")
+    assert "resnet50" in caught.value.allowed
+    assert caught.value.path == ("preset",)
+
+
+def test_a_config_of_nothing_known() -> None:
+    """A model type that is none, or none at all, is answered with those that are known."""
+    for config in ({"model_type": "nonesuch"}, {}, {"model_type": 5}):
+        with pytest.raises(SpecError) as caught:
+            registry.of_config(config)
+        assert caught.value.path == ("model_type",)
+        assert "llama" in caught.value.allowed
+
+
+def test_a_start_does_not_pay() -> None:
+    """Neither families nor data are read before somebody asks for a preset."""
+    code = (
+        "import sys, seedbed.web.application as a, seedbed.models.registry as r\n"
+        "print([m for m in sys.modules if m.startswith(('seedbed.models.vision',"
+        "'seedbed.models.transformers','seedbed.models.catalogue'))])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
