@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -34,6 +34,7 @@ class Style:
         starts: whether a text starts with `bos`.
         ends: whether it ends with `eos`.
         names: of the two in the configuration: bos and eos, or cls and sep.
+        types: whether tokens of a second text are told apart.
     """
 
     pad: str = "<pad>"
@@ -44,23 +45,27 @@ class Style:
     starts: bool = False
     ends: bool = False
     names: tuple[str, str] = ("bos_token", "eos_token")
+    types: bool = False
 
+
+_BERT = Style(
+    pad="[PAD]",
+    bos="[CLS]",
+    eos="[SEP]",
+    mask="[MASK]",
+    unknown="[UNK]",
+    starts=True,
+    ends=True,
+    names=("cls_token", "sep_token"),
+)
 
 STYLES: Mapping[str, Style] = {
     "gpt": Style(),
     "llama": Style(starts=True),
     "t5": Style(ends=True),
     "bart": Style(starts=True, ends=True),
-    "bert": Style(
-        pad="[PAD]",
-        bos="[CLS]",
-        eos="[SEP]",
-        mask="[MASK]",
-        unknown="[UNK]",
-        starts=True,
-        ends=True,
-        names=("cls_token", "sep_token"),
-    ),
+    "bert": replace(_BERT, types=True),
+    "distilbert": _BERT,
 }
 """By what the families are like."""
 
@@ -194,6 +199,7 @@ def _settings(style: Style) -> dict[str, Any]:
         "clean_up_tokenization_spaces": False,
         eos: style.eos,
         "mask_token": style.mask,
+        "model_input_names": ["input_ids", *["token_type_ids"] * style.types, "attention_mask"],
         "model_max_length": MAX_LENGTH,
         "pad_token": style.pad,
         "tokenizer_class": "PreTrainedTokenizerFast",

@@ -166,8 +166,10 @@ class Family(Architecture):
             if field != "num_labels" and (value is not None or info.default is not None):
                 found[field] = value
         for key, value in given.items():
-            if key not in ("dtype", "torch_dtype") and key[:1] != "_":
-                found[self.aliases.get(key, key)] = value
+            field = self.aliases.get(key, key)
+            dull = value is None and getattr(self, field, 0) is None and field not in found
+            if key not in ("dtype", "torch_dtype") and key[:1] != "_" and not dull:
+                found[field] = value
         found.pop("num_labels", None)
         labels = type(self).model_fields["num_labels"].default
         if "num_labels" in config.given and "id2label" not in found and self.num_labels != labels:

@@ -93,7 +93,7 @@ def _rows() -> Iterator[tuple[type[Family], Mapping[str, Any], str | None]]:
         "attn_layer_period": 2,
         "attn_layer_offset": 1,
         "mamba_d_state": 8,
-        "use_mamba_kernels": False,
+        "use_mamba_kernels": False,  # transformers 4 insists on them otherwise
     }
     yield mamba.Jamba, {**DECODER, **hybrid}, "llama"
     yield bert.Bert, {**BLOCKS, **TOKENS, **LONG}, "bert"
@@ -102,7 +102,7 @@ def _rows() -> Iterator[tuple[type[Family], Mapping[str, Any], str | None]]:
     yield bert.XLMRoberta, roberta, "bart"
     distil = {"dim": 64, "n_layers": 2, "n_heads": 4, "hidden_dim": 128}
     words = {"vocab_size": VOCABULARY, "pad_token_id": PAD}
-    yield bert.DistilBert, {**distil, **words, **LONG}, "bert"
+    yield bert.DistilBert, {**distil, **words, **LONG}, "distilbert"
     yield bert.Electra, {**BLOCKS, **TOKENS, **LONG, "embedding_size": 32}, "bert"
     yield bert.Albert, {**BLOCKS, **TOKENS, **LONG, "embedding_size": 32}, "bert"
     small = {"d_model": 64, "d_kv": 16, "d_ff": 128, "num_layers": 2, "num_heads": 4}
