@@ -452,3 +452,51 @@ def test_killed_in_the_middle_of_putting(tmp_path: Path) -> None:
             assert put(client, "/v1/specs/after/all", BODY).status_code == 201
     finally:
         server.end()
+
+
+SHA = "x-repo-commit"
+
+
+def test_names_are_repositories(client: httpx.Client, path: str) -> None:
+    """Hub clients see a name as a repository, whose commits stay when it is given another spec."""
+    repository = path.removeprefix("/v1/specs")
+    commits: dict[str, str] = {}
+    for body in (BODY, {**BODY, "seed": 8}, OTHER):
+        put(client, path, body, **({"if_match": "*"} if commits else {}))
+        file = file_of(body)
+        main = client.head(f"{repository}/resolve/main/model.safetensors")
+        assert main.headers["etag"] == f'"{file.etag}"'
+        commits[main.headers[SHA]] = file.etag
+    assert len(commits) == 3
+    for commit, etag in commits.items():
+        kept = client.head(f"{repository}/resolve/{commit}/model.safetensors")
+        assert (kept.status_code, kept.headers["etag"]) == (200, f'"{etag}"')
+    client.delete(path)
+    for commit in commits:
+        gone = client.head(f"{repository}/resolve/{commit}/model.safetensors")
+        assert (gone.status_code, gone.headers["x-error-code"]) == (404, "RepoNotFound")
+
+
+@pytest.mark.parametrize("where", ["none", "sqlite:////dev/null/r.db", "damaged"])
+def test_repositories_without_a_registry(tmp_path: Path, where: str) -> None:
+    """Without a registry presets are there for Hub clients, and names are not, or not for now."""
+    (tmp_path / "r.db").write_bytes(b"no database" * 1000)
+    url = f"sqlite:///{tmp_path}/r.db" if where == "damaged" else where
+    with Local(registry_url=url) as local, local.client() as client:
+        listed = client.get("/api/models?search=tiny")
+        assert (listed.status_code, bool(listed.json())) == (200, True)
+        assert client.get(f"/api/models/{listed.json()[0]['id']}").status_code == 200
+        answer = client.get("/team/net/resolve/main/config.json")
+        if where == "damaged":
+            assert (answer.status_code, answer.headers["retry-after"]) == (429, "2")
+        else:
+            assert (answer.status_code, answer.headers["x-error-code"]) == (404, "RepoNotFound")
+        assert answer.json()["error"] == answer.headers["x-error-message"]
+
+
+@pytest.mark.parametrize("limit", ["0", "1", "000001x", "9" * 5000, "-1", "٣", ""])
+def test_limits_of_the_hubs_list(client: httpx.Client, limit: str) -> None:
+    """Whatever the limit says, the list of repositories is a list."""
+    answer = client.get("/api/models", params={"limit": limit})
+    assert answer.status_code == 200
+    assert len(answer.json()) <= (int(limit) if limit in ("0", "1") else 10**6)

@@ -8,6 +8,7 @@ say that the network is down.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
@@ -20,7 +21,14 @@ from starlette.responses import JSONResponse
 from starlette.routing import Match, Route, Router
 from starlette.types import Scope
 
-from seedbed.errors import IdError, LimitError, SeedbedError, SpecError, UnknownSpecError
+from seedbed.errors import (
+    IdError,
+    LimitError,
+    SeedbedError,
+    SpecError,
+    UnavailableError,
+    UnknownSpecError,
+)
 from seedbed.files import Checkpoint, CheckpointSpec
 from seedbed.files.one_model import spec_of_preset
 from seedbed.hub import (
@@ -36,7 +44,7 @@ from seedbed.hub import (
 )
 from seedbed.hub.repository import entry_of
 from seedbed.models import presets
-from seedbed.registry import SpecId, SpecStore
+from seedbed.registry import SpecId, SpecStore, etag_of
 from seedbed.web.problems import problem
 from seedbed.web.requests import read_body
 from seedbed.web.responses import CACHE_CONTROL
@@ -172,7 +180,7 @@ class _Template:
     """A repository's spec, but for what a revision says.
 
     Attributes:
-        key: tells it from any other that the repository has had.
+        key: tells it from any other that the repository has had, its seed included.
         make: gives the spec.
     """
 
@@ -207,10 +215,10 @@ async def _templates(service: Service, namespace: str, name: str) -> AsyncIterat
         now = (await service.registry.ask(SpecStore.get, spec_id)).content
     except (IdError, UnknownSpecError) as error:
         raise _no_repository(f"{namespace}/{name}") from error
-    yield _Template(now.digest, now.spec)
+    yield _Template(etag_of(now.text), now.spec)
     for content in await service.registry.ask(SpecStore.versions, spec_id):
         if content.digest != now.digest:
-            yield _Template(content.digest, content.spec)
+            yield _Template(etag_of(content.text), content.spec)
 
 
 # The surfaces. Each takes the request, the service, and parts of the path.
@@ -228,8 +236,23 @@ def _guarded(endpoint: Endpoint) -> Callable[[Request], Coroutine[Any, Any, Resp
             return _refused(error)
         except LimitError as error:
             return _refused(HubError("EntryNotFound", str(error)))
+        except UnavailableError as error:
+            return _later(error)
 
     return guarded
+
+
+def _later(error: UnavailableError) -> Response:
+    """The answer while the registry cannot be asked: 429, for which clients wait; 503 is fatal."""
+    if error.retry_seconds is None:  # where no names are kept there is no such name
+        return _refused(HubError("RepoNotFound", str(error)))
+    headers = {"retry-after": str(error.retry_seconds), "x-error-message": _latin(str(error))}
+    answer = problem(
+        429, "registry-unavailable", "Too Many Requests", str(error),
+        headers=headers, error=str(error),
+    )  # fmt: skip
+    answer.headers["content-type"] = "application/json"
+    return answer
 
 
 class _Route(Route):
@@ -430,7 +453,7 @@ async def list_repositories(request: Request, service: Service) -> Response:
     search = query.get("search", "").lower()
     author = query.get("author")
     limit = query.get("limit", "")
-    most = min(int(limit), _LISTED) if limit.isascii() and limit[:6].isdigit() else _LISTED
+    most = min(int(limit[:9]), _LISTED) if limit.isascii() and limit.isdigit() else _LISTED
     found = []
     await load_presets()
     for name, preset in presets().items():
@@ -439,10 +462,11 @@ async def list_repositories(request: Request, service: Service) -> Response:
             transformers = "transformers" in preset.library
             found.append(_listing(repository, transformers=transformers))
     if service.registry.exists and len(found) < most:
-        page = await service.registry.ask(
-            SpecStore.list, namespace=author, search=search, limit=most - len(found)
-        )
-        found += [_listing(str(one.id), transformers=False) for one in page.entries]
+        with contextlib.suppress(UnavailableError):  # the presets are there in any case
+            page = await service.registry.ask(
+                SpecStore.list, namespace=author, search=search, limit=most - len(found)
+            )
+            found += [_listing(str(one.id), transformers=False) for one in page.entries]
     return JSONResponse(found[:most])
 
 
