@@ -1,4 +1,5 @@
-# The service as an image: no root, no writable path, kernels compiled when the image is built.
+# The service as an image: no root, no writable path but for named specs, kernels compiled when the
+# image is built.
 #
 #   docker build -t seedbed .
 #   docker run --rm --read-only -p 8000:8000 seedbed
@@ -12,7 +13,7 @@ RUN python -m venv /opt/seedbed
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY app app
 # Compiled for every instruction set, so that the image starts at once on whatever processor it meets.
-RUN /opt/seedbed/bin/pip install --constraint constraints.txt . && \
+RUN /opt/seedbed/bin/pip install --constraint constraints.txt '.[postgres]' && \
     /opt/seedbed/bin/seedbed compile --all
 
 FROM python:3.13-slim-trixie
@@ -22,12 +23,16 @@ LABEL org.opencontainers.image.title="Seedbed" \
       org.opencontainers.image.base.name="python:3.13-slim-trixie"
 RUN groupadd --gid 10001 seedbed && \
     useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent \
-            --shell /usr/sbin/nologin seedbed
+            --shell /usr/sbin/nologin seedbed && \
+    install --directory --owner=10001 --group=10001 --mode=0700 /var/lib/seedbed
 COPY --from=build /opt/seedbed /opt/seedbed
 ENV PATH=/opt/seedbed/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     SEEDBED_HOST=0.0.0.0 \
-    SEEDBED_LOG_FORMAT=json
+    SEEDBED_LOG_FORMAT=json \
+    SEEDBED_REGISTRY_URL=sqlite:////var/lib/seedbed/registry.db
+# Named specs. Engines make a volume of it also with --read-only; give it a name to keep it.
+VOLUME /var/lib/seedbed
 # By number, so that a cluster can see that it is not root.
 USER 10001:10001
 WORKDIR /

@@ -6,9 +6,9 @@ Each stage is a Debian made by debootstrap, of the release that the base image n
 release's own Python, which must have the version that the image's name promises. The steps are the
 Dockerfile's own: RUN in a chroot, COPY from the files that .dockerignore lets through. Then the
 service is started as the image would be: its entry point as process 1, its user, its environment, a
-root file system that cannot be written; and without Numba, so that it must have been compiled at
-the build. It must pass the image's own health check, send the bytes that this repository's NumPy
-definition makes, and end on the stop signal.
+root file system that cannot be written but for its volumes; and without Numba, so that it must have
+been compiled at the build. It must pass the image's own health check, send the bytes that this
+repository's NumPy definition makes, store a spec, and end on the stop signal.
 
 What this does not replay: the base image itself, image layers, and an engine's network. Needs
 root, debootstrap, util-linux, and a package index for pip.
@@ -53,6 +53,10 @@ exec chroot "$@"
 READ_ONLY = """\
 mount --bind "$0" "$0"
 mount -o remount,bind,ro "$0"
+for volume in $VOLUMES; do
+    owner=$(stat --format=uid=%u,gid=%g,mode=%a "$0$volume")
+    mount -t tmpfs -o "$owner" none "$0$volume"
+done
 for numba in "$0"/opt/seedbed/lib/python*/site-packages/numba; do mount -t tmpfs none "$numba"; done
 """
 
@@ -70,6 +74,7 @@ class Stage:
     entry_point: list[str] = field(default_factory=list)
     command: list[str] = field(default_factory=list)
     stop_signal: str = "SIGTERM"
+    volumes: list[str] = field(default_factory=list)
 
     def process(self, argv: Sequence[str], *, read_only: bool = False) -> list[str]:
         """The command that runs another in this root, as its user, in mounts of its own."""
@@ -78,7 +83,8 @@ class Stage:
         enter = ["sh", "-c", script, str(self.root), f"--userspec={self.user}", "--groups="]
         step = 'cd "$0"; exec "$@"'
         run = ["env", "-i", *variables, "sh", "-c", step, self.directory, *argv]
-        return ["unshare", "--mount", *enter, str(self.root), *run]
+        volumes = f"VOLUMES={' '.join(self.volumes)}"
+        return ["env", volumes, "unshare", "--mount", *enter, str(self.root), *run]
 
 
 def parse(text: str) -> Iterator[tuple[str, str]]:
@@ -191,6 +197,8 @@ def record(name: str, rest: str, stage: Stage) -> None:
         stage.entry_point = json.loads(rest)
     elif name == "CMD":
         stage.command = json.loads(rest)
+    elif name == "VOLUME":
+        stage.volumes += shlex.split(rest)
     elif name == "STOPSIGNAL":
         stage.stop_signal = rest
     elif name not in ("LABEL", "EXPOSE"):
@@ -281,7 +289,8 @@ def trial(stage: Stage, log: Path) -> None:
 
 
 def _as_process_1(command: Sequence[str]) -> list[str]:
-    return [*command[:1], "--pid", "--fork", "--kill-child", *command[1:]]
+    at = command.index("unshare") + 1
+    return [*command[:at], "--pid", "--fork", "--kill-child", *command[at:]]
 
 
 def compare(url: str) -> None:
@@ -304,6 +313,11 @@ def compare(url: str) -> None:
         if sent != b"".join(VirtualFile(spec, engine=get_engine("numpy")).chunks()):
             raise SystemExit("the image sends other bytes than the definition makes")
         print(f"{request.get_method()}: {len(sent):,} bytes as the definition makes them")
+    named = urllib.request.Request(
+        f"{url}/v1/specs/team/mlp", body, {"Content-Type": "application/json"}, method="PUT"
+    )
+    with urllib.request.urlopen(named) as response:
+        print(f"PUT: {response.status}, a spec is stored in the volume")
 
 
 def main(arguments: Sequence[str]) -> None:
