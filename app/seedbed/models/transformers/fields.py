@@ -11,7 +11,7 @@ SIZE_MAX = 2**31
 
 LAYERS_MAX = 10_000
 
-EXPERTS_MAX = 65_536
+EXPERTS_MAX = 4096
 
 Vocabulary = Annotated[int, Field(ge=1, le=SIZE_MAX, description="Tokens; rows of the embedding.")]
 Width = Annotated[int, Field(ge=1, le=SIZE_MAX, description="Width of the residual stream.")]

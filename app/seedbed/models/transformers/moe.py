@@ -16,6 +16,7 @@ from seedbed.models.base import prefixed
 from seedbed.models.config import words
 from seedbed.models.transformers.decoder import PLAIN, Decoder, Kind
 from seedbed.models.transformers.fields import (
+    EXPERTS_MAX,
     Bias,
     Count,
     Experts,
@@ -112,7 +113,9 @@ class Sparse(Decoder):
     num_hidden_layers: Layers = 24
     decoder_sparse_step: Step = 1
     moe_intermediate_size: Inner = 1408
-    num_experts: Annotated[int, Field(ge=0, le=65536, description="Experts; 0 for none.")] = 60
+    num_experts: Annotated[int, Field(ge=0, le=EXPERTS_MAX, description="Experts; 0 for none.")] = (
+        60
+    )
     mlp_only_layers: Dense | None = None
     bos_token_id: Token | None = None
     eos_token_id: Tokens | None = None
@@ -173,7 +176,9 @@ class Qwen3Moe(Sparse):
     num_attention_heads: Heads = 32
     num_key_value_heads: KeyValueHeads | None = 4
     moe_intermediate_size: Inner = 768
-    num_experts: Annotated[int, Field(ge=0, le=65536, description="Experts; 0 for none.")] = 128
+    num_experts: Annotated[int, Field(ge=0, le=EXPERTS_MAX, description="Experts; 0 for none.")] = (
+        128
+    )
     attention_bias: Bias = False
 
 

@@ -105,8 +105,8 @@ def _llama() -> Iterator[ConfigPreset]:
             "llama-3.1-8b": ("LLaMA 3.1, 8B", {**small, **long}),
             "llama-3.1-70b": ("LLaMA 3.1, 70B", {**middle, **long}),
             "llama-3.1-405b": ("LLaMA 3.1, 405B", {**decoder(126, 16384, 128, 8, 53248), **long}),
-            "llama-3.2-1b": ("LLaMA 3.2, 1B", {**decoder(16, 2048, 32, 8, 8192), **longer}),
-            "llama-3.2-3b": ("LLaMA 3.2, 3B", {**decoder(28, 3072, 24, 8, 8192), **longer}),
+            "llama-3.2-1b": ("LLaMA 3.2, 1.2B", {**decoder(16, 2048, 32, 8, 8192), **longer}),
+            "llama-3.2-3b": ("LLaMA 3.2, 3.2B", {**decoder(28, 3072, 24, 8, 8192), **longer}),
         },
     )
     yield from group(
@@ -155,7 +155,7 @@ def _qwen() -> Iterator[ConfigPreset]:
             "qwen2.5-0.5b": ("Qwen 2.5, 0.5B", decoder(24, 896, 14, 2, 4864, **tied, **short)),
             "qwen2.5-1.5b": ("Qwen 2.5, 1.5B", decoder(28, 1536, 12, 2, 8960, **tied, **long)),
             "qwen2.5-3b": ("Qwen 2.5, 3B", decoder(36, 2048, 16, 2, 11008, **tied, **short)),
-            "qwen2.5-7b": ("Qwen 2.5, 7B", decoder(28, 3584, 28, 4, 18944, **wide, **long)),
+            "qwen2.5-7b": ("Qwen 2.5, 7.6B", decoder(28, 3584, 28, 4, 18944, **wide, **long)),
             "qwen2.5-14b": (
                 "Qwen 2.5, 14B",
                 decoder(48, 5120, 40, 8, 13824, **wide, **long, **coarse),
@@ -204,8 +204,8 @@ def _gemma() -> Iterator[ConfigPreset]:
         LITGPT,
         {},
         {
-            "gemma-2b": ("Gemma, 2B", decoder(18, 2048, 8, 1, 16384)),
-            "gemma-7b": ("Gemma, 7B", {}),
+            "gemma-2b": ("Gemma, 2.5B", decoder(18, 2048, 8, 1, 16384)),
+            "gemma-7b": ("Gemma, 8.5B", {}),
         },
     )
     yield from group(
@@ -213,7 +213,7 @@ def _gemma() -> Iterator[ConfigPreset]:
         LITGPT,
         {},
         {
-            "gemma-2-2b": ("Gemma 2, 2B", {}),
+            "gemma-2-2b": ("Gemma 2, 2.6B", {}),
             "gemma-2-9b": ("Gemma 2, 9B", decoder(42, 3584, 16, 8, 14336)),
             "gemma-2-27b": (
                 "Gemma 2, 27B",
@@ -254,7 +254,7 @@ def _others() -> Iterator[ConfigPreset]:
         {},
         {
             "olmo-1b": (
-                "OLMo, 1B",
+                "OLMo, 1.2B",
                 decoder(16, 2048, 16, 16, 8192, tie_word_embeddings=True),
             ),
             "olmo-7b": ("OLMo, 7B", {}),
