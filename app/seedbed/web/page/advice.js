@@ -45,7 +45,11 @@ export function setUpAdvice(api, draw) {
     event.preventDefault();
     update();
   });
-  update();
+  new IntersectionObserver(([{ isIntersecting }], watcher) => {
+    if (!isIntersecting) return;
+    watcher.disconnect(); // asked once it is seen, not before
+    update();
+  }).observe(byId("which"));
 }
 
 function show(advice, draw) {

@@ -6,7 +6,8 @@ import { bytes as inBytes } from "./words.js";
 import { announce } from "./dom.js";
 
 const IN_MEMORY_BYTES = 2 ** 30;
-const ATTEMPTS = 4;
+const ATTEMPTS = 7;
+const FIRST_PAUSE_MILLISECONDS = 250;
 
 /**
  * @param {{button: HTMLButtonElement, cancel: HTMLButtonElement, bar: HTMLProgressElement,
@@ -102,7 +103,9 @@ async function sinkFor(saveAs, size) {
 async function transfer(url, size, sink, signal, onProgress) {
   let done = 0;
   let etag = null;
-  for (let attempt = 1; done < size || attempt === 1; attempt += 1) {
+  let failures = 0;
+  while (done < size) {
+    const before = done;
     try {
       const headers = done ? { range: `bytes=${done}-`, "if-range": etag } : {};
       const response = await fetch(url, { headers, signal, cache: "no-store" });
@@ -116,19 +119,30 @@ async function transfer(url, size, sink, signal, onProgress) {
         done += part.length;
         onProgress(done);
       }
-      if (done >= size) break;
-      throw new TypeError("cut off");
     } catch (error) {
-      if (error instanceof Problem || error.name === "AbortError") throw error;
-      if (attempt >= ATTEMPTS) {
-        throw new Problem({
-          title: "The connection broke",
-          detail: `${inBytes(done)} of ${inBytes(size)} had come, and ${ATTEMPTS} attempts failed.`,
-        });
-      }
-      await new Promise((resolve) => setTimeout(resolve, 400 * attempt));
+      if (!(error instanceof TypeError)) throw error; // which is how fetch says that it was cut off
     }
+    if (done >= size) return;
+    failures = done > before ? 1 : failures + 1;
+    if (failures === ATTEMPTS) {
+      throw new Problem({
+        title: "The connection broke",
+        detail: `${inBytes(done)} of ${inBytes(size)} had come, and then ${ATTEMPTS} attempts failed.`,
+      });
+    }
+    await pause(FIRST_PAUSE_MILLISECONDS * 2 ** failures, signal);
   }
+}
+
+/** Wait, unless it is cancelled meanwhile. */
+function pause(milliseconds, signal) {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(resolve, milliseconds);
+    signal.addEventListener("abort", () => {
+      clearTimeout(timer);
+      reject(signal.reason);
+    });
+  });
 }
 
 async function* parts(stream) {

@@ -112,6 +112,15 @@ export function setUpDraw({ schemes, layers, dtypes, models }) {
     return control instanceof HTMLElement && control.closest(".field") ? control : null;
   }
 
+  function explain() {
+    const dtype = dtypes.find(({ code }) => code === elements.dtype.value);
+    byId("dtype-note").textContent = dtype.about;
+    const model = models?.find(({ name }) => name === elements.preset.value);
+    byId("preset-note").textContent = model
+      ? `${model.summary} ${count(model.parameter_count)} parameters, ${bytes(model.size_bytes)} in F32.`
+      : "";
+  }
+
   /** The plan of a choice. The tensors to choose from are known by the first one only. */
   async function plan(signal) {
     let choice = choiceIn(form, containers);
@@ -151,14 +160,9 @@ export function setUpDraw({ schemes, layers, dtypes, models }) {
     unmark(form);
     countParameters();
     byId("results").setAttribute("aria-busy", "true");
-    const dtype = dtypes.find(({ code }) => code === elements.dtype.value);
-    byId("dtype-note").textContent = dtype.about;
-    const model = models?.find(({ name }) => name === elements.preset.value);
-    byId("preset-note").textContent = model
-      ? `${model.summary} ${count(model.parameters)} parameters, ${bytes(model.bytes)}.`
-      : "";
     remember("draw", pairsOf(form));
     try {
+      explain();
       const { choice, description } = await plan(signal);
       remember("draw", pairsOf(form));
       const path = description.links.file;
