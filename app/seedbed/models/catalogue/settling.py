@@ -1,0 +1,253 @@
+"""A config as its library would read it: aliases, defaults, and refusal of what was not studied."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from seedbed.errors import ParameterError, Path, SpecError
+from seedbed.models.catalogue.expressions import Missing, evaluate
+
+Json = Mapping[str, Any]
+
+# Book-keeping that no weight depends on: of the library, of generation, of training.
+HARMLESS = frozenset({
+    "model_type", "architectures", "transformers_version", "dtype", "torch_dtype", "label2id",
+    "problem_type", "use_cache", "_name_or_path", "name_or_path", "output_attentions",
+    "output_hidden_states", "return_dict", "use_return_dict", "torchscript", "use_bfloat16",
+    "chunk_size_feed_forward", "gradient_checkpointing", "auto_map", "_commit_hash",
+    "attn_implementation", "_attn_implementation", "_attn_implementation_autoset",
+    "finetuning_task", "task_specific_params", "tokenizer_class", "prefix", "pruned_heads_",
+    "rope_parameters", "rope_scaling", "rope_theta", "sep_token_id", "decoder_start_token_id",
+    "experts_implementation", "_experts_implementation",
+})  # fmt: skip
+
+# Each changes weights in a way of its own, whatever the model type.
+REFUSED = {
+    "quantization_config": "quantised weights are not initial weights",
+    "per_layer_config": "layers that differ from one another were not studied",
+    "pruned_heads": "pruned heads were not studied",
+}
+
+
+def kind_of(value: Any) -> str:
+    """One letter for what a value is: whole numbers by sign, since 0 and −1 have meanings."""
+    if value is None:
+        return "n"
+    if isinstance(value, bool):
+        return "b"
+    if isinstance(value, int):
+        return "i" if value > 0 else "z" if value == 0 else "-"
+    if isinstance(value, float):
+        return "f"
+    if isinstance(value, str):
+        return "s"
+    return "l" if isinstance(value, list) else "d"
+
+
+_KINDS = {
+    "n": "null",
+    "b": "true or false",
+    "i": "a positive integer",
+    "z": "0",
+    "-": "a negative integer",
+    "f": "a number",
+    "s": "a string",
+    "l": "a list",
+    "d": "an object",
+}
+
+
+def at(config: Json, path: str, default: Any = None) -> Any:
+    """The value at a dotted path."""
+    level: Any = config
+    for key in path.split("."):
+        if not isinstance(level, Mapping) or key not in level:
+            return default
+        level = level[key]
+    return level
+
+
+def put(config: dict[str, Any], path: str, value: Any) -> bool:
+    """Sets the value at a dotted path, if the object that it is in is there."""
+    *outer, last = path.split(".")
+    for key in outer:
+        if not isinstance(config.get(key), dict):
+            return False
+        config = config[key]
+    config[last] = value
+    return True
+
+
+class Settled:
+    """Settles configs of one class of a model type.
+
+    Args:
+        data: of the type.
+        architecture: the class's name, which the data has.
+    """
+
+    def __init__(self, data: Json, architecture: str) -> None:
+        self._data = data
+        self._class = data["classes"][architecture]
+        self._name = architecture
+        self._derived = {rule["field"] for rule in self._class["derived"]}
+
+    def settle(self, config: Json) -> dict[str, Any]:
+        """All fields: those given, the defaults of the others, and those that follow from them.
+
+        Raises:
+            SpecError: a field or a value that was not studied, with its path.
+        """
+        settled = self._merge(config, self._data["defaults"], "")
+        self._check(settled)
+        for rule in self._class["derived"]:
+            self._derive(settled, rule)
+        return settled
+
+    # ------------------------------------------------------------------ reading
+
+    def _merge(self, given: Json, defaults: Json, prefix: str) -> dict[str, Any]:
+        """One object's fields over its defaults."""
+        place = tuple(prefix.rstrip(".").split(".")) if prefix else ()
+        aliases = self._data["aliases"].get(prefix, {})
+        heard = self._class["heard"].get(prefix, ())
+        merged = copy.deepcopy(dict(defaults))
+        set_by: dict[str, str] = {}
+        for key, value in given.items():
+            name = aliases.get(key, key)
+            if key in REFUSED and value not in (None, {}, []):
+                raise SpecError(REFUSED[key], (*place, key))
+            if name in set_by and given[set_by[name]] != value:
+                raise SpecError(f"{key} and {set_by[name]} are one field", (*place, key))
+            set_by[name] = key
+            if name == "id2label":
+                if isinstance(value, Mapping):
+                    self._labels(given, value, place)
+                    merged["num_labels"] = len(value)
+                elif value is not None:
+                    raise SpecError("id2label is an object", (*place, key))
+                continue
+            if name == "num_labels":
+                if value is not None:
+                    merged["num_labels"] = value
+                continue
+            nested = (
+                isinstance(defaults.get(name), Mapping)
+                and f"{prefix}{name}" in self._data["nested"]
+            )
+            if nested:
+                merged[name] = self._nested(value, defaults[name], f"{prefix}{name}", (*place, key))
+            elif name in defaults or name in HARMLESS or f"{prefix}{name}" in self._derived:
+                merged[name] = _plain(value, (*place, key))
+            elif name in heard or (value is not None and f"{name}?" in heard):
+                raise SpecError(
+                    f"{key} can change the weights of {self._name}, and was not studied",
+                    (*place, key),
+                )
+        for name, value in defaults.items():
+            path = f"{prefix}{name}"
+            if path in self._data["nested"] and name not in set_by:
+                merged[name] = self._nested(None, value, path, (*place, name))
+        return merged
+
+    @staticmethod
+    def _labels(given: Json, labels: Json, place: Path) -> None:
+        count = given.get("num_labels")
+        if isinstance(count, int) and count != len(labels):
+            raise SpecError(
+                f"num_labels is {count}, but id2label has {len(labels)} labels",
+                (*place, "num_labels"),
+            )
+
+    def _nested(self, value: Any, defaults: Json, path: str, place: Path) -> dict[str, Any] | None:
+        facts = self._data["nested"][path]
+        if value is None:
+            if facts.get("optional"):
+                return None
+            value = facts.get("absent", {})
+        if not isinstance(value, Mapping):
+            raise SpecError(f"{value!r} is not an object", place)
+        named = value.get("model_type", facts["type"])
+        if facts.get("auto") and named != facts["type"]:
+            raise SpecError(
+                f"{named!r} was not studied here", (*place, "model_type"), (facts["type"],)
+            )
+        return self._merge(value, defaults, f"{path}.")
+
+    # ------------------------------------------------------------------ refusing
+
+    def _check(self, settled: Json) -> None:
+        for path, value in self._class["fixed"].items():
+            found = at(settled, path, value)
+            if found != value or isinstance(found, bool) != isinstance(value, bool):
+                raise SpecError(
+                    f"{found!r} was not studied: {self._name} was built with {value!r} only",
+                    tuple(path.split(".")),
+                    (str(value),) if isinstance(value, (int, str)) else (),
+                )
+        for path, allowed in self._class["choices"].items():
+            names = self._data["activations"] if allowed == "activations" else allowed
+            found = at(settled, path)
+            if isinstance(found, (str, int)) and found not in names:
+                raise SpecError(
+                    f"{found!r} was not studied", tuple(path.split(".")), [str(n) for n in names]
+                )
+            if isinstance(found, list) and not all(one in names for one in found):
+                raise SpecError(
+                    "an item was not studied", tuple(path.split(".")), [str(n) for n in names]
+                )
+        for path, kinds in self._class["kinds"].items():
+            found = at(settled, path, self)
+            if found is self:
+                continue
+            kind = kind_of(found)
+            if kind not in kinds and not (kind in "iz-" and "f" in kinds):
+                raise SpecError(
+                    f"{found!r} was not studied",
+                    tuple(path.split(".")),
+                    [_KINDS[k] for k in kinds],
+                )
+
+    def _derive(self, settled: dict[str, Any], rule: Json) -> None:
+        path = rule["field"]
+        given = at(settled, path)
+        declared = at(self._data["defaults"], path, self) is not self
+        if rule["mode"] == "absent" and given is not None and declared:
+            return
+        try:
+            if "count" in rule:
+                count = evaluate(rule["count"], settled)
+                if not isinstance(count, int) or not 0 <= count <= 65_536:
+                    raise ParameterError(f"{path} would have {count} items")
+                value: Any = [evaluate(rule["value"], {**settled, "i": i}) for i in range(count)]
+            else:
+                value = evaluate(rule["value"], settled)
+        except Missing as error:
+            if rule["mode"] == "absent" and "." in path:
+                return  # the object that it would be in is absent too
+            raise SpecError(f"{path} cannot be derived: {error.message}", error.path) from error
+        if not declared and given is not None and given != value:
+            raise SpecError(
+                f"{given!r} does not follow from the other fields: {value!r} does",
+                tuple(path.split(".")),
+            )
+        put(settled, path, value)
+
+
+def _plain(value: Any, place: Path) -> Any:
+    """A value of JSON; `{"__float__": "Infinity"}` is how the library spells what JSON cannot."""
+    if isinstance(value, Mapping):
+        if set(value) == {"__float__"}:
+            try:
+                return float(value["__float__"])
+            except (TypeError, ValueError):
+                raise SpecError(f"{value!r} is not a number", place) from None
+        return {str(key): _plain(one, (*place, str(key))) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(one, (*place, n)) for n, one in enumerate(value)]
+    if isinstance(value, float) and math.isnan(value):
+        raise SpecError("nan is not a value", place)
+    return value

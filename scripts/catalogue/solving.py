@@ -1,0 +1,576 @@
+"""Expressions of config fields that explain what was seen: whole numbers and conditions.
+
+A `Table` holds the fields of many configs as columns, a row a config (or a config and the indices
+in a tensor's name), and all simple expressions of them. A target is looked up there; then it is
+split into two simple expressions, by sums, differences, products and quotients; then into two cases
+by a condition. What is found holds in every row, and of several the shortest is taken.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+INDICES = ("i", "j", "k", "l")
+Row = tuple[int, tuple[int, ...]]
+_RANDOM = np.random.default_rng(20261124)
+
+
+def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Fields by dotted path."""
+    found = {}
+    for key, value in config.items():
+        if not re.fullmatch(r"[A-Za-z_]\w*", str(key)):
+            continue
+        if isinstance(value, Mapping):
+            found.update(flatten(value, f"{prefix}{key}."))
+        else:
+            found[f"{prefix}{key}"] = value
+    return found
+
+
+def _wrap(text: str) -> str:
+    return text if re.fullmatch(r"[\w.]+(\[[^\[\]]*\])*|\w+\([^()]*\)", text) else f"({text})"
+
+
+@dataclass
+class Family:
+    """Expressions of one form: values in rows, and how to write each."""
+
+    values: np.ndarray
+    texts: list[str]
+    costs: np.ndarray
+
+
+class Table:
+    """Fields as columns."""
+
+    def __init__(self, configs: Sequence[Mapping[str, Any]], rows: Sequence[Row], fields: set[str] | None = None) -> None:
+        self.rows = list(rows)
+        self.count = len(self.rows)
+        self.depth = len(self.rows[0][1]) if self.rows else 0
+        self._columns(configs, fields)
+        self._hash = _RANDOM.integers(1, 2**62, self.count, dtype=np.int64)
+
+    # ------------------------------------------------------------------ columns
+
+    def _columns(self, configs: Sequence[Mapping[str, Any]], fields: set[str] | None) -> None:
+        paths = sorted({p for c in configs for p in c}, key=lambda p: (p.count("."), p))
+        if fields is not None:
+            paths = [p for p in paths if p in fields]
+        self.columns: dict[str, list[Any]] = {}
+        for d in range(self.depth):
+            self.columns[INDICES[d]] = [idx[d] for _, idx in self.rows]
+        for path in paths:
+            values = [configs[b].get(path) for b, _ in self.rows]
+            if any(isinstance(v, list) for v in values):
+                self._list(path, values)
+            else:
+                self.columns[path] = values
+
+    def _list(self, path: str, values: list[Any]) -> None:
+        self.columns[f"len({path})"] = [len(v) if isinstance(v, list) else None for v in values]
+        if any(not isinstance(v, list) for v in values):
+            self.columns[path] = [v if not isinstance(v, list) else "list" for v in values]
+        self.lists = getattr(self, "lists", {})
+        self.lists[path] = values
+        for at in ("0", "-1"):
+            self._item(f"{path}[{at}]", values, [int(at)] * self.count)
+        numbers = all(isinstance(w, int) and not isinstance(w, bool) for v in values if isinstance(v, list) for w in v)
+        if numbers:
+            self.columns[f"sum({path})"] = [sum(v) if isinstance(v, list) else None for v in values]
+        for d in range(self.depth):
+            n = INDICES[d]
+            where = [idx[d] for _, idx in self.rows]
+            self._item(f"{path}[{n}]", values, where)
+            self._item(f"{path}[{n} - 1]", values, [w - 1 if w > 0 else 10**6 for w in where])
+            self._item(f"{path}[{n} + 1]", values, [w + 1 for w in where])
+            self._item(f"{path}[-1 - {n}]", values, [-1 - w for w in where])
+            self._item(f"{path}[-2 - {n}]", values, [-2 - w for w in where])
+
+    def _item(self, text: str, values: list[Any], where: list[int]) -> None:
+        found = [v[w] if isinstance(v, list) and -len(v) <= w < len(v) else None for v, w in zip(values, where, strict=True)]
+        if all(f is None for f in found):
+            return
+        if any(isinstance(f, list) for f in found):
+            if text.count("[") < 2:
+                self._list(text, found)
+            return
+        self.columns[text] = found
+
+    # ------------------------------------------------------------------ numbers
+
+    def _garbage(self) -> int:
+        return int(_RANDOM.integers(2**29, 2**30)) * 2 + 1
+
+    @cached_property
+    def numbers(self) -> tuple[list[str], np.ndarray]:
+        """Integer columns; what is no number there is a large odd one that nothing equals."""
+        names, vectors, seen = [], [], set()
+        for name, values in self.columns.items():
+            if all(v is None or isinstance(v, (bool, str)) for v in values):
+                continue
+            if not any(isinstance(v, int) or (isinstance(v, float) and v.is_integer()) for v in values):
+                continue
+            ints = [int(v) if (isinstance(v, int) and not isinstance(v, bool)) or (isinstance(v, float) and v.is_integer()) else self._garbage() for v in values]
+            if any(isinstance(v, float) and not v.is_integer() for v in values):
+                continue
+            vector = np.array(ints, dtype=np.int64)
+            if np.abs(vector).max() >= 2**40 or (vector == vector[0]).all():
+                continue
+            key = vector.tobytes()
+            if key not in seen:
+                seen.add(key)
+                names.append(name)
+                vectors.append(vector)
+        if self.depth and self.count:
+            for d in range(self.depth):
+                vector = 2 ** np.array([idx[d] for _, idx in self.rows], dtype=np.int64)
+                if vector.max() <= 256 and not (vector == vector[0]).all():
+                    names.append(f"2**{INDICES[d]}")
+                    vectors.append(vector)
+        if not vectors:
+            return [], np.zeros((0, self.count), dtype=np.int64)
+        return names, np.stack(vectors)
+
+    @cached_property
+    def floats(self) -> list[tuple[str, np.ndarray]]:
+        """Columns with a fraction in some row."""
+        found = []
+        for name, values in self.columns.items():
+            if any(isinstance(v, float) for v in values) and all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values):
+                vector = np.array(values, dtype=np.float64)
+                if np.isfinite(vector).all():
+                    found.append((name, vector))
+        return found
+
+    @cached_property
+    def simple(self) -> Family:
+        """Expressions of one or two fields."""
+        names, base = self.numbers
+        n = len(names)
+        values, texts, costs = [base], list(names), [np.full(n, 1.0)]
+
+        def add(array: np.ndarray, words: list[str], cost: float) -> None:
+            if len(words):
+                values.append(array)
+                texts.extend(words)
+                costs.append(np.full(len(words), cost))
+
+        for c in (2, 3, 4, 5, 6, 8, 16):
+            add(base * c, [f"{c} * {_wrap(x)}" for x in names], 1.5)
+        for c in (2, 3, 4, 8, 16):
+            add(base // c, [f"{_wrap(x)} // {c}" for x in names], 1.6)
+        for c in (1, -1, 2, -2, 3, 4, 5, -3):
+            add(base + c, [f"{x} {'+' if c > 0 else '-'} {abs(c)}" for x in names], 1.6)
+        for c in (4, 8, 16, 32, 64, 128, 256, 512):
+            add(-(-base // c) * c, [f"ceil({x}, {c})" for x in names], 2.4)
+        add(2 * base - 1, [f"2 * {_wrap(x)} - 1" for x in names], 2.2)
+        add(2 * base + 1, [f"2 * {_wrap(x)} + 1" for x in names], 2.2)
+        add(base * base, [f"{_wrap(x)}**2" for x in names], 1.7)
+        for name, vector in self.floats:
+            if (vector == np.floor(vector)).all() and name in names:
+                continue
+            add((base * vector).astype(np.int64), [f"int({_wrap(x)} * {name})" for x in names], 2.1)
+            with np.errstate(all="ignore"):
+                if (vector != 0).all():
+                    add((base / vector).astype(np.int64), [f"int({_wrap(x)} / {name})" for x in names], 2.3)
+        if n:
+            # Pairs within one config; with the indices too.
+            prefix = [re.sub(r"^(len|sum)\(", "", x).rpartition(".")[0] if x not in INDICES else None for x in names]
+            far = np.array([[0.0 if a == b or a is None or b is None or len(a) == 0 or len(b) == 0 else 0.3 for b in prefix] for a in prefix])
+            left, right = np.triu_indices(n, 1)
+            if n > 90:
+                keep = far[left, right] == 0
+                left, right = left[keep], right[keep]
+            extra = far[left, right]
+
+            def pairs(array: np.ndarray, form: str, cost: float, a: np.ndarray, b: np.ndarray, more: np.ndarray) -> None:
+                values.append(array)
+                texts.extend(form.format(_wrap(names[x]), _wrap(names[y])) for x, y in zip(a, b, strict=True))
+                costs.append(cost + more)
+
+            x, y = base[left], base[right]
+            pairs(x * y, "{} * {}", 2.0, left, right, extra)
+            pairs(x + y, "{} + {}", 2.0, left, right, extra)
+            pairs(np.minimum(x, y), "min({}, {})", 2.6, left, right, extra)
+            pairs(np.maximum(x, y), "max({}, {})", 2.6, left, right, extra)
+            a, b = np.nonzero(~np.eye(n, dtype=bool))
+            if n > 90:
+                keep = far[a, b] == 0
+                a, b = a[keep], b[keep]
+            extra = far[a, b]
+            x, y = base[a], base[b]
+            pairs(x - y, "{} - {}", 2.1, a, b, extra)
+            pairs(x + 2 * y, "{} + 2 * {}", 2.4, a, b, extra)
+            positive = (y > 0).all(axis=1)
+            pa, pb, px, py, pe = a[positive], b[positive], x[positive], y[positive], extra[positive]
+            quotient = px // py
+            pairs(quotient, "{} // {}", 2.0, pa, pb, pe)
+            pairs(quotient * quotient, "({} // {})**2", 2.6, pa, pb, pe)
+            pairs(-(-px // py), "-(-{} // {})", 2.7, pa, pb, pe)
+            pairs(-(-px // py) * py, "ceil({}, {})", 2.7, pa, pb, pe)
+            if n <= 60:
+                pairs(px % py, "{} % {}", 2.7, pa, pb, pe)
+        stacked, cost = np.concatenate(values), np.concatenate(costs)
+        return self._unique(stacked, texts, cost)
+
+    def _unique(self, values: np.ndarray, texts: list[str], costs: np.ndarray) -> Family:
+        order = np.argsort(costs, kind="stable")
+        hashes = (values[order] * self._hash).sum(axis=1)
+        _, first = np.unique(hashes, return_index=True)
+        keep = order[np.sort(first)]
+        constant = (values[keep] == values[keep][:, :1]).all(axis=1) if self.count > 1 else np.zeros(len(keep), bool)
+        keep = keep[~constant] if self.count > 1 else keep
+        return Family(values[keep], [texts[k] for k in keep], costs[keep])
+
+    @cached_property
+    def _sorted(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        hashes = (self.simple.values * self._hash).sum(axis=1)
+        order = np.argsort(hashes, kind="stable")
+        return hashes, order, hashes[order]
+
+    def _find(self, wanted: np.ndarray) -> np.ndarray:
+        """For each hash the number of the simple expression that has it, or −1."""
+        _, order, ordered = self._sorted
+        if not len(ordered):
+            return np.full(len(wanted), -1)
+        at = np.minimum(np.searchsorted(ordered, wanted), len(ordered) - 1)
+        return np.where(ordered[at] == wanted, order[at], -1)
+
+    def number(self, target: Sequence[int], deep: bool = True) -> tuple[float, str] | None:
+        """The cheapest expression that has these values, with its cost."""
+        t = np.array(target, dtype=np.int64)
+        if self.count == 0 or (t == t[0]).all():
+            return (0.5, str(int(t[0]))) if len(t) else (0.5, "0")
+        family = self.simple
+        if not len(family.texts):
+            return None
+        wanted = (t * self._hash).sum()
+        one = self._find(np.array([wanted]))[0]
+        if one >= 0 and (family.values[one] == t).all():
+            return float(family.costs[one]), family.texts[one]
+        if not deep:
+            return None
+        best: tuple[float, str] | None = None
+
+        def offer(cost: float, text: str) -> None:
+            nonlocal best
+            if best is None or cost < best[0]:
+                best = (cost, text)
+
+        hashes = self._sorted[0]
+        ones = self._hash.sum()
+        # t + c and t / c as one simple expression
+        for c in (1, 2, 3, 4, 5, -1, -2, -3, -4):
+            found = self._find(np.array([wanted - c * ones]))[0]
+            if found >= 0:
+                offer(family.costs[found] + 0.7, f"{family.texts[found]} {'+' if c > 0 else '-'} {abs(c)}")
+        for c in (2, 3, 4, 6, 8, 9, 12, 16):
+            if (t % c == 0).all():
+                found = self._find(np.array([(t // c * self._hash).sum()]))[0]
+                if found >= 0:
+                    offer(family.costs[found] + 0.7, f"{c} * {_wrap(family.texts[found])}")
+        limit = len(hashes)
+        for sign, form in ((1, "{} + {}"), (-1, "{1} - {0}")):
+            other = wanted - hashes if sign > 0 else wanted + hashes
+            found = self._find(other)
+            for a in np.nonzero(found >= 0)[0][:400]:
+                b = found[a]
+                total = family.values[a] + family.values[b] if sign > 0 else family.values[b] - family.values[a]
+                if (total == t).all():
+                    left, right = family.texts[a], family.texts[b]
+                    left = left if sign > 0 else _wrap(left)
+                    offer(family.costs[a] + family.costs[b] + 0.1, form.format(left, right))
+        for extra in (0, 1, 2, -1):
+            u = t - extra
+            probe = min(self.count, 8)
+            with np.errstate(all="ignore"):
+                v = family.values[:, :probe]
+                maybe = (v != 0).all(axis=1)
+                maybe[maybe] = (u[:probe] % v[maybe] == 0).all(axis=1)
+                for a in np.nonzero(maybe)[0][:4000]:
+                    v = family.values[a]
+                    if (v == 0).any() or (u % v).any():
+                        continue
+                    rest = u // v
+                    tail = "" if not extra else f" {'+' if extra > 0 else '-'} {abs(extra)}"
+                    if (rest == rest[0]).all():
+                        offer(family.costs[a] + 0.6 + 0.6 * bool(extra), f"{int(rest[0])} * {_wrap(family.texts[a])}{tail}")
+                        continue
+                    b = self._find(np.array([(rest * self._hash).sum()]))[0]
+                    if b >= 0 and (family.values[b] == rest).all():
+                        offer(family.costs[a] + family.costs[b] + 0.1 + 0.6 * bool(extra), f"{_wrap(family.texts[a])} * {_wrap(family.texts[b])}{tail}")
+        if best is not None:
+            return best
+        # quotients: a two-field expression by a field or a constant
+        names, base = self.numbers
+        cheap = family.costs <= 2.75
+        v, words, costs = family.values[cheap], [x for x, c in zip(family.texts, cheap, strict=True) if c], family.costs[cheap]
+        probe = min(self.count, 8)
+        divisors = [(str(c), np.full(self.count, c, dtype=np.int64)) for c in (2, 3, 4, 6, 8, 16)] + list(zip(names, base, strict=True))
+        for word, d in divisors[:80]:
+            if (d <= 0).any():
+                continue
+            for add, note in ((0, ""), (1, " + 1")):
+                maybe = np.nonzero((v[:, :probe] // d[:probe] + add == t[:probe]).all(axis=1))[0]
+                for a in maybe[:50]:
+                    if (v[a] // d + add == t).all():
+                        offer(costs[a] + 1.2 + add, f"{_wrap(words[a])} // {_wrap(word)}{note}")
+        # three terms: a simple one, and a sum of two
+        if best is None and limit <= 6000:
+            order = np.argsort(family.costs, kind="stable")[:500]
+            for a in order:
+                other = (wanted - hashes[a]) - hashes
+                found = self._find(other)
+                hits = np.nonzero(found >= 0)[0]
+                for b in hits[:20]:
+                    c = found[b]
+                    if (family.values[a] + family.values[b] + family.values[c] == t).all():
+                        offer(family.costs[a] + family.costs[b] + family.costs[c] + 0.2, f"{family.texts[a]} + {family.texts[b]} + {family.texts[c]}")
+                if best is not None and best[0] < family.costs[a] + 3:
+                    break
+        return best
+
+    # ------------------------------------------------------------------ conditions
+
+    @cached_property
+    def literals(self) -> list[tuple[float, str, int]]:
+        """Simple conditions: cost, text, and the rows where each holds, as bits."""
+        found: list[tuple[float, str, int]] = []
+        seen: set[int] = set()
+        every = (1 << self.count) - 1
+
+        def add(cost: float, text: str, holds: Sequence[Any]) -> None:
+            bits = 0
+            for position, one in enumerate(holds):
+                if one:
+                    bits |= 1 << position
+            if bits not in seen and bits not in {0, every}:
+                seen.add(bits)
+                found.append((cost, text, bits))
+
+        for name, values in self.columns.items():
+            kinds = {type(v) for v in values}
+            if bool in kinds:
+                add(1.0, name, values)
+                add(1.1, f"not {name}", [not v for v in values])
+            if type(None) in kinds and len(kinds) > 1:
+                add(1.1, f"{name} is None", [v is None for v in values])
+                add(1.1, f"{name} is not None", [v is not None for v in values])
+            if str in kinds:
+                for one in sorted({v for v in values if isinstance(v, str)}):
+                    add(1.1, f"{name} == {one!r}", [v == one for v in values])
+                    add(1.2, f"{name} != {one!r}", [v != one for v in values])
+            if kinds & {int, float}:
+                numeric = [v for v in values if isinstance(v, (int, float)) and not isinstance(v, bool)]
+                distinct = sorted(set(numeric))
+                index = name in INDICES
+                if 0 in distinct or min(distinct, default=1) < 0:
+                    if None in values:
+                        add(1.3, f"{name} is not None and {name} > 0", [v is not None and v > 0 for v in values])
+                        add(1.3, f"{name} is None or {name} <= 0", [v is None or v <= 0 for v in values])
+                        add(1.2, f"not {name}", [not v for v in values])
+                    else:
+                        add(1.2, f"{name} > 0", [v > 0 for v in values])
+                        add(1.2, f"{name} == 0", [v == 0 for v in values])
+                if None not in values and len(distinct) <= 8:
+                    for c in distinct[:8]:
+                        if isinstance(c, int) or c.is_integer():
+                            add(1.4 + 0.1 * (not index), f"{name} == {c}", [v == c for v in values])
+                            add(1.5 + 0.1 * (not index), f"{name} != {c}", [v != c for v in values])
+                            add(1.6 + 0.1 * (not index), f"{name} > {c}", [v > c for v in values])
+                            add(1.6 + 0.1 * (not index), f"{name} <= {c}", [v <= c for v in values])
+                elif None in values and len(distinct) <= 8:
+                    for c in distinct[:8]:
+                        add(1.6, f"{name} == {c}", [v == c for v in values])
+                        add(1.6, f"{name} != {c}", [v != c for v in values])
+        # lists
+        for path, values in getattr(self, "lists", {}).items():
+            strings = {w for v in values if isinstance(v, list) for w in v if isinstance(w, str)}
+            for one in sorted(strings)[:12]:
+                add(1.5, f"{one!r} in {path}", [isinstance(v, list) and one in v for v in values])
+            for d in range(self.depth):
+                if all(isinstance(v, list) for v in values):
+                    holds = [idx[d] in v for v, (_, idx) in zip(values, self.rows, strict=True)]
+                    add(1.3, f"{INDICES[d]} in {path}", holds)
+                    add(1.4, f"{INDICES[d]} not in {path}", [not h for h in holds])
+        names, base = self.numbers
+        small = [(n, v) for n, v in zip(names, base, strict=True) if np.abs(v).max() < 2**20]
+        for d in range(self.depth):
+            n = INDICES[d]
+            index = np.array([idx[d] for _, idx in self.rows], dtype=np.int64)
+            for name, v in small:
+                if name in INDICES or name.startswith("2**"):
+                    continue
+                add(1.5, f"{n} < {name}", index < v)
+                add(1.5, f"{n} >= {name}", index >= v)
+                add(1.6, f"{n} == {name} - 1", index == v - 1)
+                add(1.6, f"{n} < {name} - 1", index < v - 1)
+                add(1.7, f"{n} == {name} - 2", index == v - 2)
+                add(1.7, f"{n} == {name}", index == v)
+                add(1.7, f"{n} != {name}", index != v)
+                if v.max() < 64 and v.min() > 0:
+                    for a in (0, 1):
+                        shown = f"({n} + {a})" if a else n
+                        add(2.0, f"{shown} % {name} == 0", (index + a) % v == 0)
+                        add(2.0, f"{shown} % {name} != 0", (index + a) % v != 0)
+                    add(2.2, f"{n} % {name} == {name} - 1", index % v == v - 1)
+                    for other, w in small:
+                        if other != name and other not in INDICES and w.max() < 64 and w.min() >= 0 and other[:2] != "2*":
+                            add(2.4, f"{n} % {name} == {other}", index % v == w)
+                            add(2.4, f"{n} % {name} != {other}", index % v != w)
+                            add(2.6, f"({n} - {other}) % {name} == 0", (index - w) % v == 0)
+                            add(2.7, f"({n} - {other}) % {name} == 0 and {n} >= {other}", ((index - w) % v == 0) & (index >= w))
+            for c in (2, 3, 4, 5, 6):
+                for rest in range(c):
+                    add(2.0, f"{n} % {c} == {rest}", index % c == rest)
+                    add(2.1, f"{n} % {c} != {rest}", index % c != rest)
+        if len(small) <= 70:
+            for x, (a, v) in enumerate(small):
+                for b, w in small[x + 1 :]:
+                    if a in INDICES or b in INDICES or a[:2] == "2*" or b[:2] == "2*":
+                        continue
+                    equal = v == w
+                    if equal.any():
+                        add(1.6, f"{a} != {b}", ~equal)
+                        add(1.6, f"{a} == {b}", equal)
+                    add(2.2, f"{a} > {b}", v > w)
+                    add(2.2, f"{a} < {b}", v < w)
+                    add(2.2, f"{a} >= {b}", v >= w)
+                    add(2.2, f"{a} <= {b}", v <= w)
+        found.sort(key=lambda one: one[0])
+        return found
+
+    def condition(self, target: Sequence[bool], depth: int = 3) -> str | None:
+        """A condition that holds in just these rows."""
+        want = 0
+        for position, one in enumerate(target):
+            if one:
+                want |= 1 << position
+        return self._condition(want, (1 << self.count) - 1, depth)
+
+    def _condition(self, want: int, within: int, depth: int) -> str | None:
+        want &= within
+        if want == within:
+            return "True"
+        if want == 0:
+            return "False"
+        for _, text, bits in self.literals:
+            if bits & within == want:
+                return text
+        if depth <= 1:
+            return None
+        # both of two; either of two
+        above = [(c, t, b) for c, t, b in self.literals if want & ~b == 0]
+        seen: dict[int, tuple[float, str]] = {}
+        best: tuple[float, str] | None = None
+        for n, (c, t, b) in enumerate(above[:300]):
+            for c2, t2, b2 in above[n + 1 : 300]:
+                if b & b2 & within == want and (best is None or c + c2 < best[0]):
+                    best = (c + c2, f"{_term(t)} and {_term(t2)}")
+        below = [(c, t, b) for c, t, b in self.literals if b & within & ~want == 0 and b & within]
+        for n, (c, t, b) in enumerate(below[:300]):
+            for c2, t2, b2 in below[n + 1 : 300]:
+                if (b | b2) & within == want and (best is None or c + c2 < best[0]):
+                    best = (c + c2, f"{_term(t)} or {_term(t2)}")
+        del seen
+        if best is not None:
+            return best[1]
+        if depth <= 2:
+            return None
+        # one condition that must hold, and the rest explained where it does
+        above.sort(key=lambda one: (_count(one[2] & within), one[0]))
+        for _, t, b in above[:12]:
+            if b & within != within:
+                rest = self._condition(want, within & b, depth - 1)
+                if rest is not None:
+                    return f"{_term(t)} and {_term(rest)}"
+        below.sort(key=lambda one: (-_count(one[2] & within), one[0]))
+        for _, t, b in below[:12]:
+            rest = self._condition(want & ~b, within & ~b, depth - 1)
+            if rest is not None:
+                return f"{_term(t)} or {_term(rest)}"
+        return None
+
+    # ------------------------------------------------------------------ cases
+
+    def value(self, target: Sequence[int], depth: int = 2) -> str | None:
+        """An expression of these values, by cases if need be."""
+        whole = self.number(target)
+        if whole is not None:
+            return whole[1]
+        t = np.array(target, dtype=np.int64)
+        return self._cases(t, np.arange(self.count), depth)
+
+    def _cases(self, t: np.ndarray, rows: np.ndarray, depth: int) -> str | None:
+        if depth <= 0 or len(rows) < 2:
+            return None
+        family = self.simple
+        cheap = family.costs <= 2.75
+        values, texts = family.values[cheap], [x for x, c in zip(family.texts, cheap, strict=True) if c]
+        costs = family.costs[cheap]
+
+        def lookup(subset: np.ndarray) -> tuple[float, str] | None:
+            part = t[subset]
+            if (part == part[0]).all():
+                return 0.5, str(int(part[0]))
+            if len(subset) < 3 or not len(texts):
+                return None
+            probe = subset[:6]
+            maybe = np.nonzero((values[:, probe] == t[probe]).all(axis=1))[0]
+            for a in maybe:
+                if (values[a][subset] == part).all():
+                    return float(costs[a]), texts[a]
+            return None
+
+        mask = 0
+        for r in rows:
+            mask |= 1 << int(r)
+        best: tuple[float, str] | None = None
+        halves: list[tuple[int, str, str, np.ndarray]] = []
+        done: set[int] = set()
+        for cost, text, bits in self.literals:
+            inside = bits & mask
+            if inside in {0, mask} or inside in done:
+                continue
+            done.add(inside)
+            if len(done) > 400:
+                break
+            flags = np.array([(inside >> int(r)) & 1 for r in rows], dtype=bool)
+            yes, no = lookup(rows[flags]), lookup(rows[~flags])
+            if yes and no:
+                total = cost + yes[0] + no[0]
+                if best is None or total < best[0]:
+                    best = (total, f"{yes[1]} if {text} else {no[1]}")
+                    if total < 4.2:
+                        break
+            elif yes:
+                halves.append((int(flags.sum()), text, yes[1], rows[~flags]))
+        if best is not None:
+            return best[1]
+        halves.sort(key=lambda one: -one[0])
+        for _, text, yes_text, rest in halves[:6]:
+            sub = Table.__new__(Table)
+            sub.rows = [self.rows[r] for r in rest]
+            sub.count, sub.depth = len(rest), self.depth
+            sub.columns = {k: [v[r] for r in rest] for k, v in self.columns.items()}
+            sub.lists = {k: [v[r] for r in rest] for k, v in getattr(self, "lists", {}).items()}
+            sub._hash = self._hash[: len(rest)]
+            other = sub.value(t[rest].tolist(), depth - 1) if depth > 1 else (sub.number(t[rest].tolist()) or (0, None))[1]
+            if other is not None:
+                return f"{yes_text} if {text} else ({other})"
+        return None
+
+
+def _count(bits: int) -> int:
+    return bits.bit_count()
+
+
+def _term(text: str) -> str:
+    return f"({text})" if " and " in text or " or " in text or " if " in text else text
