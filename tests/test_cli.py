@@ -18,7 +18,7 @@ from safetensors import safe_open
 from typer.testing import CliRunner
 
 from seedbed import cli, disk
-from seedbed.files import CheckpointSpec, VirtualFile
+from seedbed.files import Checkpoint, CheckpointSpec, VirtualFile
 from seedbed.files.one_tensor import OneTensor, scheme_parameters, spec_of_one
 from seedbed.init import SCHEMES
 from seedbed.stream import NUMPY, get_engine
@@ -458,10 +458,67 @@ def test_refusals_of_files(tmp_path: Path, invoke: Callable[..., Any]) -> None:
         done = invoke("inspect", source)
         assert done.exit_code == 1
         assert str(source) in done.stderr
-    for target in (tmp_path / "missing" / "w", tmp_path):
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    for target in (tmp_path / "missing" / "w", fifo):
         done = invoke("generate", "zeros", "3", "-o", target, "--force")
         assert done.exit_code == 2
         assert str(tmp_path) in done.stderr
+
+
+def test_a_preset_by_name(tmp_path: Path, invoke: Callable[..., Any]) -> None:
+    """A preset is written by its name, with arguments, seed and dtype, as a spec says them."""
+    target = tmp_path / "w"
+    done = invoke(
+        "generate", "tiny-resnet", "--set", "num_classes=3", "--seed", "5", "--dtype", "BF16",
+        "-o", target, "-q",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.stderr
+    body = {"model": {"preset": "tiny-resnet", "num_classes": 3}, "seed": 5, "dtype": "BF16"}
+    file = VirtualFile(CheckpointSpec.model_validate(body), engine=get_engine(NUMPY))
+    assert target.read_bytes() == file.read(0, file.size)
+    done = invoke("inspect", "tiny-resnet", "--set", "num_classes=3")
+    assert done.exit_code == 0
+    assert "fc.weight" in done.stdout
+    assert "3×" in done.stdout
+
+
+def test_a_directory(tmp_path: Path, invoke: Callable[..., Any]) -> None:
+    """Into a directory goes what `save_pretrained` would have left there, in shards as well."""
+    for target, asked in ((tmp_path, "50KB"), (f"{tmp_path}/new/", "1GB")):
+        done = invoke(
+            "generate", "tiny-gpt2", "--set", f"max_shard_size={asked}", "-o", target, "-q"
+        )
+        assert done.exit_code == 0, done.stderr
+        body = {"model": {"preset": "tiny-gpt2"}, "max_shard_size": asked}
+        checkpoint = Checkpoint(CheckpointSpec.model_validate(body), engine=get_engine(NUMPY))
+        written = {path.name for path in Path(target).iterdir() if path.is_file()}
+        assert written == set(checkpoint.names)
+        for file in checkpoint.files():
+            assert (Path(target) / file.name).read_bytes() == file.read(0, file.size)
+    done = invoke("generate", "tiny-gpt2", "-o", tmp_path, "-q")
+    assert done.exit_code == 2
+    assert "exists" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("tiny-resent",), "tiny-resnet"),
+        (("tiny-resnet", "--set", "num_clases=3"), "num_classes"),
+        (("tiny-resnet", "--set", "num_classes"), "name=value"),
+        (("tiny-resnet", "--set", "num_classes=3", "--set", "num_classes=4"), "twice"),
+        (("tiny-resnet", "--std", "3"), "--set"),
+        (("zeros", "3", "--set", "a=1"), "only a preset"),
+    ],
+)
+def test_what_a_preset_does_not_take(
+    words: tuple[str, ...], said: str, invoke: Callable[..., Any]
+) -> None:
+    """A wrong name, argument or option is refused with what would be right."""
+    done = invoke("inspect", *words)
+    assert done.exit_code == 2
+    assert said in done.stderr
 
 
 def test_a_second_command(tmp_path: Path) -> None:

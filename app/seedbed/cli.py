@@ -194,12 +194,12 @@ def _spec(
         ValidationError: the seed is none.
         OSError: there is no such file.
     """
+    if arguments and (shape is not None or source not in presets()):
+        raise SpecError("only a preset takes arguments", ("set",))
     if shape is not None:
         return spec_of_one(source, shape, options)
     if source in presets() and not Path(source).exists():
         return _spec_of_preset(source, options, arguments)
-    if arguments:
-        raise SpecError("only a preset takes arguments", ("set",))
     if others := options.keys() - {"seed"}:
         raise SpecError(
             f"{source!r} is read as a spec, beside which only --seed can be given; a single tensor "
@@ -454,6 +454,46 @@ def serve(
         if settings.workers > 1:
             raise typer.Exit(Supervisor(settings).run())
         run(settings)
+
+
+@app.command()
+def study(
+    *,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Result file; the package's own if not given. What is in it of "
+            "the same design is not done again.",
+        ),
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", help="An experiment by name; may be repeated.")
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A minute's part of it, compared with the result file.")
+    ] = False,
+    fashion_mnist: Annotated[
+        Path | None,
+        typer.Option(help="Directory of Fashion-MNIST's four .gz files [where Debian has them]."),
+    ] = None,
+) -> None:
+    """Train the networks behind docs/normal-vs-uniform.md; needs PyTorch and scikit-learn."""
+    from seedbed.study import FASHION, RESULTS, agreement, choose, run_study
+
+    with _refusals():
+        experiments = choose(only)
+        fashion = fashion_mnist or FASHION
+        if quick:
+            found = run_study(None, experiments, fashion=fashion, quick=True, tell=typer.echo)
+            rows = [*agreement(found)]
+            for row in rows:
+                typer.echo(row)
+            if not all(row.agrees for row in rows):
+                raise typer.Exit(1)
+            return
+        run_study(output or RESULTS, experiments, fashion=fashion, tell=typer.echo)
 
 
 if __name__ == "__main__":

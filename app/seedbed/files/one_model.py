@@ -43,7 +43,7 @@ def spec_of_preset(preset: str, options: Mapping[str, str]) -> CheckpointSpec:
         SpecError: with the option as its path.
     """
     own = {key: value for key, value in options.items() if key in OneModel.model_fields}
-    rest = {key: _value(text) for key, text in options.items() if key not in own}
+    rest = {key: _value(key, text) for key, text in options.items() if key not in own}
     if "preset" in rest:
         raise ParameterError("the preset is named by the path", ("preset",))
     try:
@@ -62,11 +62,11 @@ def option_of_model(error: SpecError) -> SpecError:
     return type(error)(error.message, error.path[1:2] or ("preset",), error.allowed)
 
 
-def _value(text: str) -> Any:
+def _value(key: str, text: str) -> Any:
     """Text as the JSON that it is, or as text."""
     try:
         return json.loads(text)
     except ValueError:
         return text
     except RecursionError:
-        raise ParameterError("a value is nested too deep") from None
+        raise ParameterError("the value is nested too deep", (key,)) from None
