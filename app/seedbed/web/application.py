@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from importlib.metadata import version
 
 import structlog
@@ -58,6 +59,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     settings = settings or Settings()
     configure_logging(settings.log_format, settings.log_level)
     service = Service(settings)
+    at_end: list[Callable[[], None]] = []
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -80,6 +82,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             service.streamer.close()
             service.comparisons.close()
             service.registry.close()
+            for end in at_end:
+                await asyncio.to_thread(end)
 
     app = FastAPI(
         title="Seedbed",
@@ -109,4 +113,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         )
     app.add_middleware(Browsers, origins=parse_origins(settings.cors_origins))
     app.add_middleware(Observability, metrics=service.metrics)
+    if settings.otlp_endpoint != "none":
+        from seedbed.web.tracing import Tracing, provider_to  # noqa: PLC0415  # of an extra
+
+        traces = provider_to(settings.otlp_endpoint, settings.trace_ratio, app.version)
+        at_end.append(traces.shutdown)
+        app.add_middleware(Tracing, provider=traces)
     return app

@@ -38,7 +38,7 @@ from seedbed.web.problems import PROBLEM_KIND, failure
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 _CLIENT_GONE = 499
 """In the log and the metrics: the client left before there was an answer (nginx's number)."""
@@ -57,6 +57,9 @@ log = structlog.get_logger("seedbed.access")
 
 _current: ContextVar[str | None] = ContextVar("request_id", default=None)
 """Id of the request that is being answered."""
+
+TRACE_ID: ContextVar[str | None] = ContextVar("trace_id", default=None)
+"""Id of the trace that it belongs to, if there are traces."""
 
 
 class Counters(NamedTuple):
@@ -264,7 +267,7 @@ class Observability:
 
     def _counters(self, scope: Scope, status: int) -> Counters:
         route = getattr(scope.get("route"), "path", "unknown")
-        method = scope["method"] if scope["method"] in _METHODS else "other"
+        method = scope["method"] if scope["method"] in METHODS else "other"
         return self._metrics.counters(method, route, status)
 
 
@@ -316,6 +319,8 @@ def _with_request_id(
     """Add the request's id to what is logged while it is answered."""
     if (request_id := _current.get()) is not None:
         event["request_id"] = request_id
+    if (trace_id := TRACE_ID.get()) is not None:
+        event["trace_id"] = trace_id
     return event
 
 

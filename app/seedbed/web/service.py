@@ -6,8 +6,8 @@ import asyncio
 import re
 from base64 import b64encode
 from collections.abc import Callable, Hashable, Iterable
-from dataclasses import fields
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
 from typing import Annotated, TypeVar
 
 from fastapi import Depends, Request

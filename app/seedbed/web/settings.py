@@ -45,6 +45,18 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severity that is logged; info has one line a request."
     )
+    otlp_endpoint: str = Field(
+        "none",
+        pattern=r"^(none|https?://.+)$",
+        description="Where OpenTelemetry traces go: base URL of an OTLP/HTTP collector, as "
+        "http://collector:4318; none makes no traces. Needs the extra seedbed[otel].",
+    )
+    trace_ratio: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        description="Part of the requests that are traced, of those whose client does not say.",
+    )
 
     threads: int = Field(
         0, ge=0, le=1024, description="Threads that draw; 0 means one for each core."
@@ -273,6 +285,16 @@ class Settings(BaseSettings):
         description="Addresses or networks, with commas between them, whose X-Forwarded-For and "
         "X-Forwarded-Proto are believed; * for any.",
     )
+
+    @field_validator("otlp_endpoint")
+    @classmethod
+    def _can_trace(cls, text: str) -> str:
+        if text != "none":
+            try:
+                import opentelemetry.exporter.otlp.proto.http.trace_exporter  # noqa: F401
+            except ImportError as error:
+                raise ValueError(f"traces need pip install 'seedbed[otel]': {error}") from error
+        return text
 
     @field_validator("registry_url")
     @classmethod
