@@ -102,7 +102,7 @@ def test_options(line: str, rate: float, burst: int, concurrency: int) -> None:
 def test_what_is_no_key(line: str) -> None:
     """A line that cannot be meant stops the start, and what it says holds no hash."""
     with pytest.raises(ValidationError) as caught:
-        Settings(api_keys=line, anonymous="none")
+        Settings(api_keys=line)
     (error,) = caught.value.errors(include_input=False)
     assert "key" in error["msg"]
     assert HASH not in error["msg"]
@@ -157,7 +157,7 @@ def test_where_keys_come_from(tmp_path: Path) -> None:
         if content:
             bad.write_bytes(content)
         with pytest.raises(ValidationError, match="file of API keys"):
-            Settings(api_keys_file=str(bad), anonymous="none")
+            Settings(api_keys_file=str(bad))
 
 
 @pytest.mark.parametrize(

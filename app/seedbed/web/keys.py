@@ -98,7 +98,7 @@ class Key:
         found = _HASH.fullmatch(hashed)
         wanted = frozenset(scope for scope in SCOPES if scope in scopes.split(","))
         if not _NAME.fullmatch(name) or found is None or len(wanted) != len(scopes.split(",")):
-            raise ValueError(f"a key is {_SHAPE}, with scopes of {', '.join(SCOPES)}")
+            raise ValueError(f"a line of API keys is {_SHAPE}, with scopes of {', '.join(SCOPES)}")
         given = dict(option.partition("=")[::2] for option in options if option)
         try:
             key = cls(
@@ -110,11 +110,11 @@ class Key:
                 int(given.pop("concurrency", concurrency)),
             )
         except ValueError as error:
-            raise ValueError(f"the key {name} has an option that is no number") from error
+            raise ValueError(f"the API key {name} has an option that is no number") from error
         if given:
-            raise ValueError(f"the key {name} has other options than rate, burst, concurrency")
+            raise ValueError(f"the API key {name} has other options than rate, burst, concurrency")
         if not 0 <= key.rate < float("inf") or key.burst < 1 or key.concurrency < 0:
-            raise ValueError(f"the key {name} has an option that is out of range")
+            raise ValueError(f"the API key {name} has an option that is out of range")
         return key
 
     def take(self) -> float:

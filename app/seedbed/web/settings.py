@@ -322,8 +322,9 @@ class Settings(BaseSettings):
         return text
 
     @model_validator(mode="after")
-    def _somebody_may_read(self) -> Self:
-        if self.anonymous == "none" and not self.key_ring:
+    def _keys_are_keys(self) -> Self:
+        keys = self.key_ring  # refuses what is none
+        if self.anonymous == "none" and not keys:
             raise ValueError(
                 "anonymous is none and there are no api_keys: nobody could do anything"
             )
