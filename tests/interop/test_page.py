@@ -240,7 +240,8 @@ def test_every_bit_pattern_is_decoded(visit: Callable[..., Visit], dtype: str) -
     here = visit().open()
     kind = NUMPY[dtype]
     bits = np.arange(1 << 8 * kind.itemsize, dtype=f"u{kind.itemsize}")
-    expected = bits.view(kind).astype(np.float64)
+    with np.errstate(invalid="ignore"):  # NaNs that signal are among them
+        expected = bits.view(kind).astype(np.float64)
     assets = here.page.get_attribute('script[type="module"]', "src").removesuffix("main.js")
     found = here.page.evaluate(
         """async ([path, bytes, dtype]) => {
@@ -785,3 +786,115 @@ def test_opened_everywhere(visit: Callable[..., Visit], size: tuple[int, int]) -
           .map((one) => one.outerHTML)"""
     )
     assert small == []
+
+
+def test_a_model(visit: Callable[..., Visit]) -> None:
+    """A preset is drawn as the service has it; any of its tensors can be looked at and changed."""
+    here = visit().open("?what=model&preset=lenet5&seed=3")
+    target = f"{here.url}/v1/models/lenet5/model.safetensors?seed=3"
+    assert here.page.get_attribute("#address", "href") == target
+    answer = httpx.get(target, timeout=PATIENCE_SECONDS).raise_for_status()
+    tensors = dict(deserialize(answer.content))
+    offered = here.page.eval_on_selector_all("#tensor option", "all => all.map((one) => one.value)")
+    assert offered == list(tensors)
+    name = next(one for one in offered if one.endswith("bias"))
+    here.do(lambda: here.page.select_option("#tensor", name))
+    values = np.frombuffer(tensors[name]["data"], np.float32)
+    assert rows(here)["σ"][0] == pytest.approx(values.std(), rel=1e-3)
+    here.do(lambda: here.page.select_option("#scheme", "ones"))
+    assert "Every one of these values is 1" in here.text("#headline")
+    assert f"tensor={name}" in here.page.url
+    here.axe()
+
+
+def test_service_without_models(visit: Callable[..., Visit]) -> None:
+    """A service that has no models offers none, and a link to one shows a tensor instead."""
+    here = visit()
+    here.expect("status of 404")
+    here.page.route("**/v1/models", lambda route: route.fulfill(status=404, body="{}"))
+    here.open("?what=model&preset=lenet5")
+    assert here.page.is_hidden("#what-model")
+    assert here.page.is_checked('[value="tensor"]')
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_compare(visit: Callable[..., Visit], size: tuple[int, int]) -> None:
+    """Schemes are compared layer by layer; plots and tables say what the service's answer says."""
+    here = visit(size).open(
+        "?c.depth=6&c.width=64&c.seeds=3&c.schemes=he_normal+normal%3Astd%3D0.01",
+        "#compared figure",
+    )
+    body = {
+        "schemes": ["he_normal", {"scheme": "normal", "std": 0.01}],
+        "network": {"depth": 6, "width": 64},
+        "seeds": 3,
+    }
+    said = httpx.post(f"{here.url}/v1/compare", json=body, timeout=PATIENCE_SECONDS)
+    result = said.raise_for_status().json()
+    assert here.page.locator("#compared .legend li").count() == 2
+    first = here.page.locator("#compared figure").first
+    here.page.wait_for_selector("#compared canvas")
+    first.locator("summary").click()
+    metric = next(one for one in result["metrics"] if one["title"] in first.inner_text())
+    cells = first.locator("tbody tr").nth(-1).inner_text().split("\t")
+    for cell, scheme in zip(cells[1:], result["schemes"], strict=True):
+        column = scheme["columns"][metric["name"]]
+        assert number(cell.split(" (")[0]) == pytest.approx(column["value"][-1], rel=2e-2)
+    here.fits()
+    here.axe()
+    here.page.click("#compared > details > summary")
+    here.page.wait_for_function(
+        "(n) => document.querySelectorAll('#compared figure').length === n",
+        arg=len(result["metrics"]),
+    )
+    here.fits()
+
+
+def test_comparison_by_hand(visit: Callable[..., Visit]) -> None:
+    """Schemes are added and taken out, mistakes are shown, and work that goes on can be stopped."""
+    here = visit().open()
+    here.page.wait_for_selector("#compare:not([hidden])")
+    here.page.fill("#compare-add", "orthogonal:gain=1.5")
+    here.page.keyboard.press("Enter")
+    here.page.click("[aria-label='Take he_uniform out']")
+    chips = here.page.eval_on_selector_all("[data-scheme]", "a => a.map((b) => b.dataset.scheme)")
+    assert chips == ["he_normal", "glorot_uniform", "orthogonal:gain=1.5"]
+    assert "orthogonal" in here.page.url
+    here.page.fill("#compare-depth", "0")
+    here.page.click("#compare-run")
+    here.page.wait_for_selector("#compare-problem:not([hidden])")
+    assert here.page.get_attribute("#compare-depth", "aria-invalid") == "true"
+    here.expect("status of 422")
+    here.page.fill("#compare-depth", "50")
+    here.page.fill("#compare-width", "512")
+    here.page.fill("#compare-seeds", "8")
+    here.page.click("#compare-run")
+    here.page.click("#compare-cancel")
+    here.page.wait_for_selector("#compare-progress", state="hidden")
+    assert "Cancelled" in here.text("#compare-status")
+    for name, value in (("depth", "3"), ("width", "32"), ("seeds", "2")):
+        here.page.fill(f"#compare-{name}", value)
+    here.page.click("#compare-run")
+    here.page.wait_for_selector("#compared figure canvas")
+    assert here.page.is_hidden("#compare-problem")
+
+
+def test_advice(visit: Callable[..., Visit]) -> None:
+    """The question of which scheme is answered at once, with why, and leads to its weights."""
+    here = visit().open()
+    here.page.locator("#which").scroll_into_view_if_needed()
+    here.page.wait_for_selector("#advice .answer")
+    query = {"layer": "linear", "activation": "tanh", "norm": "none", "residual": "false"}
+    advice = httpx.get(f"{here.url}/v1/advise", params=query).raise_for_status().json()
+    with here.page.expect_response(re.compile("/v1/advise")):
+        here.page.select_option("#advise-activation", "tanh")
+    here.page.wait_for_function(
+        "(text) => document.querySelector('#advice').textContent.includes(text)",
+        arg=advice["normal_or_uniform"],
+    )
+    assert "a.activation=tanh" in here.page.url
+    here.axe()
+    here.do(lambda: here.page.click("#advice .answer button"))
+    init = advice["init"]
+    scheme = init if isinstance(init, str) else init["scheme"]
+    assert f"/v1/tensors/{scheme}/" in here.page.get_attribute("#address", "href")

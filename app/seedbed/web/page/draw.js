@@ -1,6 +1,6 @@
 // Choose something, and see the file that it means: planned by the service, read by ranges.
 
-import { remember, restore, pairsOf } from "./location.js";
+import { opened, pairsOf, remember, restore } from "./location.js";
 import { address, post, Problem } from "./api.js";
 import { setUpBed, sow } from "./bed.js";
 import { choiceIn } from "./choice.js";
@@ -17,8 +17,12 @@ import { bytes, count, spelled } from "./words.js";
 
 const QUIET_MILLISECONDS = 200;
 
-/** @param {{schemes: object[], layers: object[], dtypes: object[], models: object[]|null}} all */
-export function setUpDraw({ schemes, layers, dtypes, models }) {
+/**
+ * Bring the section to life.
+ * @param {{schemes: object[], layers: object[], dtypes: object[],
+ *   models: Promise<object[]|null>}} all models are waited for only if one is to be shown
+ */
+export async function setUpDraw({ schemes, layers, dtypes, models: coming }) {
   const form = byId("choice");
   const { elements } = form;
   const containers = { schemeFields: byId("scheme-fields"), layerFields: byId("layer-fields") };
@@ -44,19 +48,24 @@ export function setUpDraw({ schemes, layers, dtypes, models }) {
 
   options(elements.layer, layers.map(({ type }) => type));
   options(elements.dtype, dtypes.map(({ code }) => code), "F32");
-  if (models?.length) {
+  let models = [];
+  const ready = coming.then((all) => {
+    models = all ?? [];
+    if (!models.length) return;
     byId("what-model").hidden = false;
     options(elements.preset, models.map(({ name }) => name));
     elements.preset.dataset.usual = models[0].name;
-  }
+  });
+  if (opened.get("what") === "model") await ready;
+  else ready.catch((error) => console.warn(`no models for now: ${error.message}`));
   for (const radio of form.querySelectorAll('[name="what"]')) restore(radio);
-  if (!models?.length && elements.what.value === "model") elements.what.value = "tensor";
+  if (!models.length && elements.what.value === "model") elements.what.value = "tensor";
   kindChanged();
   for (const name of ["layer", "preset", "framework", "scheme"]) restore(elements[name]);
   layerChanged();
   schemeChanged();
   for (const control of form.elements) if (control.name && control.type !== "radio") restore(control);
-  const wantedTensor = new URLSearchParams(location.search).get("tensor");
+  const wantedTensor = opened.get("tensor");
   if (wantedTensor) options(elements.tensor, [wantedTensor]);
 
   /** Show the controls of what is chosen, and the schemes that make sense for it. */
@@ -115,7 +124,7 @@ export function setUpDraw({ schemes, layers, dtypes, models }) {
   function explain() {
     const dtype = dtypes.find(({ code }) => code === elements.dtype.value);
     byId("dtype-note").textContent = dtype.about;
-    const model = models?.find(({ name }) => name === elements.preset.value);
+    const model = models.find(({ name }) => name === elements.preset.value);
     byId("preset-note").textContent = model
       ? `${model.summary} ${count(model.parameter_count)} parameters, ${bytes(model.size_bytes)} in F32.`
       : "";

@@ -12,13 +12,14 @@ import { setUpTheme } from "./theme.js";
 setUpTheme(byId("theme"));
 
 try {
-  const [schemes, layers, dtypes, models] = await Promise.all([
+  const models = getIfThere("v1/models"); // hundreds may be planned for it: it may come later
+  models.catch(() => null); // said where it is wanted
+  const [schemes, layers, dtypes] = await Promise.all([
     get("v1/schemes"),
     get("v1/layers"),
     get("v1/dtypes"),
-    getIfThere("v1/models"),
   ]);
-  const draw = setUpDraw({ schemes, layers, dtypes, models });
+  const draw = await setUpDraw({ schemes, layers, dtypes, models });
   setUpCatalogue({ schemes, layers, draw });
   const api = await get("openapi.json"); // what else this service can do, and by which words
   setUpAdvice(api, draw);
