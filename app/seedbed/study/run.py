@@ -6,15 +6,17 @@ import hashlib
 import json
 import platform
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from seedbed.errors import ParameterError
 from seedbed.stream import STREAM_VERSION
 from seedbed.study.data import FASHION, load
 from seedbed.study.design import EXPERIMENTS, Experiment
+from seedbed.study.start import measure_start
 from seedbed.study.train import as_records, torch_or_refuse, train
 
 RESULTS = Path(__file__).parent / "results.json"
@@ -63,6 +65,19 @@ def read(path: Path = RESULTS) -> dict[str, Any]:
     """A result file."""
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return found
+
+
+def choose(names: Sequence[str] | None) -> list[Experiment]:
+    """Experiments by name, or all of them.
+
+    Raises:
+        ParameterError: there is none of a name.
+    """
+    known = {experiment.name: experiment for experiment in EXPERIMENTS}
+    for name in names or ():
+        if name not in known:
+            raise ParameterError(f"there is no experiment {name!r}", ("only",), [*known])
+    return [known[name] for name in names] if names else [*EXPERIMENTS]
 
 
 def run(
@@ -117,6 +132,9 @@ def run(
                 tell(f"{experiment.name} {architecture.name} {arm.name}: {seconds:.1f} s")
                 if output is not None:
                     write(results, output)
+    if output is not None and "start" not in results:
+        results["start"] = measure_start()
+        write(results, output)
     return results
 
 
