@@ -6,6 +6,7 @@
 #   make test-interop     the service against real clients: torch, JAX, Keras, Node, curl, aria2 …
 #   make lint-openapi     openapi/openapi.json by Redocly's linter; needs Node
 #   make bench            measure side by side with torch, JAX, NumPy, nginx
+#   make study            train the networks behind docs/normal-vs-uniform.md anew; half an hour
 #   make fix              format and mend what ruff can
 #   make constraints      pin the versions that are installed now
 #   make clean            remove environments and caches
@@ -20,7 +21,7 @@ BIN := $(VENV)/bin
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: serve test check test-interop lint-openapi bench fix constraints openapi clean
+.PHONY: serve test check test-interop lint-openapi bench fix constraints openapi clean study
 
 serve: $(VENV)/.serve
 	SEEDBED_PORT=$(PORT) $(BIN)/seedbed serve
@@ -35,9 +36,14 @@ check: $(VENV)/.dev
 	$(BIN)/python scripts/openapi.py --check
 	$(BIN)/python scripts/schemes_doc.py --check
 	$(BIN)/python scripts/layers_doc.py --check
+	$(BIN)/python scripts/study_doc.py --check
 
 test-interop: $(INTEROP)/.interop $(INTEROP)/.torchvision
 	$(INTEROP)/bin/python -m pytest -m interop $(PYTEST)
+
+study: $(INTEROP)/.interop
+	$(INTEROP)/bin/seedbed study $(STUDY)
+	$(INTEROP)/bin/python scripts/study_doc.py
 
 lint-openapi:
 	scripts/lint_openapi.sh
