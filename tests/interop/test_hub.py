@@ -347,6 +347,53 @@ def test_from_pretrained(hub: Server, line: str, tmp_path: Path) -> None:
     assert asked == []
 
 
+def test_a_pipeline(hub: Server, line: str, tmp_path: Path) -> None:
+    """A tiny preset has a tokenizer, so that a whole pipeline speaks; another seed, other words."""
+    code = """
+        from transformers import AutoTokenizer, pipeline
+        name, words = "seedbed/tiny-gpt2", "Grüße, 世界"
+        tokenizer = AutoTokenizer.from_pretrained(name)
+        ids = tokenizer(words)["input_ids"]
+        answer = [tokenizer.decode(ids, skip_special_tokens=True)]
+        for revision in ("seed-1", "seed-2"):
+            speak = pipeline("text-generation", name, revision=revision)
+            said = speak(words, max_new_tokens=8, do_sample=False, return_tensors=True)
+            answer.append([int(one) for one in said[0]["generated_token_ids"]])
+        answer.append(ids)
+    """
+    text, one, two, asked = ask(code, hub.url, tmp_path, line)
+    assert text == "Grüße, 世界"
+    assert one[: len(asked)] == two[: len(asked)] == asked
+    assert len(one) > len(asked)
+    assert one != two
+
+
+def test_torchs_reader_of_hub_checkpoints(hub: Server, tmp_path: Path) -> None:
+    """torch.distributed.checkpoint's own reader loads a sharded snapshot, by slices."""
+    code = """
+        import torch
+        import torch.distributed as dist
+        import torch.distributed.checkpoint as dcp
+        from huggingface_hub import snapshot_download
+        from safetensors import safe_open
+        from torch.distributed.checkpoint import HuggingFaceStorageReader
+        from torch.distributed.device_mesh import init_device_mesh
+        from torch.distributed.tensor import Shard, distribute_tensor
+        folder = snapshot_download("tests/sharded", revision="seed-42")
+        dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+        name = "transformer.h.0.mlp.c_fc.weight"
+        mesh = init_device_mesh("cpu", (1,))
+        state = {name: distribute_tensor(torch.zeros(32, 128), mesh, [Shard(1)])}
+        dcp.load(state, storage_reader=HuggingFaceStorageReader(folder))
+        answer = state[name].full_tensor().flatten().tolist()
+    """
+    found = ask(code, hub.url, tmp_path)
+    path = tmp_path / "direct.safetensors"
+    path.write_bytes(bytes_of(hub, "tests/sharded/model.safetensors", "seed=42"))
+    direct = load_file(path)["transformer.h.0.mlp.c_fc.weight"]
+    assert found == direct.flatten().tolist()
+
+
 def test_a_restart_between_two_requests(tmp_path: Path) -> None:
     """A commit leads back to its files after a restart."""
     with serving(tmp_path) as server:
