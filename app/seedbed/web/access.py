@@ -7,6 +7,7 @@ Hub send the token of their user to every server.
 from __future__ import annotations
 
 import math
+from http import HTTPStatus
 
 from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as Connection
@@ -77,13 +78,12 @@ class Access:
     def _refusal(self, key: Key, needed: Scope) -> ASGIApp | None:
         """The answer to a key that may not do this, or not now."""
         if needed not in key.scopes | self._anonymous:
-            return problem(
-                403, "forbidden", "Forbidden",
+            return _refuse(
+                403,
+                "forbidden",
                 f"The key {key.name} may {' and '.join(sorted(key.scopes))}, but not {needed}.",
-                headers={
-                    "www-authenticate": f'Bearer error="insufficient_scope", scope="{needed}"'
-                },
-            )  # fmt: skip
+                {"www-authenticate": f'Bearer error="insufficient_scope", scope="{needed}"'},
+            )
         if key.concurrency and key.active >= key.concurrency:
             return _too_many(
                 f"The key {key.name} may have {key.concurrency} requests at the same time, and "
@@ -117,22 +117,28 @@ def _is_open(scope: Connection) -> bool:
 def _unauthorized(*, unknown: bool) -> ASGIApp:
     challenge = 'Bearer realm="seedbed"'
     if unknown:
-        return problem(
-            401, "unknown-key", "Unauthorized",
+        return _refuse(
+            401,
+            "unknown-key",
             "The request's Authorization is no API key of this service.",
-            headers={"www-authenticate": f'{challenge}, error="invalid_token"'},
-        )  # fmt: skip
-    return problem(
-        401, "key-needed", "Unauthorized",
-        "This needs an API key: Authorization: Bearer seedbed_…",
-        headers={"www-authenticate": challenge},
-    )  # fmt: skip
+            {"www-authenticate": f'{challenge}, error="invalid_token"'},
+        )
+    return _refuse(
+        401,
+        "key-needed",
+        "This needs an API key: Authorization: Bearer seedbed_...",
+        {"www-authenticate": challenge},
+    )
 
 
 def _too_many(detail: str, seconds: int) -> ASGIApp:
-    return problem(
-        429, "key-busy", "Too Many Requests", detail, headers={"retry-after": str(seconds)}
-    )
+    return _refuse(429, "key-busy", detail, {"retry-after": str(seconds)})
+
+
+def _refuse(status: int, kind: str, detail: str, headers: dict[str, str]) -> ASGIApp:
+    """A problem whose text clients of the Hub show too."""
+    said = {"x-error-message": detail, **headers}
+    return problem(status, kind, HTTPStatus(status).phrase, detail, headers=said)
 
 
 def _for_one_client(send: Send) -> Send:
