@@ -13,10 +13,10 @@ import seedbed
 
 ROOT = Path(seedbed.__file__).parent
 
-ROOMS = ("stream", "init", "files", "web")
+ROOMS = ("stream", "init", "models", "files", "registry", "hub", "compare", "study", "web")
 """From the innermost to the outermost: each may import those before it."""
 
-INNER = ROOMS[:3]
+INNER = ROOMS[:-1]
 
 WEB_LIBRARIES = {"fastapi", "starlette", "uvicorn", "httpx", "structlog", "prometheus_client"}
 
