@@ -83,6 +83,12 @@ def test_auto(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert database.identity() is not None
 
 
+def test_nobodys_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a user without a home it is nowhere, and not in whatever directory is the current one."""
+    monkeypatch.setattr(platformdirs, "user_data_path", lambda _: Path("~/.local/share/seedbed"))
+    assert default_path() == Path("/nonexistent/seedbed/registry.db")
+
+
 def test_sqlite_is_set_up_to_last(tmp_path: Path) -> None:
     """The file has a write-ahead log, syncs each commit, and keeps references sound."""
     database = Database(registry_url(f"sqlite:///{tmp_path}/r.db"), 1, 2.5)

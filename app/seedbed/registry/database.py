@@ -21,6 +21,9 @@ AUTO = "auto"
 NONE = "none"
 """No registry."""
 
+_NO_HOME = Path("/nonexistent")
+"""What Debian calls the home of users that have none, so that nobody makes it."""
+
 _SQLITE, _POSTGRES = "sqlite", "postgresql"
 
 _WRITER_LOCK = 0x5EEDBED
@@ -60,7 +63,10 @@ _USAGE = (
 
 def default_path() -> Path:
     """Where the registry is if nobody says otherwise."""
-    return platformdirs.user_data_path("seedbed") / "registry.db"
+    directory = platformdirs.user_data_path("seedbed")
+    if not directory.is_absolute():  # a user without a home, as in some containers
+        directory = _NO_HOME / "seedbed"
+    return directory / "registry.db"
 
 
 class Database:
