@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import sqlite3
 import sys
 from importlib.machinery import ModuleSpec
@@ -84,8 +85,10 @@ def test_auto(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def test_nobodys_home(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For a user without a home it is nowhere, and not in whatever directory is the current one."""
-    monkeypatch.setattr(platformdirs, "user_data_path", lambda _: Path("~/.local/share/seedbed"))
+    """For a user without a home it is where nobody can make it, which stops no start."""
+    for variable in ("HOME", "XDG_DATA_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # as for an unknown user id
     assert default_path() == Path("/nonexistent/seedbed/registry.db")
 
 

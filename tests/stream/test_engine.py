@@ -436,3 +436,11 @@ def test_kept_kernels_need_no_numba(tmp_path: Path, installation: Path) -> None:
     paths = without(tmp_path, "numba"), installation
     done = run_script(level.name, 2, paths, XDG_CACHE_HOME=str(tmp_path / "cache"))
     assert (done.stderr, done.stdout.split()) == ("", [level.name, "False", digest_of_script()])
+
+
+def test_a_user_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has no home has no cache in it, and can draw all the same."""
+    for variable in ("HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)  # as for an unknown user id
+    assert engine_module._user_caches() == ()

@@ -63,8 +63,9 @@ _USAGE = (
 
 def default_path() -> Path:
     """Where the registry is if nobody says otherwise."""
-    directory = platformdirs.user_data_path("seedbed")
-    if not directory.is_absolute():  # a user without a home, as in some containers
+    try:
+        directory = platformdirs.user_data_path("seedbed")
+    except RuntimeError:  # a user without a home, as in some containers
         directory = _NO_HOME / "seedbed"
     return directory / "registry.db"
 

@@ -41,7 +41,15 @@ NUMPY = "numpy"
 AUTO = "auto"
 ENGINES = (AUTO, *(level.name for level in LEVELS), NUMPY)
 
-CACHES = (Path(__file__).parent / "__compiled__", platformdirs.user_cache_path("seedbed"))
+
+def _user_caches() -> tuple[Path, ...]:
+    try:
+        return (platformdirs.user_cache_path("seedbed"),)
+    except RuntimeError:  # a user without a home, as in some containers
+        return ()
+
+
+CACHES = (Path(__file__).parent / "__compiled__", *_user_caches())
 """Where compiled kernels are looked for and kept: beside the code, else in the user's cache."""
 
 INDEX_MAX = 2**63 - 1
