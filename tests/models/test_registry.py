@@ -48,7 +48,7 @@ def test_near_names() -> None:
 
 def test_a_config_of_nothing_known() -> None:
     """A model type that is none, or none at all, is answered with those that are known."""
-    for config in ({"model_type": "nonesuch"}, {}, {"model_type": 5}):
+    for config in ({"model_type": "lama"}, {}, {"model_type": 5}, {"model_type": None}):
         with pytest.raises(SpecError) as caught:
             registry.of_config(config)
         assert caught.value.path == ("model_type",)

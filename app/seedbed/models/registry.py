@@ -47,15 +47,35 @@ def preset(name: str) -> Preset:
 
 
 def of_config(config: Mapping[str, Any]) -> Model:
-    """The model that a config.json means.
+    """The model that a config.json means: by a family written by hand, else by the catalogue.
+
+    A class that a family does not have may still be in the catalogue.
 
     Raises:
-        SpecError: with the field of the config as its path.
+        SpecError: with the field of the config as its path, and what is known.
     """
-    return cast(Model, transformers().of_config(config))
+    hand, catalogue = _module("transformers"), _module("catalogue")
+    said = config.get("model_type")
+    known = sorted({*hand.FAMILIES, *catalogue.types()})
+    if not isinstance(said, str):
+        raise SpecError("a config.json names its model_type", ("model_type",), known)
+    family = hand.FAMILIES.get(said)
+    studied = catalogue.types().get(said)
+    if family is not None and (studied is None or _class_of(config) in (None, *family.classes())):
+        return cast(Model, hand.of_config(config))
+    if studied is not None:
+        return cast(Model, catalogue.build(config))
+    near = difflib.get_close_matches(said[:100], known, _LISTED, 0.4) or known
+    raise SpecError(f"there is no model type {said[:100]!r}", ("model_type",), near)
+
+
+def _class_of(config: Mapping[str, Any]) -> object:
+    """The one class that a config names, if it does."""
+    named = config.get("architectures")
+    return named[0] if isinstance(named, list | tuple) and len(named) == 1 else None
 
 
 @cache
-def transformers() -> ModuleType:
-    """The families of transformers."""
-    return import_module("seedbed.models.transformers")
+def _module(name: str) -> ModuleType:
+    """A package beside this module."""
+    return import_module(f"seedbed.models.{name}")
