@@ -7,8 +7,29 @@ import mmap
 import re
 from pathlib import Path
 
+_MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1
+"""Parameters of glibc's `mallopt`."""
+
+_LARGE_BYTES = 1 << 17
+
 _MAPS = Path("/proc/self/smaps")
 _MAPPING = re.compile(r"([0-9a-f]+)-([0-9a-f]+) (r-[x-]p) \S+ \S+ \d+ +(/.*)")
+
+
+def return_what_is_free() -> bool:
+    """Have large blocks of memory go back to the system as soon as they are free.
+
+    By itself glibc keeps blocks of up to 32 MB once such a block was freed, in a heap that only
+    shrinks from its end. After a hundred slow downloads the process would keep all of their memory.
+
+    Returns:
+        Whether this C library has such a switch.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):
+        return False
+    return all(mallopt(name, _LARGE_BYTES) for name in (_MMAP_THRESHOLD, _TRIM_THRESHOLD))
 
 
 def release_code(library: str) -> int:

@@ -14,7 +14,7 @@ import structlog
 import uvicorn
 
 from seedbed.web.application import create_app
-from seedbed.web.memory import release_code
+from seedbed.web.memory import release_code, return_what_is_free
 from seedbed.web.protocol import Protocol
 from seedbed.web.settings import Settings
 
@@ -57,6 +57,7 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, and say where."""
         await super().startup(sockets)
+        return_what_is_free()
         release_code("libllvmlite")
         self._watcher = asyncio.create_task(self._watch())
         for server in self.servers if self.started else ():

@@ -2,9 +2,9 @@
 
 Each download has asked for only a few chunks at a time, and threads take chunks in the order they
 were asked for, so all share the threads evenly. How many it asks for follows the client: more
-while it waits for them, fewer while they wait for it. So a slow reader holds two chunks of memory,
-the one that is on its way and the next, and no core. Buffers are used again, since fresh memory
-costs a page fault for every 4 KB of it, nearly as much as drawing.
+while they are not made in time, none ahead for a client that takes long. So a slow reader holds two
+chunks of memory, the one that is on its way and the next, and no core. Buffers are used again,
+since fresh memory costs a page fault for every 4 KB of it, nearly as much as drawing.
 """
 
 from __future__ import annotations
@@ -19,6 +19,12 @@ from seedbed.web.admission import Admission
 
 INLINE_BYTES = 1 << 16
 """Ranges up to this size are drawn where they are sent: a thread switch would cost more."""
+
+_SLOW_SECONDS = 0.05
+"""A client that takes longer for a chunk would not notice that the next is still to be drawn."""
+
+_SYSTEM_BYTES = 1 << 22
+"""What the system's own buffers may take of an answer at once, whatever the client does."""
 
 Piece = bytes | tuple[int, int]
 """A part of a body: bytes as they are, or a half-open range of the file."""
@@ -101,32 +107,37 @@ class Streamer:
         loop = asyncio.get_running_loop()
         todo = self._parts(pieces)
         ahead: deque[asyncio.Future[memoryview] | Chunk] = deque()
-        depth = 1
+        depth = -_SYSTEM_BYTES // self._chunk_bytes
         try:
             while True:
-                while len(ahead) < depth and (part := next(todo, None)) is not None:
-                    if isinstance(part, bytes):
-                        ahead.append(part)
-                    elif _is_quick(file, *part):
-                        ahead.append(file.read(*part))
-                    else:
-                        room = self._buffers.take()[: part[1] - part[0]]
-                        ahead.append(loop.run_in_executor(self._pool, _draw, file, part[0], room))
-                        del room  # the buffer must not stay taken for this frame's sake
+                while len(ahead) <= max(depth, 0) and (part := next(todo, None)) is not None:
+                    ahead.append(self._begin(file, part))
                 if not ahead:
                     return
-                if not _is_made(ahead[0]):
-                    depth = min(depth + 1, self._chunks_ahead)
-                elif all(map(_is_made, ahead)):
-                    depth = max(depth - 1, 1)
                 chunk = ahead.popleft()
-                yield await chunk if isinstance(chunk, asyncio.Future) else chunk
-                await asyncio.sleep(0)  # sending to a client that has left waits for nothing
+                if isinstance(chunk, asyncio.Future):
+                    chunk = await chunk
+                began = loop.time()
+                yield chunk
                 del chunk
+                if loop.time() - began > _SLOW_SECONDS:
+                    depth = 0
+                elif depth <= 0 or not all(map(_is_made, ahead)):
+                    depth = min(depth + 1, self._chunks_ahead - 1)
         finally:
             for rest in ahead:
                 if isinstance(rest, asyncio.Future):
                     rest.cancel()
+
+    def _begin(self, file: File, piece: Piece) -> asyncio.Future[memoryview] | Chunk:
+        """A chunk that is there already, or will be."""
+        if isinstance(piece, bytes):
+            return piece
+        start, stop = piece
+        if _is_quick(file, start, stop):
+            return file.read(start, stop)
+        room = self._buffers.take()[: stop - start]
+        return asyncio.get_running_loop().run_in_executor(self._pool, _draw, file, start, room)
 
     def _parts(self, pieces: Iterable[Piece]) -> Iterator[Piece]:
         """Pieces with their ranges split into chunks."""
