@@ -5,7 +5,7 @@ import { get } from "./api.js";
 import { byId, fill, h } from "./dom.js";
 import { select } from "./fields.js";
 import { showProblem } from "./problems.js";
-import { resolved, spoken } from "./schemas.js";
+import { capital, resolved, spoken } from "./schemas.js";
 import { number, spelled } from "./words.js";
 
 /** Make the section from the API's description, if this service gives advice. */
@@ -99,4 +99,3 @@ function piece({ claim, kind, source, numbers }) {
 }
 
 const list = (value) => (Array.isArray(value) ? value : [value]);
-const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);

@@ -16,8 +16,8 @@ export function shapeText(typed) {
  * The choice.
  * @param {HTMLFormElement} form
  * @param {{schemeFields: HTMLElement, layerFields: HTMLElement}} containers of generated fields
- * @returns {{kind: string, spec: object, simple: string|null, saveAs: string}} `simple` is an
- *   address that needs no plan first
+ * @returns {{kind: string, spec: object, simple: string|null, saveAs: string, malformed?: boolean}}
+ *   `simple` is an address that needs no plan first; a `malformed` shape cannot be in a spec at all
  */
 export function choiceIn(form, { schemeFields, layerFields }) {
   const value = (name) => form.elements[name].value.trim();
@@ -30,14 +30,15 @@ export function choiceIn(form, { schemeFields, layerFields }) {
     const name = value("name") || "weight";
     const shape = shapeText(value("shape"));
     const dimensions = shape === "scalar" ? [] : shape.split("x").map(Number);
-    const shaped = dimensions.every(Number.isFinite) ? dimensions : shape;
+    const malformed = !dimensions.every(Number.isFinite); // the file's own address says how
     const options = { seed: spec.seed, ...(spec.dtype === "F32" ? {} : { dtype: spec.dtype }) };
     if (name !== "weight") options.name = name;
     for (const [key, given] of Object.entries(parameters)) options[key] = String(given);
     const path = `v1/tensors/${encodeURIComponent(scheme)}/${encodeURIComponent(shape)}`;
     const simple = `${address(`${path}.safetensors`)}?${new URLSearchParams(options)}`;
-    const tensors = [{ name, shape: shaped, init }];
-    return { kind, spec: { ...spec, tensors }, simple, saveAs: `${scheme}-${shape}.safetensors` };
+    const tensors = [{ name, shape: dimensions, init }];
+    const saveAs = `${scheme}-${shape}.safetensors`;
+    return { kind, spec: { ...spec, tensors }, simple, saveAs, malformed };
   }
   if (kind === "layer") {
     const type = value("layer");

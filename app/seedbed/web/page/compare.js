@@ -4,9 +4,9 @@ import { opened, pairsOf, remember, restore } from "./location.js";
 import { address, ask, Problem } from "./api.js";
 import { announce, byId, fill, h, table } from "./dom.js";
 import { select } from "./fields.js";
-import { between, clear, line, plot, unseen } from "./plots.js";
+import { between, clear, line, log10, plot, unseen } from "./plots.js";
 import { showProblem } from "./problems.js";
-import { resolved, spoken } from "./schemas.js";
+import { capital, resolved, spoken } from "./schemas.js";
 import { SERIES } from "./theme.js";
 import { number } from "./words.js";
 
@@ -33,7 +33,7 @@ export function setUpCompare(api, schemes) {
       : h("input", { id, name, type: "text", inputmode: "decimal", value: usual, size: 5 });
     control.dataset.usual = String(usual);
     byId("compare-network").append(
-      h("div.field", {}, h("label", { for: id }, spoken(name)), control),
+      h("div.field", {}, h("label", { for: id }, capital(spoken(name))), control),
     );
     restore(control, "c.");
   }
@@ -231,7 +231,7 @@ function sample({ name, dash }) {
 
 function summary(schemes, theory) {
   const facts = [
-    ["critical σ_w", theory?.critical_sigma_w],
+    ["critical σ of weights × √fan in", theory?.critical_sigma_w],
     ["gain", theory?.gain],
   ].filter(([, value]) => typeof value === "number");
   return h(
@@ -239,7 +239,7 @@ function summary(schemes, theory) {
     {},
     table(
       "Each scheme against mean-field theory",
-      ["scheme", "σ_w", "χ₁", "phase", "fixed correlation", "excess kurtosis", "Jacobian: mean square"],
+      ["scheme", h("span", {}, "σ", h("sub", {}, "w")), "χ₁", "phase", "fixed correlation", "excess kurtosis", "Jacobian: mean square"],
       schemes.map((one) => [
         h("code", {}, one.label),
         number(one.sigma_w),
@@ -261,7 +261,7 @@ const value = (found) => (found !== null && typeof found === "object" ? found.va
 
 function metricPlot({ name, title, about, scale }, layers, schemes) {
   const log = scale === "log";
-  const usable = (y) => (y === null || y === undefined || (log && y <= 0) ? null : y);
+  const usable = log ? log10 : (y) => y ?? null;
   const data = [layers.map((_, i) => i + 1)];
   const series = [];
   const bands = [];
@@ -274,7 +274,7 @@ function metricPlot({ name, title, about, scale }, layers, schemes) {
     data.push(column.high.map(usable), column.low.map(usable), column.value.map(usable));
     series.push(unseen, unseen, line(hue, { width: 2.25, dash }));
     bands.push(between(base, base + 1, hue, 0.14));
-    if (column.theory) {
+    if (column.theory?.some((y) => usable(y) !== null)) {
       data.push(column.theory.map(usable));
       series.push({ ...line(hue, { width: 1, dash: [3, 3] }), alpha: 0.9 });
     }
@@ -287,7 +287,7 @@ function metricPlot({ name, title, about, scale }, layers, schemes) {
     note: about,
     says: `${title} by layer for ${columns.slice(1).join(", ")}. The numbers are in the table below.`,
     x: { label: "layer", values: (_, at) => at.map((v) => (Number.isInteger(v) ? String(v) : "")) },
-    y: { log, scale: log ? { distr: 3 } : {} },
+    y: { log },
     series,
     bands,
     data,

@@ -1,7 +1,7 @@
 // Choose something, and see the file that it means: planned by the service, read by ranges.
 
 import { opened, pairsOf, remember, restore } from "./location.js";
-import { address, post, Problem } from "./api.js";
+import { address, ask, post, Problem } from "./api.js";
 import { setUpBed, sow } from "./bed.js";
 import { choiceIn } from "./choice.js";
 import { announce, byId, copyButton, debounced, fill, h, prose } from "./dom.js";
@@ -133,6 +133,7 @@ export async function setUpDraw({ schemes, layers, dtypes, models: coming }) {
   /** The plan of a choice. The tensors to choose from are known by the first one only. */
   async function plan(signal) {
     let choice = choiceIn(form, containers);
+    if (choice.malformed) await ask(choice.simple, { headers: { range: "bytes=0-0" }, signal });
     let description = await post("v1/describe", choice.spec, signal);
     if (choice.kind !== "tensor") {
       const known = new Set([...elements.tensor.options].map(({ value }) => value));

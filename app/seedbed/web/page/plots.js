@@ -2,7 +2,7 @@
 
 import { h } from "./dom.js";
 import { colour, onTheme, veiled } from "./theme.js";
-import { power, tick } from "./words.js";
+import { number, power, tick } from "./words.js";
 
 const HEIGHT = 230;
 
@@ -66,7 +66,6 @@ export function plot({ title, note, says, x, y, series, bands, data, height, rea
 }
 
 function axis({ label, values, splits, log }, side) {
-  const grid = { width: 1, stroke: () => colour("--grid") };
   const font = "13px 'Atkinson Next', system-ui, sans-serif";
   return {
     label,
@@ -81,21 +80,19 @@ function axis({ label, values, splits, log }, side) {
     ticks: { show: false },
     splits,
     values: values ?? ((_, at) => at.map((v) => (v === null ? "" : log ? decade(v) : tick(v)))),
-    ...(log ? { filter: decades, grid: { ...grid, filter: decades } } : { grid }),
+    grid: { width: 1, stroke: () => colour("--grid") },
   };
 }
 
-/** Of a logarithmic axis only powers of ten are named, if there are two of them; else all. */
-function decades(_, splits) {
-  const whole = splits.filter((v) => v !== null && isDecade(v));
-  return whole.length < 2 ? splits : splits.map((v) => (v !== null && isDecade(v) ? v : null));
-}
+/**
+ * A logarithmic axis is a linear one of logarithms, by this, since uPlot's own loses count among
+ * numbers as small as the gradients of a dying network.
+ */
+export const log10 = (y) => (typeof y === "number" && y > 0 ? Math.log10(y) : null);
 
-const isDecade = (value) => Math.abs(Math.log10(value) - Math.round(Math.log10(value))) < 1e-9;
-
-function decade(value) {
-  const exponent = Math.round(Math.log10(value));
-  return isDecade(value) && Math.abs(exponent) > 1 ? power(exponent) : tick(value);
+/** A logarithm as the number that it is of. */
+function decade(v) {
+  return Number.isInteger(v) && Math.abs(v) > 1 ? power(v) : number(10 ** v, 3);
 }
 
 /** A filled outline of steps: heights over the cells between edges. */

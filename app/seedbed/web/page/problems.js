@@ -34,7 +34,10 @@ export function showProblem(place, error, fieldOf = () => null) {
 export function unmark(form) {
   for (const field of form.querySelectorAll("[aria-invalid]")) {
     field.removeAttribute("aria-invalid");
-    field.removeAttribute("aria-errormessage");
+    const described = field.getAttribute("aria-describedby") ?? "";
+    const kept = described.split(" ").filter((id) => !id.endsWith("-error")).join(" ");
+    if (kept) field.setAttribute("aria-describedby", kept);
+    else field.removeAttribute("aria-describedby");
   }
   for (const note of form.querySelectorAll(".field-error")) note.remove();
 }
@@ -45,7 +48,7 @@ function mark(findings, fieldOf) {
     if (!field || field.hasAttribute("aria-invalid")) continue;
     const id = `${field.id}-error`;
     field.setAttribute("aria-invalid", "true");
-    field.setAttribute("aria-errormessage", id);
+    field.setAttribute("aria-describedby", `${field.getAttribute("aria-describedby") ?? ""} ${id}`.trim());
     field.closest(".field").append(h("p.field-error", { id }, sentence(one.detail)));
   }
 }

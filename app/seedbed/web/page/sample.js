@@ -2,7 +2,7 @@
 
 import { byId, h, table } from "./dom.js";
 import { rounded } from "./floats.js";
-import { bars, between, clear, line, plot, points, steps, unseen } from "./plots.js";
+import { bars, between, clear, line, log10, plot, points, steps, unseen } from "./plots.js";
 import { growingStd, histogram, moments, quantile, shares } from "./statistics.js";
 import { distributionOf, normal, quantilePlot } from "./theory.js";
 import { exact, number, percent, tick } from "./words.js";
@@ -140,11 +140,11 @@ function settling(values, tensor) {
     says:
       `Standard deviation of the first n values, for n up to ${values.length}: it ends at ` +
       `${number(stds.at(-1))}; theory says ${number(tensor.std)}.`,
-    x: { label: "n", log: true, scale: { distr: 3 } },
+    x: { label: "n", log: true },
     y: { label: "σ" },
     series: [unseen, unseen, line("--muted", { width: 1 }), line("--positive")],
     bands: [between(1, 2, "--muted")],
-    data: [counts, at(1), at(-1), counts.map(() => tensor.std), stds],
+    data: [counts.map(log10), at(1), at(-1), counts.map(() => tensor.std), stds],
     readout: (i) => `n = ${counts[i]}: σ = ${tick(stds[i])}`,
   });
 }
@@ -174,7 +174,7 @@ export function showNumbers(place, { values }, tensor, distribution) {
       "details",
       {},
       h("summary", {}, "Moments and quantiles"),
-      table("Moments and quantiles", ["", "measured", "by theory"], rows),
+      table("Moments and quantiles", ["statistic", "measured", "by theory"], rows),
     ),
   );
 }

@@ -16,3 +16,6 @@ export function resolved(api, schema) {
 
 /** A word of the API as a label: layer_norm is layer norm. */
 export const spoken = (word) => word.replaceAll("_", " ");
+
+/** With a capital first letter. */
+export const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
