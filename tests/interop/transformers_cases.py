@@ -246,6 +246,53 @@ def jamba(draw: Random) -> Fields:
     }
 
 
+def falcon(draw: Random) -> Fields:
+    """Falcon's own names."""
+    flags = ("new_decoder_architecture", "multi_query", "bias", "parallel_attn", "alibi")
+    return {
+        "hidden_size": 64,
+        "num_hidden_layers": draw.choice([1, 3]),
+        "num_attention_heads": 4,
+        "vocab_size": 99,
+        "num_kv_heads": draw.choice([None, 1, 2]),
+        "num_ln_in_parallel_attn": draw.choice([None, 1, 2]),
+        "ffn_hidden_size": draw.choice([None, 100]),
+        "tie_word_embeddings": draw.choice(BOTH),
+        "num_labels": 3,
+        **{flag: draw.choice(BOTH) for flag in flags},
+    }
+
+
+def bloom(draw: Random) -> Fields:
+    """BLOOM's own names."""
+    return {
+        "hidden_size": 64,
+        "n_layer": draw.choice([1, 2]),
+        "n_head": 4,
+        "vocab_size": 99,
+        "num_labels": 3,
+        "tie_word_embeddings": draw.choice(BOTH),
+    }
+
+
+def deberta(draw: Random) -> Fields:
+    """Every way to have positions."""
+    return {
+        **text(draw),
+        "max_position_embeddings": 40,
+        "type_vocab_size": draw.choice([0, 2]),
+        "relative_attention": draw.choice(BOTH),
+        "pos_att_type": draw.choice([None, "c2p|p2c", ["p2c"], ["c2p"]]),
+        "max_relative_positions": draw.choice([-1, 12]),
+        "position_buckets": draw.choice([-1, 8]),
+        "norm_rel_ebd": draw.choice(["none", "layer_norm"]),
+        "share_att_key": draw.choice(BOTH),
+        "position_biased_input": draw.choice(BOTH),
+        "conv_kernel_size": draw.choice([0, 3]),
+        "legacy": draw.choice(BOTH),
+    }
+
+
 SAMPLES: Mapping[str, Callable[[Random], Fields]] = {
     "gpt2": gpt2,
     "llama": lambda draw: decoder(draw, "attention_bias", "mlp_bias", heads=(None, 8, 20)),
@@ -275,6 +322,10 @@ SAMPLES: Mapping[str, Callable[[Random], Fields]] = {
     },
     "deepseek_v2": deepseek,
     "deepseek_v3": deepseek,
+    "phi": lambda draw: decoder(draw, "qk_layernorm"),
+    "starcoder2": lambda draw: decoder(draw, "use_bias"),
+    "falcon": falcon,
+    "bloom": bloom,
     "gpt_neox": lambda draw: {**text(draw), "attention_bias": draw.choice(BOTH)},
     "opt": opt,
     "mamba": mamba,
@@ -286,6 +337,7 @@ SAMPLES: Mapping[str, Callable[[Random], Fields]] = {
     "roberta": encoder,
     "xlm-roberta": encoder,
     "distilbert": distilbert,
+    "deberta-v2": deberta,
     "electra": lambda draw: encoder(draw, embedding_size=draw.choice([24, 64])),
     "albert": lambda draw: encoder(
         draw, embedding_size=24, num_hidden_groups=draw.choice([1, 2]),

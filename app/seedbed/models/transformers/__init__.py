@@ -14,12 +14,15 @@ from seedbed.models.transformers import (
     bart,
     bert,
     clip,
+    deberta,
+    fused,
     gpt2,
     gpt_neox,
     llama,
     mamba,
     moe,
     opt,
+    phi,
     t5,
     vit,
 )
@@ -29,7 +32,22 @@ from seedbed.models.transformers.tiny import TINY
 
 FAMILIES: Mapping[str, type[Family]] = {
     family.model_type: family
-    for module in (gpt2, llama, moe, gpt_neox, opt, mamba, bert, t5, bart, vit, clip)
+    for module in (
+        gpt2,
+        llama,
+        phi,
+        moe,
+        gpt_neox,
+        fused,
+        opt,
+        mamba,
+        bert,
+        deberta,
+        t5,
+        bart,
+        vit,
+        clip,
+    )
     for family in module.FAMILIES
 }
 """Model type → family."""

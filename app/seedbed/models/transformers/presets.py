@@ -5,8 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from seedbed.models.transformers import bart, bert, clip, gpt2, gpt_neox, llama, mamba, moe, t5, vit
-from seedbed.models.transformers import opt as opt_
+from seedbed.models.transformers import (
+    bart,
+    bert,
+    clip,
+    fused,
+    gpt2,
+    gpt_neox,
+    llama,
+    mamba,
+    moe,
+    opt,
+    phi,
+    t5,
+    vit,
+)
 from seedbed.models.transformers.family import VERSION, ConfigPreset, Family
 
 Fields = Mapping[str, Any]
@@ -249,6 +262,31 @@ def _phi() -> Iterator[ConfigPreset]:
 
 def _others() -> Iterator[ConfigPreset]:
     yield from group(
+        phi.Phi,
+        LITGPT,
+        {},
+        {
+            "phi-1.5": ("Phi-1.5, 1.4B", {}),
+            "phi-2": (
+                "Phi-2, 2.8B",
+                decoder(32, 2560, 32, 32, 10240, partial_rotary_factor=0.4),
+            ),
+        },
+    )
+    wide = {
+        "num_hidden_layers": 60,
+        "hidden_size": 8192,
+        "num_attention_heads": 128,
+        "num_kv_heads": 8,
+        "new_decoder_architecture": True,
+    }
+    yield from group(
+        fused.Falcon,
+        LITGPT,
+        {},
+        {"falcon-7b": ("Falcon, 6.9B", {}), "falcon-40b": ("Falcon, 41B", wide)},
+    )
+    yield from group(
         llama.Olmo,
         LITGPT,
         {},
@@ -304,7 +342,7 @@ def _opt() -> Iterator[ConfigPreset]:
 
     narrow = {"word_embed_proj_dim": 512, "do_layer_norm_before": False}
     yield from group(
-        opt_.OPT,
+        opt.OPT,
         f"{LIBRARY}; Zhang et al. 2022, table 1; 350M: its modules as printed by the library",
         {},
         {

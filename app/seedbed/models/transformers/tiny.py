@@ -8,8 +8,22 @@ from typing import Any
 
 from seedbed.models import tokenizers
 from seedbed.models.tokenizers import BOS, EOS, MAX_LENGTH, PAD, VOCABULARY
-from seedbed.models.transformers import bart, bert, clip, gpt2, gpt_neox, llama, mamba, moe, t5, vit
-from seedbed.models.transformers import opt as opt_
+from seedbed.models.transformers import (
+    bart,
+    bert,
+    clip,
+    deberta,
+    fused,
+    gpt2,
+    gpt_neox,
+    llama,
+    mamba,
+    moe,
+    opt,
+    phi,
+    t5,
+    vit,
+)
 from seedbed.models.transformers.family import ConfigPreset, Family
 
 SOURCE = "ours: no published model has these numbers"
@@ -80,9 +94,13 @@ def _rows() -> Iterator[tuple[type[Family], Mapping[str, Any], str | None]]:
     yield moe.GraniteMoe, {**DECODER, **EXPERTS, "num_local_experts": 4}, "llama"
     for latent in (moe.DeepseekV2, moe.DeepseekV3):
         yield latent, {**DECODER, **EXPERTS, **LATENT}, "llama"
+    for plain in phi.FAMILIES:
+        yield plain, DECODER, "llama"
     yield gpt_neox.GPTNeoX, {**BLOCKS, **TOKENS, **LONG}, "gpt"
+    yield fused.Falcon, {**ALONE, **TOKENS, **LONG}, "gpt"
+    yield fused.Bloom, {**TOKENS, "hidden_size": 64, "n_layer": 2, "n_head": 4}, "gpt"
     wide = {key: BLOCKS[key] for key in ALONE}
-    yield opt_.OPT, {**wide, **TOKENS, **LONG, "ffn_dim": 128}, "llama"
+    yield opt.OPT, {**wide, **TOKENS, **LONG, "ffn_dim": 128}, "llama"
     states = {"hidden_size": 64, "num_hidden_layers": 2, "state_size": 8}
     yield mamba.Mamba, {**TOKENS, **states}, "gpt"
     groups = {"num_heads": 8, "head_dim": 16, "n_groups": 2}
@@ -105,6 +123,8 @@ def _rows() -> Iterator[tuple[type[Family], Mapping[str, Any], str | None]]:
     yield bert.DistilBert, {**distil, **words, **LONG}, "distilbert"
     yield bert.Electra, {**BLOCKS, **TOKENS, **LONG, "embedding_size": 32}, "bert"
     yield bert.Albert, {**BLOCKS, **TOKENS, **LONG, "embedding_size": 32}, "bert"
+    relative = {"relative_attention": True, "position_buckets": 16, "pos_att_type": ["c2p", "p2c"]}
+    yield deberta.DebertaV2, {**BLOCKS, **TOKENS, **LONG, **relative, "type_vocab_size": 2}, "bert"
     small = {"d_model": 64, "d_kv": 16, "d_ff": 128, "num_layers": 2, "num_heads": 4}
     ends = {"eos_token_id": EOS, "decoder_start_token_id": PAD}
     for text in t5.FAMILIES:
