@@ -8,7 +8,7 @@ import signal
 import sys
 from pathlib import Path
 
-from benchmarks import cold, downloads, draws, latency, machine, matrices, planning
+from benchmarks import cold, downloads, draws, large, latency, machine, matrices, planning
 from benchmarks.harness import Bench
 from seedbed.stream import NUMPY, get_engine
 
@@ -19,6 +19,7 @@ SECTIONS = {
     "latency": latency.run,
     "plan": planning.run,
     "cold": cold.run,
+    "large": large.run,
 }
 DOCUMENT = Path(__file__).parent.parent / "docs" / "performance.md"
 

@@ -14,7 +14,6 @@ from benchmarks.harness import Bench, Measured, Table, Target, ratio, targets_ta
 from benchmarks.processes import Run
 
 ROUNDS = 5
-SPECS = Path(__file__).parent / "specs"
 MODELS = {"resnet50": "ResNet-50", "gpt2": "GPT-2"}
 
 _TRANSFORMERS = {
@@ -68,10 +67,10 @@ def run(bench: Bench) -> Iterator[Table]:
 def _rivals(
     model: str, url: str, directory: Path, torchvision_python: Path | None
 ) -> dict[str, Callable[[], Run]]:
-    spec, out = str(SPECS / f"{model}.json"), str(directory / "out.safetensors")
-    fields = ["-H", "content-type: application/json", "--data-binary", f"@{spec}"]
-    curl = ["curl", "-sS", "--fail", "-o", out, *fields, f"{url}/v1/checkpoints"]
-    generate = [sys.executable, "-m", "seedbed.cli", "generate", spec, "-o", out, "--force", "-q"]
+    out = str(directory / "out.safetensors")
+    link = f"{url}/v1/models/{model}/model.safetensors"
+    curl = ["curl", "-sS", "--fail", "-o", out, link]
+    generate = [sys.executable, "-m", "seedbed.cli", "generate", model, "-o", out, "--force", "-q"]
     script = _TRANSFORMERS_SAVE.format(imports=_TRANSFORMERS[model])
     offline = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"}
     save = [sys.executable, "-c", script, str(directory / model)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
@@ -52,6 +53,7 @@ Text = Annotated[str, AfterValidator(sound_text)]
 Dimension = Annotated[int, Field(ge=0, le=DIMENSION_MAX)]
 
 
+@lru_cache(maxsize=4096)
 def count_elements(shape: tuple[int, ...]) -> int:
     """Product of the dimensions.
 
