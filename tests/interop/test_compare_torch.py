@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,18 @@ from seedbed.compare.network import Machine, input_shape, weights_of
 from seedbed.compare.request import Network
 
 pytestmark = pytest.mark.interop
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """These networks are too small to share out."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
 
 NAMES = {
     "relu": "relu", "leaky_relu": "leaky_relu", "tanh": "tanh", "sigmoid": "sigmoid", "erf": "erf",
@@ -66,7 +79,7 @@ class Reference:
 @pytest.mark.parametrize("norm", ["none", "batch", "layer"])
 @pytest.mark.parametrize("kind", ["mlp", "cnn", "residual", "residual_cnn"])
 def test_outputs_and_gradients(kind: str, norm: str, activation: str) -> None:
-    """Outputs, gradients by input and weights, and Jacobians are autograd's, in float64."""
+    """Outputs, gradients by input and weights, and Jacobians are autograd's."""
     import torch
 
     network = Network(
