@@ -56,6 +56,20 @@ def test_none() -> None:
     run(registry, scenario)
 
 
+def test_when_to_ask_again(tmp_path: Path) -> None:
+    """An error that may pass says when to ask again, as the service has it; others do not."""
+    (tmp_path / "r.db").write_bytes(b"no database" * 1000)
+    for where, seconds in ((tmp_path / "r.db", 17), (tmp_path / "r.db" / "within.db", None)):
+        registry = Registry(f"sqlite:///{where}", retry_seconds=17)
+
+        async def scenario(registry: Registry = registry, seconds: int | None = seconds) -> None:
+            with pytest.raises(UnavailableError) as caught:
+                await registry.ask(SpecStore.get, NET)
+            assert caught.value.retry_seconds == seconds
+
+        run(registry, scenario)
+
+
 def test_a_database_that_hangs_holds_up_only_so_many(tmp_path: Path) -> None:
     """Questions end after a bound, those past the queue at once, and threads stay few."""
     registry = Registry(f"sqlite:///{tmp_path}/r.db", connections=2, queued=3, seconds=0.2)

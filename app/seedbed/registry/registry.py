@@ -26,6 +26,7 @@ class Registry:
         connections: calls at the same time, each in a thread.
         queued: calls that may wait for one of them.
         seconds: how long a call may take, waiting included.
+        retry_seconds: after how many to ask again, in errors that may pass.
 
     Raises:
         ValueError: the setting names no database.
@@ -39,6 +40,7 @@ class Registry:
         connections: int = 4,
         queued: int = 128,
         seconds: float = 5.0,
+        retry_seconds: int = RETRY_SECONDS,
     ) -> None:
         self._store: SpecStore | None = None
         if setting != NONE:
@@ -46,6 +48,7 @@ class Registry:
         self._threads = ThreadPoolExecutor(connections, thread_name_prefix="registry")
         self._most = connections + queued
         self._seconds = seconds
+        self._retry_seconds = retry_seconds
         self._calls = 0
 
     @property
@@ -72,7 +75,8 @@ class Registry:
             raise UnavailableError("this service stores no specs (SEEDBED_REGISTRY_URL)", None)
         if self._calls >= self._most:
             raise UnavailableError(
-                f"{self._calls} requests are waiting for the registry already", RETRY_SECONDS
+                f"{self._calls} requests are waiting for the registry already",
+                self._retry_seconds,
             )
         self._calls += 1
         work = asyncio.get_running_loop().run_in_executor(
@@ -84,8 +88,13 @@ class Registry:
             return await asyncio.wait_for(asyncio.shield(work), self._seconds)
         except TimeoutError as error:
             raise UnavailableError(
-                f"the registry did not answer within {self._seconds:g} seconds", RETRY_SECONDS
+                f"the registry did not answer within {self._seconds:g} seconds",
+                self._retry_seconds,
             ) from error
+        except UnavailableError as error:
+            if error.retry_seconds is not None:
+                error.retry_seconds = self._retry_seconds
+            raise
 
     def close(self) -> None:
         """End the threads when their calls end, and close the connections."""

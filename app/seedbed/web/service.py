@@ -81,6 +81,7 @@ class Service:
             connections=settings.registry_connections,
             queued=settings.registry_queued,
             seconds=settings.registry_seconds,
+            retry_seconds=settings.retry_after_seconds,
         )
         self.hashes = Hashes()
         self._summing: dict[str, asyncio.Future[str]] = {}
