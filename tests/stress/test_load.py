@@ -53,6 +53,7 @@ def test_fast_readers_beside_slow_ones(tmp_path: Path, slow: int) -> None:
     each = (during.rss_bytes - before.rss_bytes) / slow
     assert each < 2.5 * MIB
     assert during.threads <= before.threads
+    assert after.rss_bytes - before.rss_bytes < 30 * MIB
     assert after.descriptors <= before.descriptors + 2
     note(
         "fast_beside_slow", slow=slow, fast=fast, alone_mb_s=round(fast * 16.8 / alone),
