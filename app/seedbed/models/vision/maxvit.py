@@ -113,6 +113,11 @@ class MaxVit(Architecture):
                 ("block_layers",),
             )
         for block, width in enumerate(self.block_channels):
+            if int(width * self.expansion_ratio) < 1:
+                raise ParameterError(
+                    f"of {width} channels, {self.expansion_ratio:g} times as many are none",
+                    ("expansion_ratio",),
+                )
             if width % self.head_dim:
                 raise ParameterError(
                     f"heads of {self.head_dim} do not divide {width} channels",

@@ -73,6 +73,11 @@ class RegNet(Architecture):
                 yield from _MODULES.conv_norm(f"{name}.f.b", width, width, 3, width // group)
                 if self.se_ratio:
                     squeezed = round(self.se_ratio * inputs)
+                    if squeezed < 1:
+                        raise ParameterError(
+                            f"of {inputs} channels, {self.se_ratio:g} times as many are none",
+                            ("se_ratio",),
+                        )
                     yield from _MODULES.squeeze_excitation(f"{name}.f.se", width, squeezed)
                 yield from _MODULES.conv_norm(f"{name}.f.c", width, outputs)
                 inputs = outputs
