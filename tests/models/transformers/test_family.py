@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import math
 from typing import Any
 
 import pytest
@@ -221,3 +223,37 @@ def test_a_preset_lists_its_arguments() -> None:
     assert "residual stream" in arguments["n_embd"].description
     assert arguments["architectures"].default == ["GPT2LMHeadModel"]
     assert "GPT2Model" in arguments["architectures"].json_schema["items"]["enum"]
+
+
+@pytest.mark.parametrize("one", PRESETS, ids=[one.name for one in PRESETS])
+def test_arguments_are_plain_json(one: Any) -> None:
+    """What the catalogue shows of a preset refers to nothing that is elsewhere."""
+    for argument in one.arguments():
+        text = json.dumps([argument.default, argument.json_schema], allow_nan=False)
+        assert "$ref" not in text, argument.name
+
+
+HOSTILE = (
+    None, True, -1, 0, 1.5, 2**63, math.inf, "", "x", "9", [], [1], [[]], {}, {"a": 1},
+    {"__float__": "NaN"},
+)  # fmt: skip
+"""Values of which most fit nowhere."""
+
+
+@pytest.mark.parametrize("kind", FAMILIES)
+def test_no_value_of_a_field_does_harm(kind: str) -> None:
+    """Whatever a field is, the answer is a model or an error with a path, and comes soon."""
+    tiny = dict(preset(f"tiny-{kind.replace('_', '-')}").defaults)
+    family = FAMILIES[kind]
+    for field in (*family.model_fields, *family.aliases, "id2label", "architectures", "dtype"):
+        kept = {key: value for key, value in tiny.items() if family.aliases.get(field) != key}
+        for value in HOSTILE:
+            try:
+                model = of_config({"model_type": kind, **kept, field: value})
+            except SpecError as caught:
+                refused = caught
+            else:
+                assert model.config is not None
+                assert of_config(model.config).digest == model.digest, (field, value)
+                continue
+            assert refused.path[0] in (field, *tiny, *family.model_fields), (field, value)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
-from pydantic import ConfigDict
+from pydantic import BaseModel, ConfigDict
 
 from seedbed.errors import ParameterError, SpecError
 from seedbed.init import Parameter
@@ -220,7 +220,14 @@ class ConfigPreset(Preset):
 
     def arguments(self) -> Iterator[Argument]:
         """The fields that decide about the weights, and the class."""
-        yield from super().arguments()
+        schema = self.architecture.model_json_schema()
+        for one in super().arguments():
+            accepts, default = one.json_schema, one.default
+            if "$ref" in accepts:  # a config within the config
+                accepts = schema["$defs"][accepts["$ref"].rpartition("/")[2]]
+            if isinstance(default, BaseModel):
+                default = default.model_dump()
+            yield Argument(one.name, default, one.description, accepts)
         classes = list(self.architecture.classes())
         default = self.defaults.get("architectures", [self.architecture.default_class()])
         accepts = {"type": "array", "items": {"enum": classes}, "minItems": 1, "maxItems": 1}

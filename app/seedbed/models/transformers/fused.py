@@ -84,7 +84,7 @@ class Falcon(Fused):
     model_type = "falcon"
     stem = "Falcon"
     aliases = {"n_embed": "hidden_size"}
-    inert = words("activation alibi")
+    inert = words("activation alibi apply_residual_connection_post_layernorm")
 
     num_hidden_layers: Layers = 32
     num_attention_heads: Heads = 71
