@@ -36,9 +36,9 @@ export function choiceIn(form, { schemeFields, layerFields }) {
     for (const [key, given] of Object.entries(parameters)) options[key] = String(given);
     const path = `v1/tensors/${encodeURIComponent(scheme)}/${encodeURIComponent(shape)}`;
     const simple = `${address(`${path}.safetensors`)}?${new URLSearchParams(options)}`;
-    const tensors = [{ name, shape: dimensions, init }];
+    const tensors = [{ name, shape: dimensions, dtype: spec.dtype, init }]; // as that address means
     const saveAs = `${scheme}-${shape}.safetensors`;
-    return { kind, spec: { ...spec, tensors }, simple, saveAs, malformed };
+    return { kind, spec: { seed: spec.seed, tensors }, simple, saveAs, malformed };
   }
   if (kind === "layer") {
     const type = value("layer");

@@ -49,6 +49,7 @@ function mark(findings, fieldOf) {
     const id = `${field.id}-error`;
     field.setAttribute("aria-invalid", "true");
     field.setAttribute("aria-describedby", `${field.getAttribute("aria-describedby") ?? ""} ${id}`.trim());
+    field.closest("details")?.setAttribute("open", ""); // or nobody sees it
     field.closest(".field").append(h("p.field-error", { id }, sentence(one.detail)));
   }
 }

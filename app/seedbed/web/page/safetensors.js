@@ -64,7 +64,8 @@ export async function readHeader(url, signal) {
   const { __metadata__: metadata, ...tensors } = JSON.parse(
     new TextDecoder().decode(bytes.subarray(8, 8 + length)),
   );
-  return { metadata, tensors, start: 8 + length, bytes, size: opening.size, etag: opening.etag };
+  const { size, etag, status } = opening;
+  return { metadata, tensors, start: 8 + length, bytes, size, etag, status };
 }
 
 /**
@@ -85,7 +86,7 @@ export async function readValues(url, header, name, wanted, where, signal) {
   const first = { start: 0, middle: Math.floor(rest / 2), end: rest }[where];
   const start = header.start + begin + first * itemSize;
   const stop = start + count * itemSize;
-  const range = { start, stop, status: 206, size: header.size };
+  const range = { start, stop, status: header.status, size: header.size };
   if (count === 0) return { values: new Float64Array(0), dtype, shape, first, total, range };
   let bytes;
   if (stop <= header.bytes.length) bytes = header.bytes.subarray(start, stop);
