@@ -18,6 +18,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from seedbed.files import CheckpointSpec, VirtualFile
+from seedbed.web.keys import line_of, new_key
 from tests.serving import PATIENCE_SECONDS, Server
 from tests.strategies import bodies, untimed
 from tests.web.local import Local, bytes_of
@@ -500,3 +501,23 @@ def test_limits_of_the_hubs_list(client: httpx.Client, limit: str) -> None:
     answer = client.get("/api/models", params={"limit": limit})
     assert answer.status_code == 200
     assert len(answer.json()) <= (int(limit) if limit in ("0", "1") else 10**6)
+
+
+def test_behind_a_prefix(tmp_path: Path) -> None:
+    """Behind a proxy that takes away a prefix, links, pages and probes have it."""
+    local = Local(
+        registry_url=f"sqlite:///{tmp_path}/r.db",
+        api_keys=line_of("w", frozenset({"read", "write"}), key := new_key()),
+        anonymous="none",
+    )
+    local.app.root_path = "/weights"
+    with local, local.client(headers={"authorization": f"Bearer {key}"}) as client:
+        links = put(client, "/weights/v1/specs/a/b", BODY).json()["links"]
+        put(client, "/weights/v1/specs/a/c", BODY)
+        for link in links.values():
+            assert link.startswith("/weights/")
+            assert client.get(link).status_code == 200
+        following = client.get("/weights/v1/specs?limit=1").json()["next"]
+        assert client.get(following).json()["specs"][0]["id"] == "a/c"
+        assert httpx.get(f"{local.url}/weights/readyz").status_code == 200
+        assert httpx.get(f"{local.url}/weights/v1/specs").status_code == 401
