@@ -28,7 +28,7 @@ OPERATIONS = torch.library.Library("torchvision", "DEF")
 try:
     import torchvision
 except RuntimeError:
-    for loaded in [name for name in sys.modules if name.startswith("torchvision")]:
+    for loaded in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
         del sys.modules[loaded]
     for operation in ("nms", "qnms"):
         OPERATIONS.define(f"{operation}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
