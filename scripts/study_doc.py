@@ -196,8 +196,21 @@ def start_table(results: Results) -> str:
 
 def _scientific(entry: Sequence[float | None]) -> str:
     mean, low, high, theory = entry
-    text = f"{mean:.2g} [{low:.2g}, {high:.2g}]"
-    return text if theory is None else f"{text}; {theory:.2g}"
+    text = f"{_two(mean)} [{_two(low)}, {_two(high)}]"
+    return text if theory is None else f"{text}; {_two(theory)}"
+
+
+def _two(value: float | None) -> str:
+    """Two significant digits, with a power of ten where that is shorter."""
+    if value is None:
+        return "—"
+    if 0.01 <= abs(value) < 1e4:
+        return f"{float(f'{value:.2g}'):g}"
+    digits, power = f"{value:.1e}".split("e")
+    return f"{digits}·10{str(int(power)).translate(_RAISED)}"
+
+
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def kurtosis_table(results: Results) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from seedbed.compare.activations import Doubles
-from seedbed.compare.network import Machine, is_image, is_residual, output_shape, weights_of
+from seedbed.compare.network import Machine, output_shape
 from seedbed.compare.request import Network
 from seedbed.compare.result import MetricDescription
 
@@ -68,7 +68,7 @@ METRICS = (
         name="pre_activation_kurtosis",
         title="Pre-activations, excess kurtosis",
         about="Over units, for a fixed input: what is left of the weights' own after a sum over "
-        "fan_in. Theory: that of the weights times E φ⁴/(E φ²)²/fan_in.",
+        "fan_in. Theory: that of the weights times E x⁴/(E x²)²/fan_in of what they read.",
         scale="linear",
     ),
     MetricDescription(
@@ -220,25 +220,6 @@ def _singular_values(matrix: Doubles) -> Doubles:
     return values
 
 
-def has_slopes(network: Network) -> list[bool]:
-    """For each weight whether an activation follows it."""
-    count = len(weights_of(network))
-    return [not is_residual(network) or i < count - 1 for i in range(count)]
-
-
 def cotangent_shape(network: Network, batch: int) -> tuple[int, ...]:
     """Of the gradients by the output."""
     return (2 * batch, *output_shape(network))
-
-
-__all__ = [
-    "GEOMETRIC",
-    "METRICS",
-    "QUANTILES",
-    "Cancelled",
-    "Trial",
-    "cotangent_shape",
-    "has_slopes",
-    "is_image",
-    "measure",
-]

@@ -167,7 +167,9 @@ class _Walk:
         weight, spread = self.weights[index], self.spreads[index]
         gain = weight.fan_in * spread.variance
         excess = spread.excess_kurtosis
-        self.kurtosis.append(None if excess is None else excess * state.fourth / weight.fan_in)
+        # E Σx⁴/(Σx²)² of n Gaussian inputs is exactly 3/(n + 2); else to the first order in 1/n.
+        terms = weight.fan_in + 2 if index == 0 else weight.fan_in
+        self.kurtosis.append(None if excess is None else excess * state.fourth / terms)
         state = State(gain * state.q, gain * state.k, gain * state.b)
         factors.append(_Factor(backward=weight.fan_out * spread.variance, forward=gain, at=index))
         self.product.append(state)

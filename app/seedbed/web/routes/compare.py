@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json
 
 from seedbed.compare import CompareRequest, CompareResult, Comparison, Finished
 from seedbed.compare.request import Network, SchemeEntry, SpecEntry
@@ -156,8 +157,6 @@ def _refusal(error: ValidationError, body: bytes) -> Response:
     raw = error.errors(include_url=False, include_input=False)
     if raw[0]["type"] == "json_invalid":
         raise RequestProblem(400, "invalid-json", raw[0]["msg"])
-    from pydantic_core import from_json  # noqa: PLC0415
-
     found = list(_findings(raw[:_MAX_FINDINGS], from_json(body)))
     detail = found[0].detail if len(raw) == 1 else f"{len(raw)} things are wrong."
     return problem(
@@ -194,12 +193,16 @@ def _place_in(body: object, location: Path, *, keep_last: bool) -> Path:
 
 
 def _fields_beside(location: Path) -> list[str]:
-    """The fields that a model takes in which an unknown one was found."""
-    holders: dict[str, type[BaseModel]] = {
-        "network": Network, "scheme": SchemeEntry, "spec": SpecEntry, **SCHEMES,
-    }  # fmt: skip
-    for part in reversed(location[:-1]):
-        if part in holders:
-            model = CheckpointSpec if location[-2:-1] == ("spec",) == location[-3:-2] else None
-            return [*(model or holders[str(part)]).model_fields]
-    return [*CompareRequest.model_fields]
+    """The fields that a model takes in which an unknown one was found; none where it is far in."""
+    model: type[BaseModel] | None = CompareRequest
+    if location[0] == "network" and len(location) > 1:
+        model = Network
+    elif location[0] == "schemes":
+        _, _, kind, *within, _ = location
+        if not within:
+            model = SpecEntry if kind == "spec" else SchemeEntry
+        elif within == ["spec"]:
+            model = CheckpointSpec
+        else:
+            model = SCHEMES.get(str(within[-1]))
+    return [*model.model_fields] if model else []
