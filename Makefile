@@ -36,6 +36,7 @@ check: $(VENV)/.dev
 	$(BIN)/python scripts/openapi.py --check
 	$(BIN)/python scripts/schemes_doc.py --check
 	$(BIN)/python scripts/layers_doc.py --check
+	$(BIN)/python scripts/vendor_page.py --check
 	$(BIN)/python scripts/models_doc.py --check
 	$(BIN)/python scripts/study_doc.py --check
 
