@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -129,22 +127,6 @@ class Visit:
         assert unexpected == []
         hosts = {one.url.split("/")[2] for one in self.requests if one.url.startswith("http")}
         assert hosts <= {self.url.removeprefix("http://")}
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    """Debian's Chromium, for this module alone: its event loop would be in the way of others."""
-    from playwright.sync_api import sync_playwright
-
-    program = shutil.which("chromium")
-    assert program, "apt-get install chromium"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=program,
-            args=["--no-sandbox"] if os.geteuid() == 0 else [],
-        )
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

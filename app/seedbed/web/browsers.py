@@ -19,12 +19,13 @@ _SAFE_METHODS = ("GET", "HEAD", "POST")
 _METHODS = (*_SAFE_METHODS, "PUT", "DELETE")
 
 _ALLOWED_HEADERS = (
-    "Accept, Authorization, Content-Type, If-Match, If-None-Match, If-Range, Range, X-Request-ID"
+    "Accept, Authorization, Content-Type, If-Match, If-None-Match, If-Range, Range, "
+    "Want-Repr-Digest, X-Request-ID"
 )
 
 _EXPOSED_HEADERS = (
     "Accept-Ranges, Content-Disposition, Content-Length, Content-Location, Content-Range, ETag, "
-    "Link, Retry-After, X-Error-Code, X-Error-Message, X-Linked-Etag, X-Linked-Size, "
+    "Link, Repr-Digest, Retry-After, X-Error-Code, X-Error-Message, X-Linked-Etag, X-Linked-Size, "
     "X-Repo-Commit, X-Request-ID"
 )
 
