@@ -9,6 +9,7 @@ import pytest
 from seedbed.errors import LimitError, ParameterError, SpecError
 from seedbed.models.transformers import FAMILIES, PRESETS, UnknownModelType, of_config
 from seedbed.models.transformers.gpt2 import GPT2
+from seedbed.models.transformers.tiny import TINY
 
 SMALL = {
     "model_type": "llama",
@@ -125,6 +126,7 @@ def test_the_config_spells_out_what_decides() -> None:
             "n_layer": 1,
             "torch_dtype": "float16",
             "activation_function": "relu",
+            "auto_map": {"AutoModel": "code.Model"},
             "n_inner": None,
             "_name_or_path": "x",
         }
@@ -182,6 +184,14 @@ def test_t5_is_always_tied() -> None:
     assert not any("lm_head" in one.name for one in model.parameters)
 
 
+def test_a_former_name_of_a_class_is_written_as_it_is_now() -> None:
+    """A config that names a class as it was once called gets the class of today."""
+    model = of_config({"model_type": "t5", "architectures": ["T5WithLMHeadModel"], "num_layers": 1})
+    assert model.config is not None
+    assert model.config["architectures"] == ["T5ForConditionalGeneration"]
+    assert model.generation_config is not None
+
+
 @pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
 def test_the_default_class_is_one_of_the_classes(family: Any) -> None:
     """Each family yields what it would without a config, and every class has its method."""
@@ -201,6 +211,17 @@ def test_arguments_of_a_preset_are_fields_by_any_name() -> None:
     assert by_alias.digest == tiny.build({"n_embd": 32, "n_head": 2}).digest
     assert by_alias.parameters[0].shape == (264, 32)
     assert {*by_alias.files} == {"tokenizer.json", "tokenizer_config.json"}
+
+
+def test_a_part_of_a_preset_is_changed_in_part() -> None:
+    """Of a config within the config only the fields that are said take other values."""
+    large = preset("clip-vit-large-patch14")
+    wider = large.build({"vision_config": {"image_size": 336}})
+    shapes = {one.name: one.shape for one in wider.parameters}
+    assert shapes["vision_model.embeddings.position_embedding.weight"] == (24 * 24 + 1, 1024)
+    assert shapes["visual_projection.weight"] == (768, 1024)
+    assert wider.config is not None
+    assert wider.config["vision_config"]["patch_size"] == 14
 
 
 def test_arguments_of_a_preset_are_checked() -> None:
@@ -225,7 +246,7 @@ def test_a_preset_lists_its_arguments() -> None:
     assert "GPT2Model" in arguments["architectures"].json_schema["items"]["enum"]
 
 
-@pytest.mark.parametrize("one", PRESETS, ids=[one.name for one in PRESETS])
+@pytest.mark.parametrize("one", TINY, ids=[one.name for one in TINY])
 def test_arguments_are_plain_json(one: Any) -> None:
     """What the catalogue shows of a preset refers to nothing that is elsewhere."""
     for argument in one.arguments():

@@ -105,6 +105,7 @@ WILD: tuple[tuple[str, dict[str, Any], int], ...] = (
     (
         "google-t5/t5-11b",
         {
+            "architectures": ["T5WithLMHeadModel"],
             "d_ff": 65536, "d_kv": 128, "d_model": 1024, "dropout_rate": 0.1, "eos_token_id": 1,
             "feed_forward_proj": "relu", "initializer_factor": 1.0, "is_encoder_decoder": True,
             "layer_norm_epsilon": 1e-06, "model_type": "t5", "n_positions": 512,

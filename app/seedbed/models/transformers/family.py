@@ -45,7 +45,8 @@ class Family(Architecture):
 
     Class attributes: `model_type`; `stem` of the names of its classes, and `heads`, what follows
     that stem → the method that yields such a model, the first where a config names no class.
-    `aliases` are other names of fields, `inert` further fields that may be given.
+    `aliases` are other names of fields, `inert` further fields that may be given, `former` names
+    that classes once had.
     """
 
     model_config = ConfigDict(
@@ -62,6 +63,7 @@ class Family(Architecture):
     heads: ClassVar[Mapping[str, str]]
     aliases: ClassVar[Mapping[str, str]] = {}
     inert: ClassVar[frozenset[str]] = frozenset()
+    former: ClassVar[Mapping[str, str]] = {}
     generates: ClassVar[tuple[str, ...]] = (
         "ForCausalLM",
         "LMHeadModel",
@@ -141,8 +143,8 @@ class Family(Architecture):
             SpecError: with the path of what is wrong, in the spelling of who wrote it.
         """
         config = Config.read(given, aliases=cls.aliases)
-        classes = cls.classes()
-        name = config.architecture(classes, cls.default_class())
+        named = config.architecture((*cls.classes(), *cls.former), cls.default_class())
+        name = cls.former.get(named, named)
         config.dtype()
         family = cls.of(config)
         parameters = collect(family.of_class(name))
@@ -168,7 +170,7 @@ class Family(Architecture):
         for key, value in given.items():
             field = self.aliases.get(key, key)
             dull = value is None and getattr(self, field, 0) is None and field not in found
-            if key not in ("dtype", "torch_dtype") and key[:1] != "_" and not dull:
+            if key not in ELSEWHERE and key[:1] != "_" and not dull:
                 found[field] = value
         found.pop("num_labels", None)
         labels = type(self).model_fields["num_labels"].default
@@ -193,6 +195,9 @@ class Family(Architecture):
                 found[field] = value
         return found
 
+
+ELSEWHERE = ("auto_map", "custom_pipelines", "dtype", "torch_dtype")
+"""What a written config does not repeat: the dtype is the file's, and its code is the library's."""
 
 GENERATION = (
     "begin_suppress_tokens",
@@ -249,6 +254,9 @@ class ConfigPreset(Preset):
             **{key: value for key, value in self.defaults.items() if key not in named},
             **arguments,
         }
+        for key in named.intersection(self.defaults):  # of a part, only what is said is replaced
+            if key.endswith("_config") and isinstance(config[key], Mapping):
+                config[key] = {**self.defaults[key], **config[key]}
         try:
             model = family.read(config)
         except SpecError as error:

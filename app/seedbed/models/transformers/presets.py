@@ -64,6 +64,7 @@ def _gpt2() -> Iterator[ConfigPreset]:
         {},
         {
             "gpt2": ("GPT-2, 124M", {}),
+            "distilgpt2": ("GPT-2 with half the layers, 82M", {"n_layer": 6}),
             "gpt2-medium": ("GPT-2, 355M", {"n_embd": 1024, "n_layer": 24, "n_head": 16}),
             "gpt2-large": ("GPT-2, 774M", {"n_embd": 1280, "n_layer": 36, "n_head": 20}),
             "gpt2-xl": ("GPT-2, 1.6B", {"n_embd": 1600, "n_layer": 48, "n_head": 25}),
@@ -127,6 +128,26 @@ def _llama() -> Iterator[ConfigPreset]:
         LITGPT,
         {"max_position_embeddings": 2048, "rms_norm_eps": 1e-5},
         {"tinyllama-1.1b": ("TinyLlama, 1.1B", decoder(22, 2048, 32, 4, 5632))},
+    )
+    small = {
+        "vocab_size": 49152,
+        "max_position_embeddings": 8192,
+        "rms_norm_eps": 1e-5,
+        "rope_theta": 100000.0,
+        "tie_word_embeddings": True,
+    }
+    yield from group(
+        llama.Llama,
+        f"{LITGPT}; tied heads follow from the published counts",
+        small,
+        {
+            "smollm2-135m": ("SmolLM2, 135M", decoder(30, 576, 9, 3, 1536)),
+            "smollm2-360m": ("SmolLM2, 360M", decoder(32, 960, 15, 5, 2560)),
+            "smollm2-1.7b": (
+                "SmolLM2, 1.7B",
+                decoder(24, 2048, 32, 32, 8192, rope_theta=130000.0),
+            ),
+        },
     )
 
 
@@ -405,6 +426,23 @@ def _encoders() -> Iterator[ConfigPreset]:
             "roberta-base": ("RoBERTa base, 125M", {}),
             "roberta-large": ("RoBERTa large, 355M", LARGE),
         },
+    )
+    yield from group(
+        bert.XLMRoberta,
+        "fields of the config.json of both, as quoted in public sources",
+        {
+            "vocab_size": 250002,
+            "max_position_embeddings": 514,
+            "type_vocab_size": 1,
+            "layer_norm_eps": 1e-5,
+        },
+        {
+            "xlm-roberta-base": ("XLM-RoBERTa base, 278M", {}),
+            "xlm-roberta-large": ("XLM-RoBERTa large, 560M", LARGE),
+        },
+    )
+    yield from group(
+        bert.Electra, LIBRARY, {}, {"electra-small-discriminator": ("ELECTRA small, 14M", {})}
     )
     yield from group(
         bert.DistilBert,

@@ -56,6 +56,7 @@ class T5(Family):
         scale_decoder_outputs
         """
     )
+    former = {"T5WithLMHeadModel": "T5ForConditionalGeneration"}
     heads = {
         "ForConditionalGeneration": "bare",
         "Model": "bare",
@@ -177,6 +178,7 @@ class MT5(T5):
 
     model_type = "mt5"
     stem = "MT5"
+    former = {}
 
     vocab_size: Vocabulary = 250112
     d_ff: Inner = 1024
