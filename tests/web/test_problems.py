@@ -329,7 +329,8 @@ def broken() -> Iterator[Local]:
         raise EngineError("provoked: secret detail")
 
     with Local(engine="numpy") as local:
-        local.service._plan = fail  # type: ignore[assignment,method-assign]
+        local.service.plan_checkpoint = fail  # type: ignore[assignment,method-assign]
+        local.service.remembered = fail  # type: ignore[assignment,method-assign]
         yield local
 
 

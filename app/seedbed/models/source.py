@@ -13,10 +13,9 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
-    JsonValue,
     Tag,
-    WithJsonSchema,
 )
+from pydantic_core import PydanticCustomError
 
 from seedbed.errors import SpecError
 from seedbed.models import registry
@@ -24,7 +23,7 @@ from seedbed.models.base import Model
 from seedbed.models.manifest import INITIALIZER_RANGE, Entries, build_manifest, manifest_to_json
 
 
-def _finite(value: JsonValue) -> JsonValue:
+def _finite(value: Any) -> Any:
     """Numbers that are not finite as transformers 5 spells them, so that the value is JSON."""
     if isinstance(value, float) and not math.isfinite(value):
         return {"__float__": "NaN" if math.isnan(value) else ("-" * (value < 0) + "Infinity")}
@@ -32,10 +31,14 @@ def _finite(value: JsonValue) -> JsonValue:
         return [_finite(part) for part in value]
     if isinstance(value, dict):
         return {key: _finite(part) for key, part in value.items()}
+    if value is not None and not isinstance(value, str | int | float):
+        raise PydanticCustomError(
+            "json", "must be JSON, not {kind}", {"kind": type(value).__name__}
+        )
     return value
 
 
-AnyJson = Annotated[JsonValue, AfterValidator(_finite), WithJsonSchema({})]
+AnyJson = Annotated[Any, AfterValidator(_finite)]
 
 
 class ModelOfPreset(BaseModel):
