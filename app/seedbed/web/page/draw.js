@@ -91,7 +91,7 @@ export async function setUpDraw({ schemes, layers, dtypes, models: coming }) {
     fill(byId("layer-note"), prose(layer.summary.split("\n")[0]));
     fill(
       containers.layerFields,
-      layer.arguments.map((argument) => field(argument, "layer.", SIZES[argument.name] ?? layer.example[argument.name])),
+      layer.arguments.map((argument) => field(argument, "layer.", startOf(argument, layer.example))),
     );
     fill(elements.tensor);
   }
@@ -180,7 +180,12 @@ export async function setUpDraw({ schemes, layers, dtypes, models: coming }) {
       showFile(choice, description, url);
       const name = choice.kind === "tensor" ? description.tensors[0]?.name : elements.tensor.value;
       const tensor = description.tensors.find((one) => one.name === name);
-      if (!tensor) throw new Problem({ title: "There is no tensor to look at" });
+      if (!tensor) {
+        throw new Problem({
+          title: "There is no tensor to look at",
+          detail: "Nothing of this is stored, as it is: its file has a header only.",
+        });
+      }
       showSnippets(choice, description, url, tensor);
       if (!url) {
         throw new Problem({
@@ -322,6 +327,11 @@ export async function setUpDraw({ schemes, layers, dtypes, models: coming }) {
     control.focus({ preventScroll: true });
     update();
   }
+}
+
+/** What an argument of a layer begins with: a real size, or what its example has. */
+function startOf({ name, required }, example) {
+  return required || name in example ? (SIZES[name] ?? example[name]) : undefined;
 }
 
 function options(control, values, chosen) {

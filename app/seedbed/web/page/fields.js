@@ -18,7 +18,7 @@ let made = 0;
  * @param {{name: string, required: boolean, default: unknown, description: string,
  *   json_schema: object}} parameter
  * @param {string} prefix of the control's name
- * @param {unknown} example what to begin with, if there is no default
+ * @param {unknown} example what to begin with, if not with the default
  */
 export function field(parameter, prefix, example) {
   const id = `field-${(made += 1)}`;
@@ -29,8 +29,10 @@ export function field(parameter, prefix, example) {
   let control;
   if (schema.enum) {
     control = select(common, schema.enum, usual);
+    if (example !== undefined) control.value = spelled(example);
   } else if (kinds.length === 1 && kinds[0] === "boolean") {
     control = select(common, ["true", "false"], usual);
+    if (example !== undefined) control.value = spelled(example);
   } else {
     const whole = kinds.every((kind) => kind === "integer" || kind === "null");
     control = h("input", {
@@ -42,7 +44,7 @@ export function field(parameter, prefix, example) {
       placeholder: usual || (parameter.required ? "" : "none"),
       required: parameter.required,
     });
-    if (parameter.required && example !== undefined) control.value = spelled(example);
+    if (example !== undefined) control.value = spelled(example);
     control.dataset.usual = "";
   }
   control.dataset.parameter = parameter.name;
