@@ -134,9 +134,9 @@ class Checkpoint:
     @cached_property
     def _beside(self) -> Mapping[str, bytes]:
         """A card, and what the model's library keeps beside the weights."""
-        sizes = [(tensor.elements, tensor.size_bytes) for tensor in self.tensors]
-        elements, size = (sum(column) for column in zip(*sizes, strict=True))
-        found = {CARD_NAME: make_card(self.spec, len(sizes), elements, size)}
+        elements = sum(tensor.elements for tensor in self.tensors)
+        size = sum(tensor.size_bytes for tensor in self.tensors)
+        found = {CARD_NAME: make_card(self.spec, len(self.tensors), elements, size)}
         model = self.spec.built
         if model is None:
             return found
