@@ -61,7 +61,8 @@ def of_config(config: Mapping[str, Any]) -> Model:
         raise SpecError("a config.json names its model_type", ("model_type",), known)
     family = hand.FAMILIES.get(said)
     studied = catalogue.types().get(said)
-    if family is not None and (studied is None or _class_of(config) in (None, *family.classes())):
+    here = () if family is None else (None, *family.classes(), *family.former)
+    if family is not None and (studied is None or _class_of(config) in here):
         return cast(Model, hand.of_config(config))
     if studied is not None:
         return cast(Model, catalogue.build(config))
