@@ -3,6 +3,7 @@
 #   make serve            set up and start the service (PORT=8000)
 #   make test             set up and run the tests
 #   make check            formatting, lint, types, OpenAPI, docs
+#   make test-stress      tests under load and faults, some ten minutes; QUICK=1 for a tenth
 #   make test-interop     the service against real clients: torch, JAX, Keras, Node, curl, aria2 …
 #   make lint-openapi     openapi/openapi.json by Redocly's linter; needs Node
 #   make bench            measure side by side with torch, JAX, NumPy, nginx
@@ -21,13 +22,16 @@ BIN := $(VENV)/bin
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: serve test check test-interop lint-openapi bench fix constraints openapi clean study
+.PHONY: serve test test-stress check test-interop lint-openapi bench fix constraints openapi clean study
 
 serve: $(VENV)/.serve
 	SEEDBED_PORT=$(PORT) $(BIN)/seedbed serve
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -m "not interop" $(PYTEST)
+	$(BIN)/python -m pytest -m "not interop and not stress" $(PYTEST)
+
+test-stress: $(VENV)/.dev
+	$(BIN)/python -m pytest -m stress $(PYTEST)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -36,6 +40,7 @@ check: $(VENV)/.dev
 	$(BIN)/python scripts/openapi.py --check
 	$(BIN)/python scripts/schemes_doc.py --check
 	$(BIN)/python scripts/layers_doc.py --check
+	$(BIN)/python scripts/reliability.py --check
 	$(BIN)/python scripts/vendor_page.py --check
 	$(BIN)/python scripts/models_doc.py --check
 	$(BIN)/python scripts/study_doc.py --check

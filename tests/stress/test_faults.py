@@ -152,7 +152,7 @@ def _no_larger_than(size: int) -> Callable[[], None]:
 
 
 def test_no_room_for_the_file(tmp_path: Path) -> None:
-    """Where a file finds no room there is none of its name and a line says why; it goes on later."""
+    """Where a file finds no room there is none of its name, and it goes on when there is room."""
     target = tmp_path / "w.safetensors"
     arguments = ("normal", "2048x2048", "--seed", "1", "-o", str(target))
     done = generate(*arguments, preexec_fn=_no_larger_than(5_000_000))

@@ -14,6 +14,7 @@ import pytest
 from seedbed.files import VirtualFile
 from seedbed.files.one_tensor import spec_of_one
 from tests.serving import PATIENCE_SECONDS, Server, serving, wait_until
+from tests.stress.scale import note
 from tests.web.local import MIB, TERABYTE, CountingEngine, Local, Raw
 
 MOST_BYTES = 250 * 10**6
@@ -99,6 +100,7 @@ def test_many_downloads_of_a_terabyte(fresh: Server) -> None:
         for raw in flights:
             raw.socket.close()
     assert watch.peak_bytes < MOST_BYTES, f"{watch.peak_bytes / 1e6:.0f} MB"
+    note("sixteen_downloads", peak_mb=round(watch.peak_bytes / 1e6))
     wait_until(
         lambda: f"{sent} 0.0" in httpx.get(f"{fresh.url}/metrics").text, "the downloads to end"
     )
@@ -153,3 +155,20 @@ def test_slow_reader_has_little_made() -> None:
                 time.sleep(0.3)
             held = calls * 2**18 - 8 * MIB  # what the system's own buffers may have taken
         assert held < 4 * 2**18
+
+
+def test_free_memory_goes_back() -> None:
+    """Large blocks that are free are not kept, whatever was allocated behind them."""
+    script = (
+        "import psutil; from seedbed.web.memory import return_what_is_free;"
+        "assert return_what_is_free(); rss = psutil.Process().memory_info;"
+        "warm = bytearray(2**23); del warm; before = rss().rss;"
+        "held = [(b'%d' % i * 2**20, bytes(5000)) for i in range(50)]; most = rss().rss;"
+        "held = [small for _, small in held]; print(most - before, rss().rss - before)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    most, kept = map(int, done.stdout.split())
+    assert most > 40 * MIB
+    assert kept < 5 * MIB
