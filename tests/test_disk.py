@@ -227,7 +227,7 @@ def test_another_file_s_leftover_is_another_s(tmp_path: Path) -> None:
 
 
 def test_what_is_not_abandoned_stays(tmp_path: Path) -> None:
-    """What belongs to other targets, or to a process that writes, or is not ours, is not removed."""
+    """What belongs to other targets, or to a process that writes, or is not ours, stays."""
     target = tmp_path / "w"
     other = VirtualFile(FILE.spec.with_seed(4), engine=get_engine(NUMPY))
     stay = {disk.partial_path(other, tmp_path / name) for name in ("w2", "w.w", ".w", "*", "a")} | {

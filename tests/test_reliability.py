@@ -15,7 +15,7 @@ def test_every_test_is_there() -> None:
 
 
 def test_the_page_is_about_these_promises() -> None:
-    """Each promise has its row, with the same words and tests; figures are as they were measured."""
+    """Each promise has its row, with the same words and tests."""
     assert reliability.said(PAGE) == reliability.said(reliability.tables({}, []))
     assert len(reliability.said(PAGE)) == len(list(reliability.promises()))
 
