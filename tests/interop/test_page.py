@@ -889,3 +889,12 @@ def test_advice(visit: Callable[..., Visit]) -> None:
     init = advice["init"]
     scheme = init if isinstance(init, str) else init["scheme"]
     assert f"/v1/tensors/{scheme}/" in here.page.get_attribute("#address", "href")
+
+
+def test_a_layer_without_parameters(visit: Callable[..., Visit]) -> None:
+    """Where nothing is stored the page says so, and the file is still there to be taken."""
+    here = visit().open("?what=layer&layer=instance_norm&layer.affine=false")
+    assert "There is no tensor to look at" in here.text("#draw-problem")
+    assert "0 in 0 tensors" in here.text("#facts")
+    answer = httpx.get(here.page.get_attribute("#address", "href")).raise_for_status()
+    assert deserialize(answer.content) == []
