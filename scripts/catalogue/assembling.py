@@ -5,18 +5,20 @@ from __future__ import annotations
 import ast
 import inspect
 import json
+import math
 import re
 import time
 from typing import Any
 
 import building
 import sampling
+from solving import INDICES, flatten
+from studying import Build, Explainer, Explanation, Study, pattern_of, with_labels
+
 from seedbed.errors import SeedbedError
 from seedbed.models.catalogue import engine
 from seedbed.models.catalogue.expressions import compile_expression
 from seedbed.models.catalogue.settling import HARMLESS, kind_of
-from solving import INDICES, flatten
-from studying import Build, Explainer, Explanation, Study, with_labels
 
 _DROPPED = {
     "transformers_version", "architectures", "output_hidden_states", "return_dict", "dtype",
@@ -79,7 +81,9 @@ def _heard(cls: type, reads: set[str]) -> list[str]:
     names = set(reads)
     null: set[str] = set()
     for one in cls.__mro__:
-        if one.__name__ in {"PreTrainedConfig", "object"} or not one.__module__.startswith("transformers.models"):
+        if one.__name__ in {"PreTrainedConfig", "object"} or not one.__module__.startswith(
+            "transformers.models"
+        ):
             continue
         try:
             source = inspect.getsource(one)
@@ -89,10 +93,19 @@ def _heard(cls: type, reads: set[str]) -> list[str]:
         names.update(re.findall(r"""kwargs\.(?:pop|get)\(\s*["'](\w+)["']""", source))
         names.update(re.findall(r"""["'](\w+)["'] (?:not )?in kwargs""", source))
     declared = set(building.defaults(cls)) | {"num_labels"}
-    return sorted(f"{n}?" if n in null else n for n in names if n not in declared and n not in HARMLESS and not hasattr(cls, n) and n not in cls.attribute_map)
+    return sorted(
+        f"{n}?" if n in null else n
+        for n in names
+        if n not in declared
+        and n not in HARMLESS
+        and not hasattr(cls, n)
+        and n not in cls.attribute_map
+    )
 
 
-def exact_quotients(text: str, rows: list[tuple[int, tuple[int, ...]]], explainer: Explainer) -> str:
+def exact_quotients(
+    text: str, rows: list[tuple[int, tuple[int, ...]]], explainer: Explainer
+) -> str:
     """`a // b` as `div(a, b)` where there never was a remainder, so that none is let pass."""
     if "//" not in text:
         return text
@@ -121,18 +134,22 @@ def exact_quotients(text: str, rows: list[tuple[int, tuple[int, ...]]], explaine
     return ast.unparse(ast.fix_missing_locations(Change().visit(tree)))
 
 
-def class_data(study: Study, explainer: Explainer, out: Explanation, inits: dict[str, Any]) -> dict[str, Any]:
+def class_data(
+    study: Study, explainer: Explainer, out: Explanation, inits: dict[str, Any]
+) -> dict[str, Any]:
     """One class, as the engine reads it."""
     every = [(b, ()) for b in range(len(study.builds))]
     shared: list[Any] = [[]]
     tensors = []
     for tensor in out.tensors:
-        members = thin_rows(out.members[tensor["name"]])
+        members = thin_rows(out.members[tensor["key"]])
         shape = [exact_quotients(text, members, explainer) for text in tensor["shape"]]
-        cases = inits.get(tensor["name"], [])
+        cases = inits.get(tensor["key"], [])
         if cases not in shared:
             shared.append(cases)
-        tensors.append([tensor["name"], tensor["when"], shape, tensor["dtype"], shared.index(cases)])
+        tensors.append(
+            [tensor["name"], tensor["when"], shape, tensor["dtype"], shared.index(cases)]
+        )
     loops = {}
     for prefix, (low, high) in out.loops.items():
         if any(t[0].startswith(f"{prefix}*") for t in tensors):
@@ -141,7 +158,11 @@ def class_data(study: Study, explainer: Explainer, out: Explanation, inits: dict
     for rule in out.derived:
         rule = dict(rule)
         if "count" not in rule:
-            rows = [(b, ()) for b, build in enumerate(study.builds) if rule["mode"] == "always" or flatten(build.raw).get(rule["field"]) is None]
+            rows = [
+                (b, ())
+                for b, build in enumerate(study.builds)
+                if rule["mode"] == "always" or flatten(build.raw).get(rule["field"]) is None
+            ]
             rule["value"] = exact_quotients(rule["value"], rows, explainer)
         derived.append(rule)
     del every
@@ -157,14 +178,16 @@ def class_data(study: Study, explainer: Explainer, out: Explanation, inits: dict
         prefix = "".join(f"{part}." for part in leaf.path[:-1])
         if prefix in classes:
             leaves[prefix + building.mapped(classes[prefix], leaf.name)] = leaf
-    declared = {f"{prefix}{key}" for prefix, cls in classes.items() for key in building.defaults(cls)}
+    declared = {
+        f"{prefix}{key}" for prefix, cls in classes.items() for key in building.defaults(cls)
+    }
     for path in sorted({p for r in raws for p in r}):
         prefix, name = path.rpartition(".")[0], path.rpartition(".")[2]
         prefix = f"{prefix}." if prefix else ""
         if prefix not in classes:
             # inside an object that is not a config: fixed as a whole by its owner
             continue
-        if name in HARMLESS or name in _DROPPED or path in {"num_labels"} and path not in used:
+        if name in HARMLESS or name in _DROPPED or (path == "num_labels" and path not in used):
             continue
         heard = name in reads[prefix] or path in used
         if not heard and name not in _listened(classes[prefix]):
@@ -177,21 +200,40 @@ def class_data(study: Study, explainer: Explainer, out: Explanation, inits: dict
         leaf = leaves.get(path)
         if path not in declared and name != "num_labels":
             continue
-        if len(distinct) == 1 and leaf is not None and leaf.kind == "choice" and distinct[0] in sampling.ACTIVATIONS:
+        if (
+            len(distinct) == 1
+            and leaf is not None
+            and leaf.kind == "choice"
+            and distinct[0] in sampling.ACTIVATIONS
+        ):
             choices[path] = "activations"
         elif len(distinct) == 1:
             if not isinstance(distinct[0], dict):
                 fixed[path] = distinct[0]
         else:
-            kinds[path] = "".join(sorted({kind_of(v) for v in values} | ({"n"} if leaf is not None and leaf.kind == "flag" else set())))
+            kinds[path] = "".join(
+                sorted(
+                    {kind_of(v) for v in values}
+                    | ({"n"} if leaf is not None and leaf.kind == "flag" else set())
+                )
+            )
+            if leaf is not None and leaf.kind == "token" and "i" in kinds[path]:
+                kinds[path] = "".join(sorted({*kinds[path], "z"}))
             if leaf is not None and leaf.kind in {"choice", "strings"}:
                 if leaf.default in sampling.ACTIVATIONS:
                     choices[path] = "activations"
                 else:
-                    words = {w for v in values for w in (v if isinstance(v, list) else [v]) if isinstance(w, (str, int))}
+                    words = {
+                        w
+                        for v in values
+                        for w in (v if isinstance(v, list) else [v])
+                        if isinstance(w, (str, int))
+                    }
                     choices[path] = sorted(words, key=str)
             elif path not in used and leaf is not None and leaf.kind in {"int", "float", "token"}:
-                kinds[path] = "".join(sorted({*kinds[path], *"iz-f", *("l" if leaf.kind == "token" else "")}))
+                kinds[path] = "".join(
+                    sorted({*kinds[path], *"iz-f", *("l" if leaf.kind == "token" else "")})
+                )
     # objects that are no configs, such as tables of tables: as they were, if they were read
     for path, leaf in leaves.items():
         if leaf.kind == "fixed" and leaf.name not in HARMLESS:
@@ -202,7 +244,15 @@ def class_data(study: Study, explainer: Explainer, out: Explanation, inits: dict
                 fixed[path] = value
     # What a config works out itself is written into config.json, and follows from the rest.
     posts = {p for b in study.builds for p in flatten(b.post)}
-    heard_by = {prefix: names for prefix, cls in classes.items() if (names := [n for n in _heard(cls, reads[prefix]) if f"{prefix}{n.rstrip('?')}" not in posts])}
+    heard_by = {
+        prefix: names
+        for prefix, cls in classes.items()
+        if (
+            names := [
+                n for n in _heard(cls, reads[prefix]) if f"{prefix}{n.rstrip('?')}" not in posts
+            ]
+        )
+    }
     return {
         "loops": loops,
         "tensors": tensors,
@@ -249,7 +299,9 @@ def all_texts(tensors: Any, loops: Any, derived: Any, inits: Any) -> list[str]:
         for case in cases:
             texts.append(case.get("when", "True"))
             texts.append(case.get("row") or "0")
-            texts += [v[1:] for v in case.get("with", {}).values() if isinstance(v, str) and v[:1] == "="]
+            texts += [
+                v[1:] for v in case.get("with", {}).values() if isinstance(v, str) and v[:1] == "="
+            ]
     return texts
 
 
@@ -262,7 +314,9 @@ def check(data: dict[str, Any], architecture: str, build: Build, model_type: str
     whole = json.loads(json.dumps(build.given))
     for config in (whole, json.loads(json.dumps(build.post))):
         try:
-            run = engine._Run(program, program.settled.settle({"model_type": model_type, **config}), 100_000)
+            run = engine._Run(
+                program, program.settled.settle({"model_type": model_type, **config}), 100_000
+            )
             found = {p.name: (p.shape, p.dtype or "") for p in run.parameters(program.body)}
         except SeedbedError as error:
             return f"refused: {error.message} at {'.'.join(map(str, getattr(error, 'path', ())))}"
@@ -276,4 +330,47 @@ def check(data: dict[str, Any], architecture: str, build: Build, model_type: str
     return None
 
 
-__all__ = ["check", "class_data", "time", "type_data", "with_labels", "INDICES"]
+def starts(
+    data: dict[str, Any],
+    architecture: str,
+    model_type: str,
+    build: Build,
+    seen: dict[str, Any],
+    claim: Any,
+) -> dict[str, str]:
+    """Patterns whose tensors start otherwise in a real build than the engine says, and how."""
+    program = engine._Program(data, architecture)
+    run = engine._Run(
+        program,
+        program.settled.settle({"model_type": model_type, **json.loads(json.dumps(build.given))}),
+        100_000,
+    )
+    wrong: dict[str, str] = {}
+    for parameter in run.parameters(program.body):
+        if parameter.name in run.guessed or parameter.name not in seen:
+            continue
+        want = claim(seen[parameter.name])
+        if isinstance(want, str):
+            continue
+        scheme, numbers = want
+        have = parameter.init
+        pattern = f"{pattern_of(parameter.name)[0]}#{len(parameter.shape)}{parameter.dtype or ''}"
+        if have.scheme != scheme:
+            wrong[pattern] = f"{have.scheme}, not {scheme}"
+            continue
+        for word, value in numbers:
+            mine = getattr(have, "high" if word == "bound" else word)
+            if (isinstance(value, str) and mine != value) or (
+                not isinstance(value, str)
+                and not math.isclose(mine, value, rel_tol=1e-5, abs_tol=1e-12)
+            ):
+                wrong[pattern] = f"{scheme} {word} {mine}, not {value}"
+        rows = {r for block in parameter.blocks for r in range(block.start, block.stop)}
+        if set(seen[parameter.name].rows) != rows and scheme != "zeros":
+            wrong[pattern] = (
+                f"rows of zeros {sorted(rows)}, not {sorted(seen[parameter.name].rows)}"
+            )
+    return wrong
+
+
+__all__ = ["INDICES", "check", "class_data", "time", "type_data", "with_labels"]

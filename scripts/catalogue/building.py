@@ -38,7 +38,15 @@ DTYPES = {
     torch.complex64: "C64",
 }
 # Files whose reading of a config says nothing about weights.
-_DEAF = ("configuration_", "generation", "/copy.py", "/dataclasses.py", "/catalogue/", "logging")
+_DEAF = (
+    "configuration_utils",
+    "modeling_rope_utils",
+    "generation",
+    "/copy.py",
+    "/dataclasses.py",
+    "/catalogue/",
+    "logging",
+)
 
 
 def config_class(model_type: str) -> type:
@@ -84,7 +92,11 @@ def mapped(cls: type, key: str) -> str:
 
 def extras(cls: type) -> dict[str, str]:
     """Fields that a class does not declare, but that the library looks for in any config."""
-    return {} if "tie_word_embeddings" in defaults(cls, extra=False) else {"tie_word_embeddings": "flag"}
+    return (
+        {}
+        if "tie_word_embeddings" in defaults(cls, extra=False)
+        else {"tie_word_embeddings": "flag"}
+    )
 
 
 def defaults(cls: type, *, extra: bool = True, kept: bool = True) -> dict[str, Any]:
@@ -144,7 +156,7 @@ class Reads:
         seen = self.seen
 
         def read(self: Any, key: str) -> Any:
-            if key[0] != "_":
+            if key[0] != "_" or key in type(self).__dataclass_fields__:
                 frame = sys._getframe(1)
                 name = frame.f_code.co_filename
                 if not any(part in name for part in _DEAF):

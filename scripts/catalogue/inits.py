@@ -13,13 +13,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import building
 import numpy as np
 import torch
-from transformers import initialization
-
-import building
 from solving import INDICES, Table
 from studying import Build, Explainer, Index, Study, limited, pattern_of, relevant
+from transformers import initialization
 
 _METHODS = ("normal_", "uniform_", "zero_", "fill_", "copy_", "exponential_", "erfinv_", "mul_", "add_", "sub_", "div_", "clamp_", "log_normal_", "bernoulli_", "random_", "orthogonal_", "log_", "neg_", "exp_")  # fmt: skip
 _FUNCTIONS = tuple(initialization.TORCH_INIT_FUNCTIONS)
@@ -72,7 +71,11 @@ class Recorder:
         if whole:
             numbers = _numbers(name, tensor, args, kwargs)
             self.calls[key] = (Call(name, numbers), tensor.numel(), storage)
-        elif key in self.calls and name not in {"zero_", "zeros_"} and not (name in {"fill_", "constant_"} and args and args[0] == 0):
+        elif (
+            key in self.calls
+            and name not in {"zero_", "zeros_"}
+            and not (name in {"fill_", "constant_"} and args and args[0] == 0)
+        ):
             self.calls[key] = (Call("part"), 0, storage)
 
     @contextmanager
@@ -110,15 +113,26 @@ _ARGUMENTS = {
 }
 
 
-def _numbers(name: str, tensor: torch.Tensor, args: Any, kwargs: Any) -> tuple[tuple[str, Any], ...]:
+def _numbers(
+    name: str, tensor: torch.Tensor, args: Any, kwargs: Any
+) -> tuple[tuple[str, Any], ...]:
     """A call's arguments as the numbers of a distribution: bounds, or mean and spread."""
     words = _ARGUMENTS.get(name, ())
-    given = {word: default for word, default in words}
+    given = dict(words)
     for (word, _), value in zip(words, args, strict=False):
         given[word] = value
     # torch.Tensor's own names for the bounds of a uniform draw
-    given.update({{"from": "a", "to": "b"}.get(k, k): v for k, v in kwargs.items() if {"from": "a", "to": "b"}.get(k, k) in given})
-    given = {k: (v.item() if isinstance(v, torch.Tensor) and v.numel() == 1 else v) for k, v in given.items()}
+    given.update(
+        {
+            {"from": "a", "to": "b"}.get(k, k): v
+            for k, v in kwargs.items()
+            if {"from": "a", "to": "b"}.get(k, k) in given
+        }
+    )
+    given = {
+        k: (v.item() if isinstance(v, torch.Tensor) and v.numel() == 1 else v)
+        for k, v in given.items()
+    }
     if name.startswith(("xavier", "kaiming")) and tensor.dim() >= 2:
         fan_in, fan_out = torch.nn.init._calculate_fan_in_and_fan_out(tensor)
         if name.startswith("xavier"):
@@ -126,14 +140,26 @@ def _numbers(name: str, tensor: torch.Tensor, args: Any, kwargs: Any) -> tuple[t
         else:
             fan = fan_in if given["mode"] == "fan_in" else fan_out
             std = torch.nn.init.calculate_gain(given["nonlinearity"], given["a"]) / math.sqrt(fan)
-        return (("bound", math.sqrt(3.0) * std),) if "uniform" in name else (("mean", 0.0), ("std", std))
+        return (
+            (("bound", math.sqrt(3.0) * std),)
+            if "uniform" in name
+            else (("mean", 0.0), ("std", std))
+        )
     return tuple(given.items())
 
 
-_MEANS = {"xavier_uniform_": "uniform_", "kaiming_uniform_": "uniform_", "xavier_normal_": "normal_", "kaiming_normal_": "normal_", "zero_": "zeros_"}
+_MEANS = {
+    "xavier_uniform_": "uniform_",
+    "kaiming_uniform_": "uniform_",
+    "xavier_normal_": "normal_",
+    "kaiming_normal_": "normal_",
+    "zero_": "zeros_",
+}
 
 
-def observe(study: Study, build: Build, seed: int, reads: building.Reads, seconds: float = 20.0) -> dict[str, Seen]:
+def observe(
+    study: Study, build: Build, seed: int, reads: building.Reads, seconds: float = 20.0
+) -> dict[str, Seen]:
     """The saved tensors of a real build, with the calls that made them."""
     import transformers
 
@@ -157,7 +183,11 @@ def observe(study: Study, build: Build, seed: int, reads: building.Reads, second
                 if key in owners or tensor.dtype == torch.bool or not tensor.numel():
                     continue
                 owners[key] = len(numbered)
-                tensor.data.fill_(len(numbered) + 2 if tensor.dtype in {torch.float32, torch.int64, torch.float64, torch.int32} else 1)
+                tensor.data.fill_(
+                    len(numbered) + 2
+                    if tensor.dtype in {torch.float32, torch.int64, torch.float64, torch.int32}
+                    else 1
+                )
                 numbered.append(key)
             again = building.saved(model)
         for name, tensor in again.items():
@@ -180,14 +210,29 @@ def _look(tensor: torch.Tensor) -> Seen:
     if flat.numel() and bool((flat == flat[0]).all()):
         constant = float(flat[0])
     rows: frozenset[int] = frozenset()
-    if tensor.dim() >= 2 and constant is None and tensor.shape[0] <= 4096 and tensor.dtype.is_floating_point:
+    if (
+        tensor.dim() >= 2
+        and constant is None
+        and tensor.shape[0] <= 4096
+        and tensor.dtype.is_floating_point
+    ):
         zero = (tensor.reshape(tensor.shape[0], -1) == 0).all(dim=1)
         if bool(zero.any()):
             rows = frozenset(torch.nonzero(zero).flatten().tolist())
     values = None
     if constant is None:
-        values = flat[: 1 << 16].double().numpy().copy() if not rows else tensor[[r for r in range(tensor.shape[0]) if r not in rows]].flatten()[: 1 << 16].double().numpy().copy()
-    return Seen(tuple(tensor.shape), None, constant, rows, values, not tensor.dtype.is_floating_point)
+        values = (
+            flat[: 1 << 16].double().numpy().copy()
+            if not rows
+            else tensor[[r for r in range(tensor.shape[0]) if r not in rows]]
+            .flatten()[: 1 << 16]
+            .double()
+            .numpy()
+            .copy()
+        )
+    return Seen(
+        tuple(tensor.shape), None, constant, rows, values, not tensor.dtype.is_floating_point
+    )
 
 
 # ---------------------------------------------------------------- solving
@@ -225,25 +270,33 @@ def choose(study: Study, most: int) -> list[int]:
 class InitSolver:
     """Solves the calls of one class."""
 
-    def __init__(self, study: Study, explainer: Explainer, most: int = 18, seconds: float = 40.0) -> None:
+    def __init__(
+        self, study: Study, explainer: Explainer, most: int = 18, seconds: float = 40.0
+    ) -> None:
         import time
 
         self.study, self.explainer = study, explainer
         self.facts: dict[str, Facts] = {}
         self.problems: list[str] = []
         self.reads = building.Reads()
-        end = time.monotonic() + seconds
-        for turn, b in enumerate(choose(study, most)):
-            if time.monotonic() > end:
+        end = time.process_time() + seconds
+        turn = 0
+        for b in choose(study, 3 * most):
+            if time.process_time() > end or turn >= most:
                 break
             try:
                 seen = observe(study, study.builds[b], 1, self.reads)
-                again = observe(study, study.builds[b], 2, self.reads) if turn < 3 or turn % 4 == 0 else {}
+                again = (
+                    observe(study, study.builds[b], 2, self.reads)
+                    if turn < 3 or turn % 4 == 0
+                    else {}
+                )
             except BaseException as error:
                 if isinstance(error, KeyboardInterrupt):
                     raise
                 self.problems.append(f"{type(error).__name__}: {str(error)[:80]}")
                 continue
+            turn += 1
             for name, one in seen.items():
                 pattern, index = pattern_of(name)
                 facts = self.facts.setdefault(pattern, Facts())
@@ -257,7 +310,14 @@ class InitSolver:
         explainer.fields |= every
         # Spread follows from widths and depths: from what shapes follow from, and real numbers.
         sizes = explainer.used(explainer.texts())
-        self.fields = {p for p in every if p in sizes or "init" in p or "std" in p or any(isinstance(c.get(p), float) for c in explainer.configs)}
+        self.fields = {
+            p
+            for p in every
+            if p in sizes
+            or "init" in p
+            or "std" in p
+            or any(isinstance(c.get(p), float) for c in explainer.configs)
+        }
         explainer.tables.clear()
         self.tables: dict[Any, Table] = {}
         self.memo: dict[Any, str | None] = {}
@@ -266,9 +326,17 @@ class InitSolver:
     def solve(self) -> dict[str, list[dict[str, Any]]]:
         """Cases for each pattern; none for those that nothing explains."""
         found = {}
-        for pattern in [t["name"] for t in self.explainer.out.tensors]:
-            facts = self.facts.get(pattern)
-            if facts is None:
+        for tensor in self.explainer.out.tensors:
+            pattern, every = tensor["key"], self.facts.get(tensor["name"])
+            members = set(self.explainer.out.members[pattern])
+            facts = Facts()
+            if every is not None:
+                for row, seen, again in zip(every.rows, every.seen, every.again, strict=True):
+                    if row in members:
+                        facts.rows.append(row)
+                        facts.seen.append(seen)
+                        facts.again.append(again)
+            if not facts.rows:
                 self.why[pattern] = "never built"
                 continue
             cases = self._pattern(pattern, facts)
@@ -280,7 +348,13 @@ class InitSolver:
         """For each tensor its scheme and numbers, or why there is none."""
         claims: list[Any] = []
         # A tensor that two seeds give the same values was computed, whatever was called.
-        computed = any(a is not None and a.values is not None and s.values is not None and np.array_equal(a.values, s.values) for s, a in zip(facts.seen, facts.again, strict=True))
+        computed = any(
+            a is not None
+            and a.values is not None
+            and s.values is not None
+            and np.array_equal(a.values, s.values)
+            for s, a in zip(facts.seen, facts.again, strict=True)
+        )
         for one in facts.seen:
             claims.append(self._claim(one, computed))
         return claims
@@ -291,15 +365,24 @@ class InitSolver:
         call = one.call
         name = _MEANS.get(call.name, call.name) if call is not None else None
         numbers = dict(call.numbers) if call is not None else {}
-        if one.constant is not None and (name not in {"normal_", "uniform_", "trunc_normal_"} or math.prod(one.shape) > 1 or numbers.get("std") == 0):
+        if one.constant is not None and (
+            name not in {"normal_", "uniform_", "trunc_normal_"}
+            or math.prod(one.shape) > 1
+            or numbers.get("std") == 0
+        ):
             if one.constant == 0:
                 return ("zeros", ())
             if one.constant == 1:
                 return ("ones", ())
             value = numbers.get("val", numbers.get("value"))
-            exact = float(value) if isinstance(value, (int, float)) and abs(float(value) - one.constant) <= 1e-6 * abs(one.constant) else one.constant
+            exact = (
+                float(value)
+                if isinstance(value, (int, float))
+                and abs(float(value) - one.constant) <= 1e-6 * abs(one.constant)
+                else one.constant
+            )
             return ("constant", (("value", exact),))
-        if computed or one.values is None and one.constant is None:
+        if computed or (one.values is None and one.constant is None):
             return self._table(one)
         if one.integer:
             return "integers that are not all one"
@@ -308,20 +391,40 @@ class InitSolver:
         tolerance = 5 / math.sqrt(2 * n) + 1e-4
         if name == "normal_":
             want = float(numbers["std"])
-            if n < 8 or (abs(std / want - 1) < tolerance * 1.3 + (0.6 if n < 30 else 0) and abs(mean - numbers["mean"]) < 6 * want / math.sqrt(n)):
+            if n < 8 or (
+                abs(std / want - 1) < tolerance * 1.3 + (0.6 if n < 30 else 0)
+                and abs(mean - numbers["mean"]) < 6 * want / math.sqrt(n)
+            ):
                 return ("normal", (("mean", float(numbers["mean"])), ("std", want)))
             return "values are not what was called"
         if name == "uniform_":
-            low, high = (-numbers["bound"], numbers["bound"]) if "bound" in numbers else (float(numbers["a"]), float(numbers["b"]))
-            inside = x.min() >= low - 1e-6 * abs(low) - 1e-12 and x.max() <= high + 1e-6 * abs(high) + 1e-12
+            low, high = (
+                (-numbers["bound"], numbers["bound"])
+                if "bound" in numbers
+                else (float(numbers["a"]), float(numbers["b"]))
+            )
+            inside = (
+                x.min() >= low - 1e-6 * abs(low) - 1e-12
+                and x.max() <= high + 1e-6 * abs(high) + 1e-12
+            )
             spread = (high - low) / math.sqrt(12)
-            if inside and (n < 20 or abs(std / spread - 1) < tolerance * 1.3 + (0.5 if n < 40 else 0)):
+            if inside and (
+                n < 20 or abs(std / spread - 1) < tolerance * 1.3 + (0.5 if n < 40 else 0)
+            ):
                 if low == -high:
                     return ("uniform", (("bound", high),))
                 return ("uniform", (("low", low), ("high", high)))
             return "values are not what was called"
         if name == "trunc_normal_":
-            return ("truncated_normal", (("mean", float(numbers["mean"])), ("std", float(numbers["std"])), ("lower", float(numbers["a"])), ("upper", float(numbers["b"]))))
+            return (
+                "truncated_normal",
+                (
+                    ("mean", float(numbers["mean"])),
+                    ("std", float(numbers["std"])),
+                    ("lower", float(numbers["a"])),
+                    ("upper", float(numbers["b"])),
+                ),
+            )
         if name == "orthogonal_":
             return ("orthogonal", (("gain", float(numbers["gain"])),))
         return f"made by {call.name if call is not None else 'something unseen'}"
@@ -348,15 +451,30 @@ class InitSolver:
             return None
         keys = []
         for scheme, numbers in claims:
-            key = (scheme, tuple(k for k, _ in numbers), tuple(v for _, v in numbers if isinstance(v, str)))
+            key = (
+                scheme,
+                tuple(k for k, _ in numbers),
+                tuple(v for _, v in numbers if isinstance(v, str)),
+            )
             if key not in keys:
                 keys.append(key)
         cases = []
         for key in sorted(keys, key=lambda k: -sum(c[0] == k[0] for c in claims)):
-            pick = [n for n, (scheme, numbers) in enumerate(claims) if (scheme, tuple(k for k, _ in numbers), tuple(v for _, v in numbers if isinstance(v, str))) == key]
+            pick = [
+                n
+                for n, (scheme, numbers) in enumerate(claims)
+                if (
+                    scheme,
+                    tuple(k for k, _ in numbers),
+                    tuple(v for _, v in numbers if isinstance(v, str)),
+                )
+                == key
+            ]
             case: dict[str, Any] = {"scheme": key[0]}
             if len(keys) > 1:
-                when = self.explainer.condition(facts.rows, [n in set(pick) for n in range(len(claims))])
+                when = self.explainer.condition(
+                    facts.rows, [n in set(pick) for n in range(len(claims))]
+                )
                 if when is None:
                     self.why[pattern] = f"when it is {key[0]}"
                     return None
@@ -401,16 +519,26 @@ class InitSolver:
             return False
         targets = [next(iter(one.rows)) if one.rows else None for one in seen]
         configs = self.explainer.configs
-        for path in sorted({p for c in configs for p in c}, key=lambda p: ("pad" not in p, p.count("."), p)):
+        for path in sorted(
+            {p for c in configs for p in c}, key=lambda p: ("pad" not in p, p.count("."), p)
+        ):
             values = [configs[b].get(path) for b, _ in rows]
-            if all((v if isinstance(v, int) and not isinstance(v, bool) else None) == t for v, t in zip(values, targets, strict=True)):
+            if all(
+                (v if isinstance(v, int) and not isinstance(v, bool) else None) == t
+                for v, t in zip(values, targets, strict=True)
+            ):
                 return path
         if all(t == targets[0] for t in targets) and targets[0] is not None:
             return str(targets[0])
         present = [n for n, t in enumerate(targets) if t is not None]
-        for path in sorted({p for c in configs for p in c}, key=lambda p: ("pad" not in p, p.count("."), p)):
+        for path in sorted(
+            {p for c in configs for p in c}, key=lambda p: ("pad" not in p, p.count("."), p)
+        ):
             values = [configs[rows[n][0]].get(path) for n in present]
-            if all(v == targets[n] and not isinstance(v, bool) for v, n in zip(values, present, strict=True)):
+            if all(
+                v == targets[n] and not isinstance(v, bool)
+                for v, n in zip(values, present, strict=True)
+            ):
                 when = self.explainer.condition(rows, [t is not None for t in targets])
                 if when is not None:
                     return f"{path} if {when} else None"
@@ -431,7 +559,7 @@ class InitSolver:
         return self.memo[key]
 
     def _real(self, rows: list[tuple[int, Index]], t: np.ndarray) -> str | None:
-        if np.allclose(t, t[0], rtol=1e-9, atol=0):
+        if np.allclose(t, t[0], rtol=1e-9, atol=0) and len({b for b, _ in rows}) >= 2:
             return repr(float(t[0]))
         table_key = tuple(rows)
         if table_key not in self.tables:
@@ -439,12 +567,21 @@ class InitSolver:
         table = self.tables[table_key]
         columns: list[tuple[str, np.ndarray]] = []
         for name, column in table.columns.items():
-            if name in INDICES or not all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in column):
+            if name in INDICES or not all(
+                isinstance(v, (int, float)) and not isinstance(v, bool) for v in column
+            ):
                 continue
             if not any(isinstance(v, float) for v in column):
                 continue
             columns.append((name, np.array(column, dtype=np.float64)))
-        order = lambda name: (not any(w in name for w in ("init", "std", "factor", "range")), name.count("."), name)  # noqa: E731
+
+        def order(name):
+            return (
+                not any(w in name for w in ("init", "std", "factor", "range")),
+                name.count("."),
+                name,
+            )
+
         columns.sort(key=lambda one: order(one[0]))
         # floats that null stands in for are left to the cases below
         for name, f in columns:
@@ -455,7 +592,11 @@ class InitSolver:
             return self._by_cases(table, rows, t)
         moving = [(n, f) for n, f in columns if (f != 0).all() and np.isfinite(f).all()][:24]
         single: list[tuple[str, np.ndarray]] = [("", np.ones(len(t))), *moving]
-        double = [(f"{a} * {b}", f * g) for x, (a, f) in enumerate(moving[:10]) for b, g in moving[x + 1 : 10]]
+        double = [
+            (f"{a} * {b}", f * g)
+            for x, (a, f) in enumerate(moving[:10])
+            for b, g in moving[x + 1 : 10]
+        ]
         for name, f in (*single[1:], *double):
             ratio = t / f
             if np.allclose(ratio, ratio[0], rtol=1e-6):
@@ -480,10 +621,15 @@ class InitSolver:
             for c in (1, 2, 3, 6, 4, 5, 8, 9, 12):
                 whole = square * c
                 near = np.rint(whole)
-                if near.max() > 1e9 or near.min() < 1 or not np.allclose(whole, near, rtol=1e-9, atol=1e-6):
+                if (
+                    near.max() > 1e9
+                    or near.min() < 1
+                    or not np.allclose(whole, near, rtol=1e-9, atol=1e-6)
+                ):
                     continue
                 found = table.number([int(v) for v in near], deep=deep)
-                if found is None or found[0] > 4.5:
+                # Few values are explained by anything: the fewer, the simpler it must be.
+                if found is None or found[0] > min(4.5, 1.0 + len(set(near.tolist())) / 2):
                     continue
                 text = found[1]
                 if form == "/":
@@ -497,7 +643,9 @@ class InitSolver:
 
     def _by_cases(self, table: Table, rows: list[tuple[int, Index]], t: np.ndarray) -> str | None:
         distinct = sorted(set(t.tolist()))
-        if len(distinct) <= 3:
+        # A constant is believed where several builds have it: not one that a case was made for.
+        builds = [{rows[n][0] for n in range(len(t)) if t[n] == one} for one in distinct[:4]]
+        if len(distinct) <= 3 and all(len(one) >= 3 for one in builds):
             text = repr(distinct[-1])
             for one in distinct[:-1]:
                 when = table.condition([v == one for v in t])
@@ -511,7 +659,15 @@ class InitSolver:
         try:
             tried = 0
             for _, text, bits in table.literals:
-                if not (" is None" in text or " is not None" in text or "==" in text or "!=" in text or text in table.columns or text.startswith("not ") or "> 0" in text):
+                if not (
+                    " is None" in text
+                    or " is not None" in text
+                    or "==" in text
+                    or "!=" in text
+                    or text in table.columns
+                    or text.startswith("not ")
+                    or "> 0" in text
+                ):
                     continue
                 flags = [(bits >> n) & 1 for n in range(table.count)]
                 tried += 1
@@ -519,7 +675,7 @@ class InitSolver:
                     break
                 yes = [n for n, f in enumerate(flags) if f]
                 no = [n for n, f in enumerate(flags) if not f]
-                if len(yes) < 2 or len(no) < 2:
+                if min(len({rows[n][0] for n in part}) for part in (yes, no)) < 3:
                     continue
                 a = self.real([rows[n] for n in yes], t[yes].tolist())
                 if a is None:
@@ -542,7 +698,9 @@ def _nice(value: float) -> str:
             short = float(f"{value:.6g}")
             if abs(short - value) < 1e-12:
                 return repr(short)
-            return f"sqrt({round(top)} / {denominator})" if denominator > 1 else f"sqrt({round(top)})"
+            return (
+                f"sqrt({round(top)} / {denominator})" if denominator > 1 else f"sqrt({round(top)})"
+            )
     short = float(f"{value:.7g}")
     return repr(short if abs(short / value - 1) < 1e-7 else value)
 

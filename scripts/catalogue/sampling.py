@@ -18,9 +18,8 @@ from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any
 
-from transformers.activations import ACT2FN
-
 import building
+from transformers.activations import ACT2FN
 
 Path = tuple[str, ...]
 Config = dict[str, Any]
@@ -78,16 +77,23 @@ def _literals(cls: type) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     folder = cls.__module__.rsplit(".", 1)[0]
     texts = []
-    for name in (cls.__module__, *(m for m in list(sys.modules) if m.startswith(f"{folder}.modeling_"))):
+    for name in (
+        cls.__module__,
+        *(m for m in list(sys.modules) if m.startswith(f"{folder}.modeling_")),
+    ):
         try:
             texts.append(inspect.getsource(sys.modules[name]))
         except (OSError, TypeError, KeyError):
             continue
     del module
     for text in texts:
-        for field, _, one in re.findall(r"""\b(?:config|self)\.(\w+) *(==|!=) *["']([\w\-. ]+)["']""", text):
+        for field, _, one in re.findall(
+            r"""\b(?:config|self)\.(\w+) *(==|!=) *["']([\w\-. ]+)["']""", text
+        ):
             found.setdefault(field, set()).add(one)
-        for field, group in re.findall(r"""\b(?:config|self)\.(\w+) +(?:not )?in +[\[(\{]([^\])}]*)[\])}]""", text):
+        for field, group in re.findall(
+            r"""\b(?:config|self)\.(\w+) +(?:not )?in +[\[(\{]([^\])}]*)[\])}]""", text
+        ):
             found.setdefault(field, set()).update(re.findall(r"""["']([\w\-. ]+)["']""", group))
     return found
 
@@ -122,9 +128,9 @@ def leaves(cls: type, prefix: Path = (), default: Config | None = None) -> list[
         lit = re.search(r"Literal\[([^\]]*)\]", hint)
         if key in {"rope_parameters", "rope_scaling"}:
             kind = "rope"
-        elif key.endswith(("_token_id", "_token_index", "_token_ids")) or key in {"bos_token_ids"}:
+        elif key.endswith(("_token_id", "_token_index", "_token_ids")) or key == "bos_token_ids":
             kind = "token"
-        elif lit and "str" not in hint.split("Literal")[0]:
+        elif lit and "str" not in hint.split("Literal", maxsplit=1)[0]:
             kind, choices = "choice", tuple(re.findall(r"""['"]([^'"]+)['"]""", lit[1]))
             if not choices:
                 choices = tuple(int(v) for v in re.findall(r"\d+", lit[1]))
@@ -132,10 +138,20 @@ def leaves(cls: type, prefix: Path = (), default: Config | None = None) -> list[
             kind = "bool"
         elif isinstance(value, str):
             if value in ACT2FN:
-                kind, choices = "choice", tuple(v for v in ("gelu", "relu", "silu", "tanh", value) if v in ACTIVATIONS or v == value)
+                kind, choices = (
+                    "choice",
+                    tuple(
+                        v
+                        for v in ("gelu", "relu", "silu", "tanh", value)
+                        if v in ACTIVATIONS or v == value
+                    ),
+                )
             else:
-                kind, choices = "choice", tuple(sorted({value, *literals.get(key, ())}))
-        elif isinstance(value, int) or (value is None and re.search(r"\bint\b", hint) and "list" not in hint):
+                numbers = (5, 6, 9, 11, 14, 19) if re.search(r"\bint\b", hint) else ()
+                kind, choices = "choice", (*sorted({value, *literals.get(key, ())}), *numbers)
+        elif isinstance(value, int) or (
+            value is None and re.search(r"\bint\b", hint) and "list" not in hint
+        ):
             kind = "int"
         elif isinstance(value, float) or (value is None and "float" in hint and "list" not in hint):
             kind = "float"
@@ -147,8 +163,20 @@ def leaves(cls: type, prefix: Path = (), default: Config | None = None) -> list[
             elif all(isinstance(v, float) for v in value):
                 kind = "floats"
             elif all(isinstance(v, str) for v in value):
-                kind, choices = "strings", tuple(sorted({*value, *literals.get(key, ()), *_allowed(key)} if key.endswith("layer_types") or key in {"layers_block_type", "hybrid_override_pattern"} else set(value)))
-            elif all(isinstance(v, list) and v and all(isinstance(w, int) for w in v) for v in value):
+                kind, choices = (
+                    "strings",
+                    tuple(
+                        sorted(
+                            {*value, *literals.get(key, ()), *_allowed(key)}
+                            if key.endswith("layer_types")
+                            or key in {"layers_block_type", "hybrid_override_pattern"}
+                            else set(value)
+                        )
+                    ),
+                )
+            elif all(
+                isinstance(v, list) and v and all(isinstance(w, int) for w in v) for v in value
+            ):
                 kind = "matrix"
         elif value == [] or (value is None and "list[int]" in hint):
             kind = "indices"
@@ -202,7 +230,12 @@ class Sampler:
         """A value for a field, beside the others that a config has."""
         r, name, default = self.random, leaf.name, leaf.default
         low = name.lower()
-        if leaf.optional and "init" not in low and leaf.kind not in {"token", "ints", "matrix", "strings", "floats", "choice"} and r.random() < 0.25:
+        if (
+            leaf.optional
+            and "init" not in low
+            and leaf.kind not in {"token", "ints", "matrix", "strings", "floats", "choice"}
+            and r.random() < 0.25
+        ):
             return None
         if leaf.kind == "labels":
             return r.choice((2, 3, 5, 7, 9))
@@ -217,7 +250,9 @@ class Sampler:
         if leaf.kind == "choice":
             return r.choice(leaf.choices) if leaf.choices else default
         if leaf.kind == "rope":
-            return r.choice((default, default, {"rope_type": "default", "rope_theta": 5000.0}, None))
+            return r.choice(
+                (default, default, {"rope_type": "default", "rope_theta": 5000.0}, None)
+            )
         if leaf.kind == "float":
             return self._float(low, default)
         if leaf.kind == "floats":
@@ -228,7 +263,14 @@ class Sampler:
             return self._ints(low, default, leaf, config)
         if leaf.kind == "matrix":
             how = r.random()
-            return default if how < 0.5 else [[max(1, v + r.choice((-1, 0, 1))) if v > 1 else v for v in row] for row in default]
+            return (
+                default
+                if how < 0.5
+                else [
+                    [max(1, v + r.choice((-1, 0, 1))) if v > 1 else v for v in row]
+                    for row in default
+                ]
+            )
         if leaf.kind == "strings":
             length = self._layers(leaf.path, config) or len(default)
             if r.random() < 0.3 and leaf.optional:
@@ -240,7 +282,14 @@ class Sampler:
         return self._int(low, default, leaf, config)
 
     def _layers(self, path: Path, config: Config) -> int | None:
-        for key in ("num_hidden_layers", "n_layer", "num_layers", "n_layers", "depth", "encoder_layers"):
+        for key in (
+            "num_hidden_layers",
+            "n_layer",
+            "num_layers",
+            "n_layers",
+            "depth",
+            "encoder_layers",
+        ):
             value = get(config, (*path[:-1], key))
             if isinstance(value, int):
                 return value
@@ -252,7 +301,7 @@ class Sampler:
             return r.choice((0.5, 1.0, 2.0))
         if "init" in low and default:
             return float(f"{default * r.uniform(0.4, 1.6):.4g}")
-        if "ratio" in low or "expan" in low or "mult" in low or "factor" in low and default >= 1:
+        if "ratio" in low or "expan" in low or "mult" in low or ("factor" in low and default >= 1):
             return r.choice((1.0, 2.0, 3.0, 4.0, 1.5, default))
         if "dropout" in low or "drop" in low or "prob" in low:
             return round(r.uniform(0, 0.4), 3)
@@ -262,7 +311,11 @@ class Sampler:
 
     def _ints(self, low: str, default: list[int], leaf: Leaf, config: Config) -> list[int]:
         r = self.random
-        same = [len(v) for k, v in self._level(leaf.path, config).items() if isinstance(v, list) and k != leaf.name]
+        same = [
+            len(v)
+            for k, v in self._level(leaf.path, config).items()
+            if isinstance(v, list) and k != leaf.name
+        ]
         del same
         current = get(config, leaf.path)
         length = len(current) if isinstance(current, list) else len(default)
@@ -271,10 +324,21 @@ class Sampler:
             return [r.randrange(1, 4) for _ in base]
         if "head" in low:
             return [r.choice((1, 2, 3, 4)) for _ in base]
-        if max(base) >= 16 and ("dim" in low or "hidden" in low or "channel" in low or "size" in low or "width" in low):
+        if max(base) >= 16 and (
+            "dim" in low or "hidden" in low or "channel" in low or "size" in low or "width" in low
+        ):
             return [24 * r.randrange(1, 8) for _ in base]
-        if "kernel" in low or "patch_size" in low or "stride" in low or "image_size" in low or "padding" in low or "window" in low:
-            return base if r.random() < 0.6 else [max(1, v + r.choice((0, 0, 1, 2, -1))) for v in base]
+        if (
+            "kernel" in low
+            or "patch_size" in low
+            or "stride" in low
+            or "image_size" in low
+            or "padding" in low
+            or "window" in low
+        ):
+            return (
+                base if r.random() < 0.6 else [max(1, v + r.choice((0, 0, 1, 2, -1))) for v in base]
+            )
         if max(base) >= 16:
             return [24 * r.randrange(1, 8) for _ in base]
         return [max(0, v + r.choice((-1, 0, 0, 1, 2))) for v in base] if r.random() < 0.6 else base
@@ -285,24 +349,56 @@ class Sampler:
 
     def _int(self, low: str, default: int | None, leaf: Leaf, config: Config) -> int | None:
         r = self.random
-        if "vocab" in low and "size" in low or low in {"n_vocab"}:
-            return r.choice((101, 103, 107, 109, 113, 127, 131, 137, 139, 149, 151, 157, 163, 167, 173))
-        if re.search(r"(key_value|kv|group)_?(heads|attention_heads)|num_kv|n_head_kv|multi_query_group_num", low):
+        if ("vocab" in low and "size" in low) or low == "n_vocab":
+            return r.choice(
+                (101, 103, 107, 109, 113, 127, 131, 137, 139, 149, 151, 157, 163, 167, 173)
+            )
+        if re.search(
+            r"(key_value|kv|group)_?(heads|attention_heads)|num_kv|n_head_kv|multi_query_group_num",
+            low,
+        ):
             level = self._level(leaf.path, config)
-            heads = next((v for k, v in level.items() if re.fullmatch(r"(num_|n_)?(attention_)?(heads?|attention_heads)", k) and isinstance(v, int)), 0)
+            heads = next(
+                (
+                    v
+                    for k, v in level.items()
+                    if re.fullmatch(r"(num_|n_)?(attention_)?(heads?|attention_heads)", k)
+                    and isinstance(v, int)
+                ),
+                0,
+            )
             options = [d for d in (1, 2, 3, 4, 6) if heads and heads % d == 0]
             return r.choice(options or [1, 2])
-        if re.search(r"head_dim|head_size|d_kv|kv_channels|size_per_head|dim_head|rope_dim|rotary_dim|v_head|qk_", low):
+        if re.search(
+            r"head_dim|head_size|d_kv|kv_channels|size_per_head|dim_head|rope_dim|rotary_dim|v_head|qk_",
+            low,
+        ):
             return r.choice((4, 8, 12, 16, 20, 24, 28, 32))
         if "head" in low and "dim" not in low and "size" not in low:
             return r.choice((2, 3, 4, 6, 1)) if default is None or default > 1 else r.choice((1, 2))
-        if re.search(r"(^|_)(num|n)_.*experts?($|_)|num_experts|n_routed", low) and "per" not in low and "top" not in low and "group" not in low:
-            return r.choice((3, 4, 5, 6, 8)) if default is None or default > 2 else r.choice((1, 2, 3))
+        if (
+            re.search(r"(^|_)(num|n)_.*experts?($|_)|num_experts|n_routed", low)
+            and "per" not in low
+            and "top" not in low
+            and "group" not in low
+        ):
+            return (
+                r.choice((3, 4, 5, 6, 8)) if default is None or default > 2 else r.choice((1, 2, 3))
+            )
         if "per_tok" in low or "top_k" in low or "topk" in low:
             return r.choice((1, 2))
         if re.search(r"group", low):
-            return r.choice((1, 2, 3, 4)) if default is None or default <= 4 else r.choice((2, 3, 4, 6, 12))
-        if re.search(r"layers?($|_)|depth|n_layer|num_blocks|stages", low) and "idx" not in low and "size" not in low and "dim" not in low:
+            return (
+                r.choice((1, 2, 3, 4))
+                if default is None or default <= 4
+                else r.choice((2, 3, 4, 6, 12))
+            )
+        if (
+            re.search(r"layers?($|_)|depth|n_layer|num_blocks|stages", low)
+            and "idx" not in low
+            and "size" not in low
+            and "dim" not in low
+        ):
             if default is not None and default <= 2:
                 return r.choice((1, 2, 3)) if default else r.choice((0, 1, 2))
             return r.choice((2, 3, 4, 5, 6))
@@ -314,14 +410,23 @@ class Sampler:
             return r.choice((1, 2, 3, 4))
         if re.search(r"kernel|stride|dilation|padding", low) and (default or 3) < 40:
             return r.choice((default or 3, default or 3, (default or 3) + 1, (default or 3) + 2))
-        if re.search(r"step|freq|period|interval|every|pattern|first_k|offset|idx|index", low) and (default or 0) < 40:
+        if (
+            re.search(r"step|freq|period|interval|every|pattern|first_k|offset|idx|index", low)
+            and (default or 0) < 40
+        ):
             return r.choice((default or 1, 1, 2, 3, 0))
-        if re.search(r"hidden|d_model|embed|_dim$|^dim$|width|n_embd|d_inner|inner|intermediate|ffn|d_ff|_size$|rank|channels|features", low):
+        if re.search(
+            r"hidden|d_model|embed|_dim$|^dim$|width|n_embd|d_inner|inner|intermediate|ffn|d_ff|_size$|rank|channels|features",
+            low,
+        ):
             if default is not None and default <= 8:
                 return r.choice((default, max(1, default - 1), default + 1, default * 2))
             if "max_position" in low or "vocab" in low or "positions" in low:
                 return r.choice(PRIMES)
-            if re.search(r"^(hidden_size|d_model|n_embd|dim|embed_dim|width|embedding_size|hidden_dim|projection_dim)$", low):
+            if re.search(
+                r"^(hidden_size|d_model|n_embd|dim|embed_dim|width|embedding_size|hidden_dim|projection_dim)$",
+                low,
+            ):
                 return 24 * r.randrange(1, 11)
             if r.random() < 0.5:
                 return 24 * r.randrange(1, 11)
@@ -343,10 +448,18 @@ class Sampler:
             put(config, leaf.path, ABSENT if leaf.kind == "flag" else copy.deepcopy(leaf.default))
         for leaf in self.leaves:
             if leaf.kind in {"int", "ints"}:
-                put(config, leaf.path, self.draw(leaf, config) if leaf.kind == "ints" else self._int(leaf.name.lower(), leaf.default, leaf, config) if leaf.default is not None else None)
-            if leaf.kind in {"token"}:
+                put(
+                    config,
+                    leaf.path,
+                    self.draw(leaf, config)
+                    if leaf.kind == "ints"
+                    else self._int(leaf.name.lower(), leaf.default, leaf, config)
+                    if leaf.default is not None
+                    else None,
+                )
+            if leaf.kind == "token":
                 put(config, leaf.path, self.draw(leaf, config))
-            if leaf.kind == "strings" or leaf.kind == "indices":
+            if leaf.kind in {"strings", "indices"}:
                 put(config, leaf.path, None if leaf.optional else leaf.default)
         return config
 
@@ -359,22 +472,76 @@ class Sampler:
         weights = [1.0 / (1.0 + self.failures.get(leaf.path, 0.0)) for leaf in self.leaves]
         chosen = {leaf.path: leaf for leaf in r.choices(self.leaves, weights, k=count)}
         # Heads and layers first: others are drawn to fit them.
-        for leaf in sorted(chosen.values(), key=lambda one: (one.kind in {"strings", "indices"}, "kv" in one.name or "key_value" in one.name)):
+        for leaf in sorted(
+            chosen.values(),
+            key=lambda one: (
+                one.kind in {"strings", "indices"},
+                "kv" in one.name or "key_value" in one.name,
+            ),
+        ):
             put(new, leaf.path, self.draw(leaf, new))
             moved.append(leaf.path)
             if "layer" in leaf.name and leaf.kind == "int":
                 self._refit(new, leaf.path, moved)
             if "head" in leaf.name and leaf.kind == "int":
                 for other in self.leaves:
-                    if other.path[:-1] == leaf.path[:-1] and re.search(r"key_value_heads|kv_heads", other.name):
+                    if other.path[:-1] == leaf.path[:-1] and re.search(
+                        r"key_value_heads|kv_heads", other.name
+                    ):
                         put(new, other.path, self.draw(other, new))
         if r.random() < 0.15:
             self._lengths(new, moved)
+        if r.random() < 0.8:
+            self._link(new)
         return new, moved
+
+    def _link(self, new: Config) -> None:
+        """Widths that are products of others, as state-space models have them."""
+        for leaf in self.leaves:
+            if leaf.name in {"expand", "mamba_expand", "ssm_expand"}:
+                level = self._level(leaf.path, new)
+                lead = "mamba_" if "mamba_n_heads" in level or "mamba_num_heads" in level else ""
+                heads = next(
+                    (
+                        k
+                        for k in (f"{lead}num_heads", f"{lead}n_heads", "n_mamba_heads")
+                        if k in level
+                    ),
+                    None,
+                )
+                size = next(
+                    (
+                        k
+                        for k in (
+                            f"{lead}head_dim",
+                            f"{lead}d_head",
+                            "mamba_headdim",
+                            "mamba_d_head",
+                        )
+                        if k in level
+                    ),
+                    None,
+                )
+                width = level.get("hidden_size")
+                if (
+                    heads
+                    and size
+                    and isinstance(width, int)
+                    and isinstance(level.get(leaf.name), int)
+                    and isinstance(level[heads], int)
+                    and level[heads] > 0
+                ):
+                    inner = width * level[leaf.name]
+                    if inner % level[heads] == 0:
+                        level[size] = inner // level[heads]
 
     def _refit(self, new: Config, path: Path, moved: list[Path]) -> None:
         for other in self.leaves:
-            if other.path[:-1] == path[:-1] and other.kind in {"strings", "indices"} and get(new, other.path) is not None:
+            if (
+                other.path[:-1] == path[:-1]
+                and other.kind in {"strings", "indices"}
+                and get(new, other.path) is not None
+            ):
                 put(new, other.path, self.draw(other, new))
                 moved.append(other.path)
 
@@ -396,11 +563,17 @@ class Sampler:
             if isinstance(value, list) and len(value) == size and leaf.kind != "token":
                 put(new, leaf.path, value[:-1] if step < 0 else [*value, copy.deepcopy(value[-1])])
                 moved.append(leaf.path)
-            elif value == size and leaf.kind == "int" and re.search(r"stage|level|num_.*blocks|num_layers", leaf.name):
+            elif (
+                value == size
+                and leaf.kind == "int"
+                and re.search(r"stage|level|num_.*blocks|num_layers", leaf.name)
+            ):
                 put(new, leaf.path, value + step)
                 moved.append(leaf.path)
 
-    def walk(self, build: Callable[[Config], bool], deadline: Callable[[], bool]) -> Iterator[Config]:
+    def walk(
+        self, build: Callable[[Config], bool], deadline: Callable[[], bool]
+    ) -> Iterator[Config]:
         """Configs that build, one after another, until nobody asks or time is up.
 
         Yields nothing if no config that builds is found.
@@ -432,17 +605,31 @@ class Sampler:
                     self.failures[path] = self.failures.get(path, 0.0) + 1.0 / len(moved)
                 share = max(0.5 / max(1, len(self.leaves)), share * 0.6)
 
-    def _descend(self, build: Callable[[Config], bool], deadline: Callable[[], bool]) -> Config | None:
+    def _descend(
+        self, build: Callable[[Config], bool], deadline: Callable[[], bool]
+    ) -> Config | None:
         """From the defaults, one field after another made small."""
         config: Config = {}
         if not build(config):
             return None
-        order = sorted((leaf for leaf in self.leaves if leaf.kind in {"int", "ints"}), key=lambda one: ("layer" not in one.name and "depth" not in one.name, "head" not in one.name))
+        order = sorted(
+            (leaf for leaf in self.leaves if leaf.kind in {"int", "ints"}),
+            key=lambda one: (
+                "layer" not in one.name and "depth" not in one.name,
+                "head" not in one.name,
+            ),
+        )
         for leaf in order:
             if deadline():
                 break
             new = copy.deepcopy(config)
-            put(new, leaf.path, self.draw(leaf, new) if leaf.kind == "ints" else self._int(leaf.name.lower(), leaf.default, leaf, new))
+            put(
+                new,
+                leaf.path,
+                self.draw(leaf, new)
+                if leaf.kind == "ints"
+                else self._int(leaf.name.lower(), leaf.default, leaf, new),
+            )
             if build(new):
                 config = new
         return config

@@ -50,7 +50,12 @@ class Family:
 class Table:
     """Fields as columns."""
 
-    def __init__(self, configs: Sequence[Mapping[str, Any]], rows: Sequence[Row], fields: set[str] | None = None) -> None:
+    def __init__(
+        self,
+        configs: Sequence[Mapping[str, Any]],
+        rows: Sequence[Row],
+        fields: set[str] | None = None,
+    ) -> None:
         self.rows = list(rows)
         self.count = len(self.rows)
         self.depth = len(self.rows[0][1]) if self.rows else 0
@@ -81,7 +86,12 @@ class Table:
         self.lists[path] = values
         for at in ("0", "-1"):
             self._item(f"{path}[{at}]", values, [int(at)] * self.count)
-        numbers = all(isinstance(w, int) and not isinstance(w, bool) for v in values if isinstance(v, list) for w in v)
+        numbers = all(
+            isinstance(w, int) and not isinstance(w, bool)
+            for v in values
+            if isinstance(v, list)
+            for w in v
+        )
         if numbers:
             self.columns[f"sum({path})"] = [sum(v) if isinstance(v, list) else None for v in values]
         for d in range(self.depth):
@@ -94,7 +104,10 @@ class Table:
             self._item(f"{path}[-2 - {n}]", values, [-2 - w for w in where])
 
     def _item(self, text: str, values: list[Any], where: list[int]) -> None:
-        found = [v[w] if isinstance(v, list) and -len(v) <= w < len(v) else None for v, w in zip(values, where, strict=True)]
+        found = [
+            v[w] if isinstance(v, list) and -len(v) <= w < len(v) else None
+            for v, w in zip(values, where, strict=True)
+        ]
         if all(f is None for f in found):
             return
         if any(isinstance(f, list) for f in found):
@@ -115,9 +128,17 @@ class Table:
         for name, values in self.columns.items():
             if all(v is None or isinstance(v, (bool, str)) for v in values):
                 continue
-            if not any(isinstance(v, int) or (isinstance(v, float) and v.is_integer()) for v in values):
+            if not any(
+                isinstance(v, int) or (isinstance(v, float) and v.is_integer()) for v in values
+            ):
                 continue
-            ints = [int(v) if (isinstance(v, int) and not isinstance(v, bool)) or (isinstance(v, float) and v.is_integer()) else self._garbage() for v in values]
+            ints = [
+                int(v)
+                if (isinstance(v, int) and not isinstance(v, bool))
+                or (isinstance(v, float) and v.is_integer())
+                else self._garbage()
+                for v in values
+            ]
             if any(isinstance(v, float) and not v.is_integer() for v in values):
                 continue
             vector = np.array(ints, dtype=np.int64)
@@ -143,7 +164,9 @@ class Table:
         """Columns with a fraction in some row."""
         found = []
         for name, values in self.columns.items():
-            if any(isinstance(v, float) for v in values) and all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values):
+            if any(isinstance(v, float) for v in values) and all(
+                isinstance(v, (int, float)) and not isinstance(v, bool) for v in values
+            ):
                 vector = np.array(values, dtype=np.float64)
                 if np.isfinite(vector).all():
                     found.append((name, vector))
@@ -179,20 +202,46 @@ class Table:
             add((base * vector).astype(np.int64), [f"int({_wrap(x)} * {name})" for x in names], 2.1)
             with np.errstate(all="ignore"):
                 if (vector != 0).all():
-                    add((base / vector).astype(np.int64), [f"int({_wrap(x)} / {name})" for x in names], 2.3)
+                    add(
+                        (base / vector).astype(np.int64),
+                        [f"int({_wrap(x)} / {name})" for x in names],
+                        2.3,
+                    )
         if n:
             # Pairs within one config; with the indices too.
-            prefix = [re.sub(r"^(len|sum)\(", "", x).rpartition(".")[0] if x not in INDICES else None for x in names]
-            far = np.array([[0.0 if a == b or a is None or b is None or len(a) == 0 or len(b) == 0 else 0.3 for b in prefix] for a in prefix])
+            prefix = [
+                re.sub(r"^(len|sum)\(", "", x).rpartition(".")[0] if x not in INDICES else None
+                for x in names
+            ]
+            far = np.array(
+                [
+                    [
+                        0.0
+                        if a == b or a is None or b is None or len(a) == 0 or len(b) == 0
+                        else 0.3
+                        for b in prefix
+                    ]
+                    for a in prefix
+                ]
+            )
             left, right = np.triu_indices(n, 1)
             if n > 90:
                 keep = far[left, right] == 0
                 left, right = left[keep], right[keep]
             extra = far[left, right]
 
-            def pairs(array: np.ndarray, form: str, cost: float, a: np.ndarray, b: np.ndarray, more: np.ndarray) -> None:
+            def pairs(
+                array: np.ndarray,
+                form: str,
+                cost: float,
+                a: np.ndarray,
+                b: np.ndarray,
+                more: np.ndarray,
+            ) -> None:
                 values.append(array)
-                texts.extend(form.format(_wrap(names[x]), _wrap(names[y])) for x, y in zip(a, b, strict=True))
+                texts.extend(
+                    form.format(_wrap(names[x]), _wrap(names[y])) for x, y in zip(a, b, strict=True)
+                )
                 costs.append(cost + more)
 
             x, y = base[left], base[right]
@@ -225,7 +274,11 @@ class Table:
         hashes = (values[order] * self._hash).sum(axis=1)
         _, first = np.unique(hashes, return_index=True)
         keep = order[np.sort(first)]
-        constant = (values[keep] == values[keep][:, :1]).all(axis=1) if self.count > 1 else np.zeros(len(keep), bool)
+        constant = (
+            (values[keep] == values[keep][:, :1]).all(axis=1)
+            if self.count > 1
+            else np.zeros(len(keep), bool)
+        )
         keep = keep[~constant] if self.count > 1 else keep
         return Family(values[keep], [texts[k] for k in keep], costs[keep])
 
@@ -270,7 +323,10 @@ class Table:
         for c in (1, 2, 3, 4, 5, -1, -2, -3, -4):
             found = self._find(np.array([wanted - c * ones]))[0]
             if found >= 0:
-                offer(family.costs[found] + 0.7, f"{family.texts[found]} {'+' if c > 0 else '-'} {abs(c)}")
+                offer(
+                    family.costs[found] + 0.7,
+                    f"{family.texts[found]} {'+' if c > 0 else '-'} {abs(c)}",
+                )
         for c in (2, 3, 4, 6, 8, 9, 12, 16):
             if (t % c == 0).all():
                 found = self._find(np.array([(t // c * self._hash).sum()]))[0]
@@ -282,7 +338,11 @@ class Table:
             found = self._find(other)
             for a in np.nonzero(found >= 0)[0][:400]:
                 b = found[a]
-                total = family.values[a] + family.values[b] if sign > 0 else family.values[b] - family.values[a]
+                total = (
+                    family.values[a] + family.values[b]
+                    if sign > 0
+                    else family.values[b] - family.values[a]
+                )
                 if (total == t).all():
                     left, right = family.texts[a], family.texts[b]
                     left = left if sign > 0 else _wrap(left)
@@ -301,19 +361,31 @@ class Table:
                     rest = u // v
                     tail = "" if not extra else f" {'+' if extra > 0 else '-'} {abs(extra)}"
                     if (rest == rest[0]).all():
-                        offer(family.costs[a] + 0.6 + 0.6 * bool(extra), f"{int(rest[0])} * {_wrap(family.texts[a])}{tail}")
+                        offer(
+                            family.costs[a] + 0.6 + 0.6 * bool(extra),
+                            f"{int(rest[0])} * {_wrap(family.texts[a])}{tail}",
+                        )
                         continue
                     b = self._find(np.array([(rest * self._hash).sum()]))[0]
                     if b >= 0 and (family.values[b] == rest).all():
-                        offer(family.costs[a] + family.costs[b] + 0.1 + 0.6 * bool(extra), f"{_wrap(family.texts[a])} * {_wrap(family.texts[b])}{tail}")
+                        offer(
+                            family.costs[a] + family.costs[b] + 0.1 + 0.6 * bool(extra),
+                            f"{_wrap(family.texts[a])} * {_wrap(family.texts[b])}{tail}",
+                        )
         if best is not None:
             return best
         # quotients: a two-field expression by a field or a constant
         names, base = self.numbers
         cheap = family.costs <= 2.75
-        v, words, costs = family.values[cheap], [x for x, c in zip(family.texts, cheap, strict=True) if c], family.costs[cheap]
+        v, words, costs = (
+            family.values[cheap],
+            [x for x, c in zip(family.texts, cheap, strict=True) if c],
+            family.costs[cheap],
+        )
         probe = min(self.count, 8)
-        divisors = [(str(c), np.full(self.count, c, dtype=np.int64)) for c in (2, 3, 4, 6, 8, 16)] + list(zip(names, base, strict=True))
+        divisors = [
+            (str(c), np.full(self.count, c, dtype=np.int64)) for c in (2, 3, 4, 6, 8, 16)
+        ] + list(zip(names, base, strict=True))
         for word, d in divisors[:80]:
             if (d <= 0).any():
                 continue
@@ -332,7 +404,10 @@ class Table:
                 for b in hits[:20]:
                     c = found[b]
                     if (family.values[a] + family.values[b] + family.values[c] == t).all():
-                        offer(family.costs[a] + family.costs[b] + family.costs[c] + 0.2, f"{family.texts[a]} + {family.texts[b]} + {family.texts[c]}")
+                        offer(
+                            family.costs[a] + family.costs[b] + family.costs[c] + 0.2,
+                            f"{family.texts[a]} + {family.texts[b]} + {family.texts[c]}",
+                        )
                 if best is not None and best[0] < family.costs[a] + 3:
                     break
         return best
@@ -357,6 +432,8 @@ class Table:
 
         for name, values in self.columns.items():
             kinds = {type(v) for v in values}
+            if "[" in name and type(None) in kinds:
+                continue  # no such item: not a value that could be compared
             if bool in kinds:
                 add(1.0, name, values)
                 add(1.1, f"not {name}", [not v for v in values])
@@ -368,13 +445,23 @@ class Table:
                     add(1.1, f"{name} == {one!r}", [v == one for v in values])
                     add(1.2, f"{name} != {one!r}", [v != one for v in values])
             if kinds & {int, float}:
-                numeric = [v for v in values if isinstance(v, (int, float)) and not isinstance(v, bool)]
+                numeric = [
+                    v for v in values if isinstance(v, (int, float)) and not isinstance(v, bool)
+                ]
                 distinct = sorted(set(numeric))
                 index = name in INDICES
                 if 0 in distinct or min(distinct, default=1) < 0:
                     if None in values:
-                        add(1.3, f"{name} is not None and {name} > 0", [v is not None and v > 0 for v in values])
-                        add(1.3, f"{name} is None or {name} <= 0", [v is None or v <= 0 for v in values])
+                        add(
+                            1.3,
+                            f"{name} is not None and {name} > 0",
+                            [v is not None and v > 0 for v in values],
+                        )
+                        add(
+                            1.3,
+                            f"{name} is None or {name} <= 0",
+                            [v is None or v <= 0 for v in values],
+                        )
                         add(1.2, f"not {name}", [not v for v in values])
                     else:
                         add(1.2, f"{name} > 0", [v > 0 for v in values])
@@ -422,11 +509,21 @@ class Table:
                         add(2.0, f"{shown} % {name} != 0", (index + a) % v != 0)
                     add(2.2, f"{n} % {name} == {name} - 1", index % v == v - 1)
                     for other, w in small:
-                        if other != name and other not in INDICES and w.max() < 64 and w.min() >= 0 and other[:2] != "2*":
+                        if (
+                            other != name
+                            and other not in INDICES
+                            and w.max() < 64
+                            and w.min() >= 0
+                            and other[:2] != "2*"
+                        ):
                             add(2.4, f"{n} % {name} == {other}", index % v == w)
                             add(2.4, f"{n} % {name} != {other}", index % v != w)
                             add(2.6, f"({n} - {other}) % {name} == 0", (index - w) % v == 0)
-                            add(2.7, f"({n} - {other}) % {name} == 0 and {n} >= {other}", ((index - w) % v == 0) & (index >= w))
+                            add(
+                                2.7,
+                                f"({n} - {other}) % {name} == 0 and {n} >= {other}",
+                                ((index - w) % v == 0) & (index >= w),
+                            )
             for c in (2, 3, 4, 5, 6):
                 for rest in range(c):
                     add(2.0, f"{n} % {c} == {rest}", index % c == rest)
@@ -447,7 +544,7 @@ class Table:
         found.sort(key=lambda one: one[0])
         return found
 
-    def condition(self, target: Sequence[bool], depth: int = 3) -> str | None:
+    def condition(self, target: Sequence[bool], depth: int = 4) -> str | None:
         """A condition that holds in just these rows."""
         want = 0
         for position, one in enumerate(target):
@@ -486,13 +583,13 @@ class Table:
             return None
         # one condition that must hold, and the rest explained where it does
         above.sort(key=lambda one: (_count(one[2] & within), one[0]))
-        for _, t, b in above[:12]:
+        for _, t, b in above[: 12 if depth < 4 else 8]:
             if b & within != within:
                 rest = self._condition(want, within & b, depth - 1)
                 if rest is not None:
                     return f"{_term(t)} and {_term(rest)}"
         below.sort(key=lambda one: (-_count(one[2] & within), one[0]))
-        for _, t, b in below[:12]:
+        for _, t, b in below[: 12 if depth < 4 else 8]:
             rest = self._condition(want & ~b, within & ~b, depth - 1)
             if rest is not None:
                 return f"{_term(t)} or {_term(rest)}"
@@ -513,7 +610,10 @@ class Table:
             return None
         family = self.simple
         cheap = family.costs <= 2.75
-        values, texts = family.values[cheap], [x for x, c in zip(family.texts, cheap, strict=True) if c]
+        values, texts = (
+            family.values[cheap],
+            [x for x, c in zip(family.texts, cheap, strict=True) if c],
+        )
         costs = family.costs[cheap]
 
         def lookup(subset: np.ndarray) -> tuple[float, str] | None:
@@ -556,16 +656,57 @@ class Table:
             return best[1]
         halves.sort(key=lambda one: -one[0])
         for _, text, yes_text, rest in halves[:6]:
-            sub = Table.__new__(Table)
-            sub.rows = [self.rows[r] for r in rest]
-            sub.count, sub.depth = len(rest), self.depth
-            sub.columns = {k: [v[r] for r in rest] for k, v in self.columns.items()}
-            sub.lists = {k: [v[r] for r in rest] for k, v in getattr(self, "lists", {}).items()}
-            sub._hash = self._hash[: len(rest)]
-            other = sub.value(t[rest].tolist(), depth - 1) if depth > 1 else (sub.number(t[rest].tolist()) or (0, None))[1]
+            sub = self._part(rest)
+            other = (
+                sub.value(t[rest].tolist(), depth - 1)
+                if depth > 1
+                else (sub.number(t[rest].tolist()) or (0, None))[1]
+            )
             if other is not None:
                 return f"{yes_text} if {text} else ({other})"
+        # neither case is simple: the switches among the fields, one after another
+        tried = 0
+        for _, text, bits in self.literals:
+            if text not in self.columns and " is None" not in text and " == '" not in text:
+                continue
+            inside = bits & mask
+            flags = np.array([(inside >> int(r)) & 1 for r in rows], dtype=bool)
+            if flags.sum() < 4 or (~flags).sum() < 4:
+                continue
+            tried += 1
+            if tried > 10:
+                break
+            part = rows[flags]
+            yes = self._part(part).number(t[part].tolist())
+            if yes is None:
+                part = rows[~flags]
+                no = self._part(part).number(t[part].tolist())
+                if no is None or depth < 2:
+                    continue
+                part = rows[flags]
+                rest = self._part(part)._cases(t[part], np.arange(len(part)), depth - 1)
+                if rest is not None:
+                    return f"({rest}) if {text} else {no[1]}"
+                continue
+            part = rows[~flags]
+            no_text = (
+                self._part(part).value(t[part].tolist(), depth - 1)
+                if depth > 1
+                else (self._part(part).number(t[part].tolist()) or (0, None))[1]
+            )
+            if no_text is not None:
+                return f"{yes[1]} if {text} else ({no_text})"
         return None
+
+    def _part(self, rows: np.ndarray) -> Table:
+        """Some of the rows as a table of their own."""
+        sub = Table.__new__(Table)
+        sub.rows = [self.rows[r] for r in rows]
+        sub.count, sub.depth = len(rows), self.depth
+        sub.columns = {k: [v[r] for r in rows] for k, v in self.columns.items()}
+        sub.lists = {k: [v[r] for r in rows] for k, v in getattr(self, "lists", {}).items()}
+        sub._hash = self._hash[: len(rows)]
+        return sub
 
 
 def _count(bits: int) -> int:

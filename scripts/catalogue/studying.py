@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-import transformers
-
 import building
+import numpy as np
 import sampling
-from seedbed.models.catalogue.expressions import compile_expression
+import transformers
 from solving import INDICES, Table, flatten
+
+from seedbed.models.catalogue.expressions import compile_expression
 
 Shape = tuple[int, ...]
 Index = tuple[int, ...]
@@ -33,13 +33,14 @@ def limited(seconds: float) -> Iterator[None]:
     def ring(*_: Any) -> None:
         raise Timeout
 
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    # Time of this process, not of the clock: the machine may be busy with other things.
+    before = signal.signal(signal.SIGPROF, ring)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
 
 
 @dataclass
@@ -70,7 +71,11 @@ def with_labels(config: dict[str, Any]) -> dict[str, Any]:
     """`id2label` as the number of labels that it comes to, at each level."""
     found: dict[str, Any] = {}
     for key, value in config.items():
-        found[key] = with_labels(value) if isinstance(value, dict) and key not in {"id2label", "label2id"} else value
+        found[key] = (
+            with_labels(value)
+            if isinstance(value, dict) and key not in {"id2label", "label2id"}
+            else value
+        )
     labels = found.pop("id2label", None)
     found.pop("label2id", None)
     if isinstance(labels, dict):
@@ -95,7 +100,9 @@ class Builder:
         with self.reads.watching():
             model = building.construct(self.architecture, config, self.device)
         state = building.saved(model)
-        return {name: (tuple(t.shape), building.DTYPES.get(t.dtype, "")) for name, t in state.items()}
+        return {
+            name: (tuple(t.shape), building.DTYPES.get(t.dtype, "")) for name, t in state.items()
+        }
 
     def build(self, given: dict[str, Any], seconds: float = 8.0) -> bool:
         try:
@@ -118,14 +125,14 @@ def run(model_type: str, architecture: str, count: int, unseen: int, seconds: fl
     """Builds a class over many configs."""
     study = Study(model_type, architecture)
     builder = Builder(model_type, architecture)
-    began = time.monotonic()
+    began = time.process_time()
     for device in ("meta", "cpu"):
         builder.device = study.device = device
         for into, wanted, seed in ((study.builds, count, 1), (study.unseen, unseen, 2)):
             sampler = sampling.Sampler(builder.config_class, seed)
             end = began + seconds * (1.0 if into is study.builds else 1.6)
             keys = set()
-            for _ in sampler.walk(builder.build, lambda: time.monotonic() > end):
+            for _ in sampler.walk(builder.build, lambda: time.process_time() > end):
                 assert builder.last is not None
                 key = repr(builder.last.given)
                 if key not in keys:
@@ -135,13 +142,33 @@ def run(model_type: str, architecture: str, count: int, unseen: int, seconds: fl
                     break
         if study.builds:
             break
-        began = time.monotonic()
+        began = time.process_time()
     if study.builds and study.device == "meta":
         # the class's own defaults, as a config nobody sampled
-        if builder.build({}, 20.0) and builder.last is not None and len(builder.last.tensors) < 20_000:
+        if (
+            builder.build({}, 20.0)
+            and builder.last is not None
+            and len(builder.last.tensors) < 20_000
+        ):
             study.unseen.append(builder.last)
     study.reads, study.errors = builder.reads.seen, builder.errors
     return study
+
+
+def again(study: Study, turn: int, count: int, seconds: float) -> None:
+    """What did not hold is learnt from: unseen builds become builds, and others are made to check."""
+    study.builds += study.unseen
+    study.unseen = []
+    builder = Builder(study.model_type, study.architecture)
+    builder.device = study.device
+    builder.reads.seen = study.reads
+    end = time.process_time() + seconds
+    sampler = sampling.Sampler(builder.config_class, 100 + turn)
+    for _ in sampler.walk(builder.build, lambda: time.process_time() > end):
+        assert builder.last is not None
+        study.unseen.append(builder.last)
+        if len(study.unseen) >= count:
+            break
 
 
 # ---------------------------------------------------------------- patterns
@@ -188,7 +215,7 @@ def relevant(study: Study) -> set[str]:
     for name, keys in study.reads.items():
         for prefix in classes.get(name, ()):
             found.update(f"{prefix}{key}" for key in keys)
-            if "use_return_dict" in keys or True:
+            if True:
                 found.add(f"{prefix}num_labels")
     return found
 
@@ -254,7 +281,10 @@ class Explainer:
     def _holds(self, text: str, rows: list[tuple[int, Index]], target: list[Any]) -> bool:
         try:
             evaluator = compile_expression(text)
-            return all(evaluator(self.scope(b, idx)) == want for (b, idx), want in zip(rows, target, strict=True))
+            return all(
+                evaluator(self.scope(b, idx)) == want
+                for (b, idx), want in zip(rows, target, strict=True)
+            )
         except Exception:
             return False
 
@@ -282,7 +312,10 @@ class Explainer:
     def _holds_bool(self, text: str, rows: list[tuple[int, Index]], target: list[Any]) -> bool:
         try:
             evaluator = compile_expression(text)
-            return all(bool(evaluator(self.scope(b, idx))) == want for (b, idx), want in zip(rows, target, strict=True))
+            return all(
+                bool(evaluator(self.scope(b, idx))) == want
+                for (b, idx), want in zip(rows, target, strict=True)
+            )
         except Exception:
             return False
 
@@ -291,7 +324,11 @@ class Explainer:
         for d in range(len(rows[0][1])):
             yes = {idx[d] for (_, idx), t in zip(rows, target, strict=True) if t}
             no = {idx[d] for (_, idx), t in zip(rows, target, strict=True) if not t}
-            if not yes & no and len(yes) <= 12 and len({b for (b, _), t in zip(rows, target, strict=True) if t}) > 3:
+            if (
+                not yes & no
+                and len(yes) <= 12
+                and len({b for (b, _), t in zip(rows, target, strict=True) if t}) > 3
+            ):
                 if len(yes) == 1:
                     return f"{INDICES[d]} == {next(iter(yes))}"
                 if max(yes) < 12 and min(no) < max(yes):
@@ -334,7 +371,13 @@ class Explainer:
         """The prefix of the enclosing loop: `a.*.b.` is in `a.`."""
         return prefix.rpartition("*")[0] if "*" in prefix else ""
 
-    def _loop(self, prefix: str, found: Mapping[tuple[int, Index], set[int]], outer: str, domains: dict[str, list[tuple[int, Index]]]) -> None:
+    def _loop(
+        self,
+        prefix: str,
+        found: Mapping[tuple[int, Index], set[int]],
+        outer: str,
+        domains: dict[str, list[tuple[int, Index]]],
+    ) -> None:
         present = [row for row in domains[outer] if row in found]
         target = [max(found[row]) + 1 for row in present]
         low = min(min(s) for s in found.values())
@@ -359,35 +402,51 @@ class Explainer:
             rows.extend((b, (*index, i)) for i in range(low, min(high, 4096)))
         domains[prefix] = rows
 
-    def _tensor(self, pattern: str, where: Mapping[tuple[int, Index], tuple[Shape, str]], domains: dict[str, list[tuple[int, Index]]]) -> None:
+    def _tensor(
+        self,
+        pattern: str,
+        where: Mapping[tuple[int, Index], tuple[Shape, str]],
+        domains: dict[str, list[tuple[int, Index]]],
+    ) -> None:
         prefix = pattern.rpartition("*")[0] if "*" in pattern else ""
         if prefix not in domains:
             self.out.failures.append(f"{pattern}: loop")
             return
         rows = domains[prefix]
-        here = [row in where for row in rows]
-        if sum(here) != len(where):
+        if sum(row in where for row in rows) != len(where):
             self.out.failures.append(f"{pattern}: outside its loop")
             return
+        # One name may stand for things of different kinds, such as a norm and then a convolution.
+        kinds = sorted({(len(shape), dtype) for shape, dtype in where.values()})
+        for kind in kinds:
+            here = [row in where and (len(where[row][0]), where[row][1]) == kind for row in rows]
+            self._kind(pattern, kind, where, rows, here)
+
+    def _kind(
+        self,
+        pattern: str,
+        kind: tuple[int, str],
+        where: Mapping[tuple[int, Index], tuple[Shape, str]],
+        rows: list[tuple[int, Index]],
+        here: list[bool],
+    ) -> None:
         when = self.condition(rows, here)
         if when is None:
             self.out.failures.append(f"{pattern}: presence")
             return
         members = [row for row, h in zip(rows, here, strict=True) if h]
-        ranks = {len(where[row][0]) for row in members}
-        dtypes = {where[row][1] for row in members}
-        if len(ranks) != 1 or len(dtypes) != 1:
-            self.out.failures.append(f"{pattern}: rank")
-            return
         shape = []
-        for axis in range(ranks.pop()):
+        for axis in range(kind[0]):
             text = self.value(members, [where[row][0][axis] for row in members])
             if text is None:
                 self.out.failures.append(f"{pattern}: dimension {axis}")
                 return
             shape.append(text)
-        self.out.tensors.append({"name": pattern, "when": when, "shape": shape, "dtype": dtypes.pop()})
-        self.out.members[pattern] = members
+        key = f"{pattern}#{kind[0]}{kind[1]}"
+        self.out.tensors.append(
+            {"key": key, "name": pattern, "when": when, "shape": shape, "dtype": kind[1]}
+        )
+        self.out.members[key] = members
 
     # ------------------------------------------------------------------ derived fields
 
@@ -401,18 +460,27 @@ class Explainer:
     def used(self, texts: Iterator[str]) -> set[str]:
         """Fields that expressions name."""
         known = {p for c in self.configs for p in c}
-        return {word for text in texts for word in re.findall(r"[A-Za-z_][\w.]*", re.sub(r"'[^']*'", "", text)) if word in known}
+        return {
+            word
+            for text in texts
+            for word in re.findall(r"[A-Za-z_][\w.]*", re.sub(r"'[^']*'", "", text))
+            if word in known
+        }
 
     def _derive(self, extra: Iterator[str] = iter(())) -> None:
         raws = [flatten(b.raw) for b in self.study.builds]
         pending = self.used(iter([*self.texts(), *extra]))
         done: set[str] = {d["field"] for d in self.out.derived}
-        plain = {p for p in {p for c in self.configs for p in c} if all(p in r and r[p] == c.get(p) for r, c in zip(raws, self.configs, strict=True))}
+        plain = {
+            p
+            for p in {p for c in self.configs for p in c}
+            if all(p in r and r[p] == c.get(p) for r, c in zip(raws, self.configs, strict=True))
+        }
         order: list[dict[str, Any]] = []
         rounds = 0
         while pending - done and rounds < 60:
             rounds += 1
-            path = sorted(pending - done)[0]
+            path = min(pending - done)
             done.add(path)
             if path in plain:
                 continue
@@ -439,7 +507,9 @@ class Explainer:
                 return
             state[name] = 1
             rule = rules[name]
-            for other in sorted(self.used(iter([v for k, v in rule.items() if k in {"value", "count"}]))):
+            for other in sorted(
+                self.used(iter([v for k, v in rule.items() if k in {"value", "count"}]))
+            ):
                 if other != name:
                     visit(other)
             state[name] = 2
@@ -449,7 +519,9 @@ class Explainer:
             visit(name)
         self.out.derived = out
 
-    def _rule(self, path: str, raws: list[dict[str, Any]], plain: set[str]) -> dict[str, Any] | None:
+    def _rule(
+        self, path: str, raws: list[dict[str, Any]], plain: set[str]
+    ) -> dict[str, Any] | None:
         posts = self.configs
         given = [path in r and r[path] is not None for r in raws]
         kept = all(r[path] == c.get(path) for r, c, g in zip(raws, posts, given, strict=True) if g)
@@ -459,7 +531,7 @@ class Explainer:
         # Other fields as they come to be; this one as it was given.
         mixed = []
         for r, c in zip(raws, posts, strict=True):
-            row = {p: v for p, v in {**r, **c}.items()}
+            row = dict({**r, **c}.items())
             row.pop(path, None)
             if not kept and path in r:
                 row[path] = r[path]
@@ -470,7 +542,15 @@ class Explainer:
                 return rule
         return None
 
-    def _rule_with(self, path: str, mode: str, pick: list[int], targets: list[Any], mixed: list[dict[str, Any]], fields: set[str] | None) -> dict[str, Any] | None:
+    def _rule_with(
+        self,
+        path: str,
+        mode: str,
+        pick: list[int],
+        targets: list[Any],
+        mixed: list[dict[str, Any]],
+        fields: set[str] | None,
+    ) -> dict[str, Any] | None:
         rows = [(b, ()) for b in pick]
         rule: dict[str, Any] = {"field": path, "mode": mode}
         text = self._scalar(targets, rows, mixed, fields)
@@ -489,7 +569,13 @@ class Explainer:
         value = self._scalar(items, item_rows, mixed, fields)
         return None if value is None else {**rule, "count": count, "value": value}
 
-    def _scalar(self, targets: list[Any], rows: list[tuple[int, Index]], mixed: list[dict[str, Any]], fields: set[str] | None) -> str | None:
+    def _scalar(
+        self,
+        targets: list[Any],
+        rows: list[tuple[int, Index]],
+        mixed: list[dict[str, Any]],
+        fields: set[str] | None,
+    ) -> str | None:
         kinds = {type(t) for t in targets}
         distinct = []
         for t in targets:
@@ -508,7 +594,10 @@ class Explainer:
             return table.condition(targets)
         if kinds <= {int, float}:
             for name, values in table.columns.items():
-                if all(isinstance(v, (int, float)) and v == t for v, t in zip(values, targets, strict=True)):
+                if all(
+                    isinstance(v, (int, float)) and v == t
+                    for v, t in zip(values, targets, strict=True)
+                ):
                     return name
             whole = [float(t).is_integer() for t in targets]
             if all(whole):
@@ -530,6 +619,10 @@ class Explainer:
                 when = table.condition([t == one for t in targets])
                 if when is None:
                     return None
-                text = f"{one!r} if {when} else ({text})" if " if " in text else f"{one!r} if {when} else {text}"
+                text = (
+                    f"{one!r} if {when} else ({text})"
+                    if " if " in text
+                    else f"{one!r} if {when} else {text}"
+                )
             return text
         return None

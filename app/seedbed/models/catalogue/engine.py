@@ -11,7 +11,7 @@ from typing import Any
 
 from seedbed.errors import LimitError, ParameterError, SpecError
 from seedbed.init import SCHEMES, Parameter, Scheme
-from seedbed.init.layers.base import Block
+from seedbed.init.layers.base import Block, scheme
 from seedbed.init.names import DIMENSION_MAX
 from seedbed.models.base import Model
 from seedbed.models.catalogue.expressions import Evaluator, compile_expression
@@ -204,7 +204,7 @@ class _Run:
         key = (case.scheme, values)
         if key not in self._schemes:
             try:
-                self._schemes[key] = SCHEMES[case.scheme](**dict(values))
+                self._schemes[key] = SCHEMES[case.scheme].model_validate(dict(values))
             except ValueError as error:
                 raise ParameterError(
                     f"{name} would start as {case.scheme} of {dict(values)}"
@@ -218,11 +218,13 @@ class _Run:
     def _guess(self, name: str, shape: tuple[int, ...]) -> Scheme:
         """What most models do: no bias, unit scales, small weights."""
         if name.endswith("bias"):
-            return SCHEMES["zeros"]()
+            return scheme("zeros")
         if len(shape) < 2:
-            return SCHEMES["ones"]()
+            return scheme("ones")
         std = self.scope.get("initializer_range")
-        return SCHEMES["normal"](std=std if isinstance(std, float) and std > 0 else 0.02)
+        return SCHEMES["normal"].model_validate(
+            {"std": std if isinstance(std, float) and std > 0 else 0.02}
+        )
 
 
 @lru_cache(maxsize=32)

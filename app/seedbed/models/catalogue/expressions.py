@@ -107,7 +107,7 @@ def _place(node: ast.AST) -> tuple[str | int, ...]:
     return ()
 
 
-def _build(node: ast.expr) -> Evaluator:  # noqa: C901, PLR0911, PLR0912 - one branch a kind of node
+def _build(node: ast.expr) -> Evaluator:  # noqa: C901, PLR0911, PLR0912, PLR0915 - one branch a kind of node
     match node:
         case ast.Constant(value=value):
             return lambda _: value

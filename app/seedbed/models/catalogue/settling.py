@@ -109,7 +109,9 @@ class Settled:
 
     # ------------------------------------------------------------------ reading
 
-    def _merge(self, given: Json, defaults: Json, prefix: str) -> dict[str, Any]:
+    def _merge(
+        self, given: Json, defaults: Json, prefix: str
+    ) -> dict[str, Any]:
         """One object's fields over its defaults."""
         place = tuple(prefix.rstrip(".").split(".")) if prefix else ()
         aliases = self._data["aliases"].get(prefix, {})
@@ -123,16 +125,8 @@ class Settled:
             if name in set_by and given[set_by[name]] != value:
                 raise SpecError(f"{key} and {set_by[name]} are one field", (*place, key))
             set_by[name] = key
-            if name == "id2label":
-                if isinstance(value, Mapping):
-                    self._labels(given, value, place)
-                    merged["num_labels"] = len(value)
-                elif value is not None:
-                    raise SpecError("id2label is an object", (*place, key))
-                continue
-            if name == "num_labels":
-                if value is not None:
-                    merged["num_labels"] = value
+            if name in {"id2label", "num_labels"}:
+                self._count_labels(merged, given, name, value, (*place, key))
                 continue
             nested = (
                 isinstance(defaults.get(name), Mapping)
@@ -154,13 +148,25 @@ class Settled:
         return merged
 
     @staticmethod
-    def _labels(given: Json, labels: Json, place: Path) -> None:
+    def _count_labels(
+        merged: dict[str, Any], given: Json, name: str, value: Any, place: Path
+    ) -> None:
+        """The number of labels, which a config says by listing them."""
+        if value is None:
+            return
+        if name == "num_labels":
+            if not isinstance(given.get("id2label"), Mapping):
+                merged["num_labels"] = value
+            return
+        if not isinstance(value, Mapping):
+            raise SpecError("id2label is an object", place)
         count = given.get("num_labels")
-        if isinstance(count, int) and count != len(labels):
+        if isinstance(count, int) and count != len(value):
             raise SpecError(
-                f"num_labels is {count}, but id2label has {len(labels)} labels",
-                (*place, "num_labels"),
+                f"num_labels is {count}, but id2label has {len(value)} labels",
+                (*place[:-1], "num_labels"),
             )
+        merged["num_labels"] = len(value)
 
     def _nested(self, value: Any, defaults: Json, path: str, place: Path) -> dict[str, Any] | None:
         facts = self._data["nested"][path]
