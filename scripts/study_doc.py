@@ -259,6 +259,10 @@ def context(results: Results) -> dict[str, str]:
             effect = results.pooled(shape, *networks)
             found[f"{shape}_{name}"] = spelled(effect)
             found[f"{shape}_{name}_bound"] = f"{effect.bound:.2f}"
+            found[f"{shape}_{name}_p"] = p_value(effect.p)
+            found[f"{shape}_{name}_with_alexnet"] = spelled(
+                results.pooled(shape, *networks, scales=SCALES)
+            )
     learned = [row for row in results.contrasts if row.learned]
     found["learned_contrasts"] = str(len(learned))
     smallest = min(learned, key=lambda row: row.p)
@@ -393,11 +397,31 @@ def claims(results: Results) -> dict[str, bool]:
     }
     compensated = [loss for name, loss in gains.items() if name.endswith("compensated")]
     return {
-        "no pooled effect of uniform draws": (
-            results.pooled("uniform").low < 0 < results.pooled("uniform").high
+        "pooled effects of the shape are below a point": all(
+            results.pooled(shape).bound < 1.0 for shape in ("uniform", "truncated")
         ),
-        "no pooled effect of truncated draws": (
-            results.pooled("truncated").low < 0 < results.pooled("truncated").high
+        "no contrast is significant once corrected": all(
+            row.p >= 0.05 for row in results.contrasts if row.learned
+        ),
+        "none in the ResNets": all(p >= 0.05 for p in corrected(resnet_effects(results)).values()),
+        "uniform draws did a little better without norm": (
+            results.pooled("uniform", "mlp", "residual").low > 0
+        ),
+        "not with batch norm": (
+            results.pooled("uniform", "mlp_bn", "residual_bn").low
+            < 0
+            < results.pooled("uniform", "mlp_bn", "residual_bn").high
+        ),
+        "in residual networks without norm He is below the smaller variances": all(
+            wide["residual", s] - wide["residual", "he"] > 3 for s in ("glorot", "lecun", "alexnet")
+        ),
+        "with batch norm and skip connections no scale matters": (
+            max(wide["residual_bn", s] for s in NORMAL_ARMS)
+            - min(wide["residual_bn", s] for s in NORMAL_ARMS)
+            < 1
+        ),
+        "AlexNet's scale is far below with batch norm in plain networks": (
+            wide["mlp_bn", "he"] - wide["mlp_bn", "alexnet"] > 5
         ),
         "no effect of shape in the Keras comparison": all(
             effect.low < 0 < effect.high for arm, effect in keras.items() if "glorot" in arm

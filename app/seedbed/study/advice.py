@@ -82,8 +82,14 @@ def advise(question: Question) -> Advice:
         evidence = [*norm_evidence, *evidence]
     if question.residual:
         branch_why, branch_options = _of_residual(question)
-        why += branch_why
-        alternatives += branch_options
+        why = [*branch_why, *why]
+        alternatives = [*alternatives, *branch_options]
+        if init == "he_normal" and question.norm == "none":
+            init = "lecun_normal"  # measured: see the evidence
+            alternatives = [
+                Option(init="he_normal", when="plain networks, or branches that begin at zero"),
+                *alternatives,
+            ]
     return Advice(
         **question.model_dump(),
         init=init,
@@ -284,16 +290,18 @@ def _of_norm(question: Question) -> tuple[list[str], list[Evidence]]:
 def _of_residual(question: Question) -> tuple[list[str], list[Option]]:
     """What a skip connection changes."""
     if question.norm == "none":
-        return (
-            [("Each branch adds its variance to the stream: with He's, the stream doubles at every "
-             "block. Let the last weight of a branch begin at zero, or divide it by √blocks.")],
-            [Option(init="zeros", when="the last weight of each branch (Fixup: " + _FIXUP + ")")],
-        )  # fmt: skip
-    return (
-        ["A stream of normed branches grows by a sum, not a product: depth asks for nothing more."],
-        [Option(init="zeros", when="the scale γ of the last norm in each branch, so that blocks "
-                                   "begin as the identity")],
-    )  # fmt: skip
+        why = (
+            "Each branch adds its variance to the stream: with ReLU and He's, it doubles at every "
+            "block. In residual networks without norm LeCun's and Glorot's variance learned "
+            "better here. Or let the last weight of each branch begin at zero."
+        )
+        return [why], [Option(init="zeros", when=f"the last weight of each branch ({_FIXUP})")]
+    why = "A stream of normed branches grows by a sum, not a product: depth asks for nothing more."
+    option = Option(
+        init="zeros",
+        when="the scale γ of the last norm in each branch, so that blocks begin as the identity",
+    )
+    return [why], [option]
 
 
 def _of_shape(question: Question) -> str:
@@ -310,9 +318,9 @@ def _of_shape(question: Question) -> str:
             "decides how far signals get."
         )
     return (
-        "Either: at equal variance we could detect no difference that matters (see the measured "
-        "evidence for how small it must be). A uniform or a truncated normal has no far values, "
-        "which can matter for low precision; that is the reason to choose one."
+        "Either: at equal variance there is hardly any difference; the measured evidence says how "
+        "small it must be. A uniform or a truncated normal has no far values, which can matter for "
+        "low precision; that is a reason to choose one."
     )
 
 

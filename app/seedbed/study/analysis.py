@@ -20,6 +20,9 @@ from seedbed.study.statistics import Effect, Values, corrected, effect_of
 LEARNED = 50.0
 """A cell whose mean accuracy is below this, in per cent, has not learned."""
 
+FAN_RULES = ("he", "glorot", "lecun")
+"""Rules for the variance that know the layer's size; AlexNet's constant does not."""
+
 CONTRASTS = ("uniform", "truncated")
 """Shapes that are compared with the normal."""
 
@@ -146,19 +149,26 @@ class Results:
             for i, (architecture, scale, shape, normal, effect) in enumerate(rows)
         ]
 
-    def pooled(self, shape: str, *architectures: str) -> Effect:
+    def pooled(
+        self, shape: str, *architectures: str, scales: tuple[str, ...] = FAN_RULES
+    ) -> Effect:
         """A shape against the normal, averaged for each seed over what has learned there.
 
         Args:
             shape: compared with the normal.
             architectures: over which; all if none are named.
+            scales: over which rules for the variance.
         """
         wanted = architectures or tuple(self.architectures("grid"))
-        return effect_of(np.mean([*self._differences(shape, wanted)], axis=0))
+        return effect_of(np.mean([*self._differences(shape, wanted, scales)], axis=0))
 
-    def _differences(self, shape: str, architectures: tuple[str, ...]) -> Iterator[Values]:
+    def _differences(
+        self, shape: str, architectures: tuple[str, ...], scales: tuple[str, ...]
+    ) -> Iterator[Values]:
         for row in self.contrasts:
-            if row.shape == shape and row.architecture in architectures and row.learned:
+            if row.shape != shape or row.scale not in scales:
+                continue
+            if row.architecture in architectures and row.learned:
                 at = self.experiment("grid")["rates"].index(row.rate)
                 arms = (f"{row.scale}_{which}" for which in (shape, "normal"))
                 one, other = (self.cells("grid", row.architecture, arm)[at] for arm in arms)

@@ -30,26 +30,28 @@ def measured(norm: str, *, residual: bool) -> list[Evidence]:
     found = [
         Evidence(
             claim=f"Uniform against normal draws of equal variance, {words}: accuracy in "
-            "percentage points, mean over the scales that learned.",
+            "percentage points, mean over the rules by fans that learned.",
             kind="measured",
             source=f"seedbed/study/results.json, grid, {network}",
             numbers=_numbers(results.pooled("uniform", network)),
         )
     ]
-    he, glorot = (results.scale(network, arm) for arm in ("he_normal", "glorot_normal"))
+    arms = ("he_normal", "glorot_normal", "lecun_normal")
+    cells = {arm: results.scale(network, arm) for arm in arms}
     found.append(
         Evidence(
             claim=f"Accuracy in per cent, each at its best learning rate, {words}.",
             kind="measured",
             source=f"seedbed/study/results.json, grid, {network}",
             numbers={
-                "he_normal": round(he.mean, 2),
-                "he_normal_low": round(he.ends[0], 2),
-                "he_normal_high": round(he.ends[1], 2),
-                "glorot_normal": round(glorot.mean, 2),
-                "glorot_normal_low": round(glorot.ends[0], 2),
-                "glorot_normal_high": round(glorot.ends[1], 2),
-                "seeds": len(he.accuracy),
+                name: round(value, 2)
+                for arm, cell in cells.items()
+                for name, value in (
+                    (arm, cell.mean),
+                    (f"{arm}_low", cell.ends[0]),
+                    (f"{arm}_high", cell.ends[1]),
+                    ("seeds", len(cell.accuracy)),
+                )
             },
         )
     )
