@@ -50,6 +50,7 @@ MEASURED = (
 )
 """Of every family at least one, and every way of initialisation that arguments choose."""
 
+SMALL_BYTES = 200_000_000
 BATCH_BYTES = 4 << 30
 """Of files that lie on the disk together."""
 
@@ -114,10 +115,23 @@ def test_initial_distributions(ask: Ask) -> None:
 
 
 def batches() -> Iterator[list[tuple[str, dict[str, Any], int]]]:
-    """Presets with arguments and sizes, as many as fit on the disk together."""
+    """Presets with arguments and sizes, as many as fit on the disk together.
+
+    Of each family all that are small, and the smallest: others differ in numbers alone, which are
+    compared above.
+    """
+    sizes = {
+        preset.name: sum(4 * math.prod(one.shape) for one in preset.build({}).parameters)
+        for preset in PRESETS
+    }
+    families: dict[type, list[int]] = {}
+    for preset in PRESETS:
+        families.setdefault(preset.architecture, []).append(sizes[preset.name])
     batch: list[tuple[str, dict[str, Any], int]] = []
     for preset in PRESETS:
-        size = sum(4 * math.prod(one.shape) for one in preset.build({}).parameters)
+        size = sizes[preset.name]
+        if size > max(SMALL_BYTES, min(families[preset.architecture])):
+            continue
         if batch and sum(one[2] for one in batch) + size > BATCH_BYTES:
             yield batch
             batch = []
