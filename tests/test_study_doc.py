@@ -37,8 +37,9 @@ def test_every_figure_is_shown_and_is_a_drawing() -> None:
 
 
 def test_five_minutes() -> None:
-    """The prose is at most 1,300 words: five minutes."""
-    prose = [line for line in TEXT.splitlines() if not line.startswith(("|", "!", "```"))]
+    """The prose, up to how to do it again, is at most 1,300 words: five minutes."""
+    story = TEXT.partition("## Again")[0]
+    prose = [line for line in story.splitlines() if not line.startswith(("|", "!", "```"))]
     assert len(" ".join(prose).split()) < 1300
 
 
