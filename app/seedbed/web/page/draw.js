@@ -4,15 +4,13 @@ import { opened, pairsOf, remember, restore } from "./location.js";
 import { address, ask, post, Problem } from "./api.js";
 import { setUpBed, sow } from "./bed.js";
 import { choiceIn } from "./choice.js";
-import { announce, byId, copyButton, debounced, fill, h, prose } from "./dom.js";
-import { setUpDownload } from "./download.js";
+import { announce, byId, debounced, fill, h, prose } from "./dom.js";
 import { field, SIZES } from "./fields.js";
+import { setUpFile } from "./file.js";
 import { formula } from "./formulas.js";
 import { showProblem, unmark } from "./problems.js";
 import { showNumbers, showPlots } from "./sample.js";
 import { readHeader, readValues } from "./safetensors.js";
-import { snippets } from "./snippets.js";
-import { setUpTabs } from "./tabs.js";
 import { bytes, count, spelled } from "./words.js";
 
 const QUIET_MILLISECONDS = 200;
@@ -28,23 +26,10 @@ export async function setUpDraw({ schemes, layers, dtypes, models: coming }) {
   const containers = { schemeFields: byId("scheme-fields"), layerFields: byId("layer-fields") };
   const schemeOf = new Map(schemes.map((scheme) => [scheme.name, scheme]));
   const layerOf = new Map(layers.map((layer) => [layer.type, layer]));
-  let texts = { curl: "", python: "", js: "" };
-  let tab = "curl";
   let asked = null;
 
   setUpBed(byId("bed"));
-  setUpTabs(document.querySelector("[role=tablist]"), (chosen) => {
-    tab = chosen.id.replace("tab-", "");
-  });
-  byId("snippet-copy").append(copyButton(() => texts[tab]));
-  byId("address-copy").append(copyButton(() => byId("address").href, "Copy"));
-  const download = setUpDownload({
-    button: byId("download"),
-    cancel: byId("cancel"),
-    bar: byId("progress"),
-    status: byId("download-status"),
-    onProblem: (error) => showProblem(byId("download-problem"), error),
-  });
+  const file = setUpFile();
 
   options(elements.layer, layers.map(({ type }) => type));
   options(elements.dtype, dtypes.map(({ code }) => code), "F32");
@@ -126,7 +111,7 @@ export async function setUpDraw({ schemes, layers, dtypes, models: coming }) {
     byId("dtype-note").textContent = dtype.about;
     const model = models.find(({ name }) => name === elements.preset.value);
     byId("preset-note").textContent = model
-      ? `${model.summary} ${count(model.parameter_count)} parameters, ${bytes(model.size_bytes)} in F32.`
+      ? `${model.summary.replace(/\.$/, "")}: ${count(model.parameter_count)} parameters, ${bytes(model.size_bytes)} in F32.`
       : "";
   }
 
@@ -177,7 +162,7 @@ export async function setUpDraw({ schemes, layers, dtypes, models: coming }) {
       remember("draw", pairsOf(form));
       const path = description.links.file;
       const url = choice.simple ?? (path && address(path));
-      showFile(choice, description, url);
+      file.show(choice, description, url);
       const name = choice.kind === "tensor" ? description.tensors[0]?.name : elements.tensor.value;
       const tensor = description.tensors.find((one) => one.name === name);
       if (!tensor) {
@@ -186,7 +171,7 @@ export async function setUpDraw({ schemes, layers, dtypes, models: coming }) {
           detail: "Nothing of this is stored, as it is: its file has a header only.",
         });
       }
-      showSnippets(choice, description, url, tensor);
+      file.showSnippets(choice, url, tensor);
       if (!url) {
         throw new Problem({
           title: "This spec is too long for a URL",
@@ -206,38 +191,6 @@ export async function setUpDraw({ schemes, layers, dtypes, models: coming }) {
       showProblem(byId("draw-problem"), error, fieldOf);
     }
     byId("results").setAttribute("aria-busy", "false");
-  }
-
-  function showFile({ saveAs, spec }, description, url) {
-    const link = byId("address");
-    byId("method").textContent = url ? "GET" : "POST";
-    link.href = url ?? address("v1/checkpoints");
-    link.toggleAttribute("download", Boolean(url));
-    const { pathname, search } = new URL(link.href);
-    fill(link, legible(pathname, search));
-    const name = saveAs.replace(".safetensors", `-seed${spec.seed}.safetensors`);
-    download.use(url && { url, saveAs: name, size: description.size_bytes });
-    byId("download").textContent = `Download ${bytes(description.size_bytes)}`;
-    const facts = {
-      Size: `${bytes(description.size_bytes)} (${count(description.size_bytes)} bytes)`,
-      Parameters: `${count(description.parameter_count)} in ${many(description.tensor_count)}`,
-      Header: `${count(description.header_bytes)} bytes`,
-      ETag: h("code", {}, description.etag),
-      "Spec, SHA-256": h("code", {}, description.spec_sha256),
-      "Stream version": String(description.stream_version),
-    };
-    fill(byId("facts"), Object.entries(facts).map(([k, v]) => [h("dt", {}, k), h("dd", {}, v)]).flat());
-  }
-
-  function showSnippets({ spec, saveAs, kind, simple }, description, url, tensor) {
-    const posted = address("v1/checkpoints");
-    const byPost = kind !== "tensor" && !simple; // a spec says more than its token
-    const file = { posted, spec, tensor: tensor.name, dtype: tensor.dtype, saveAs };
-    texts = snippets({ ...file, url });
-    if (byPost) texts.curl = snippets({ ...file, url: null }).curl;
-    for (const [language, text] of Object.entries(texts)) {
-      byId(`snippet-${language}`).textContent = text;
-    }
   }
 
   function show(sample, tensor, defaults) {
@@ -338,13 +291,3 @@ function options(control, values, chosen) {
   fill(control, values.map((value) => h("option", { value }, value)));
   if (chosen) control.value = chosen;
 }
-
-/** A path and query whose parts one can tell apart. */
-function legible(pathname, search) {
-  const slashes = pathname.split("/").flatMap((part, i) => (i ? ["/", h("wbr"), part] : []));
-  const pairs = search.slice(1).split("&").filter(Boolean);
-  const query = pairs.flatMap((pair, i) => [h("wbr"), `${i ? "&" : "?"}`, h("b", {}, pair)]);
-  return h("span", {}, slashes, query);
-}
-
-const many = (tensors) => `${count(tensors)} tensor${tensors === 1 ? "" : "s"}`;
