@@ -13,7 +13,7 @@ RUN python -m venv /opt/seedbed
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY app app
 # Compiled for every instruction set, so that the image starts at once on whatever processor it meets.
-RUN /opt/seedbed/bin/pip install --constraint constraints.txt '.[postgres]' && \
+RUN /opt/seedbed/bin/pip install --constraint constraints.txt '.[otel,postgres]' && \
     /opt/seedbed/bin/seedbed compile --all
 
 FROM python:3.13-slim-trixie

@@ -9,19 +9,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 from types import FrameType
 
 import structlog
 
-from seedbed.web.observability import configure_logging
+from seedbed.web.observability import configure_logging, forget_worker
 from seedbed.web.settings import Settings
 
 _TICK_SECONDS = 0.1
+
+_SHARED = "PROMETHEUS_MULTIPROC_DIR"
+"""Of prometheus_client, which reads it when it is imported, so it has to be in the environment."""
+
 _YOUNG_SECONDS = 10.0
 """A worker that dies younger than this is replaced after a pause, which doubles each time."""
 
@@ -60,8 +68,12 @@ class Supervisor:
         before = {sign: signal.getsignal(sign) for sign in (signal.SIGTERM, signal.SIGINT)}
         for sign in before:
             signal.signal(sign, self._note)
+        shared = _metrics_directory()
+        environment = {**os.environ, _SHARED: shared} if shared else dict(os.environ)
         try:
-            self._workers = [_Worker(settings, self._listeners) for _ in range(settings.workers)]
+            self._workers = [
+                _Worker(settings, self._listeners, environment) for _ in range(settings.workers)
+            ]
             while not self._stop:
                 time.sleep(_TICK_SECONDS)
                 for worker in self._workers:
@@ -71,6 +83,8 @@ class Supervisor:
             return 0
         finally:
             self._end()
+            if shared and _SHARED not in os.environ:
+                shutil.rmtree(shared, ignore_errors=True)
             for sign, handler in before.items():
                 signal.signal(sign, handler)
 
@@ -95,9 +109,12 @@ class Supervisor:
 class _Worker:
     """One place for a worker, and the process that has it now."""
 
-    def __init__(self, settings: Settings, shared: list[socket.socket]) -> None:
+    def __init__(
+        self, settings: Settings, shared: list[socket.socket], environment: dict[str, str]
+    ) -> None:
         self._settings = settings
         self._listeners = shared
+        self._environment = environment
         self._failures = 0
         self._began = self._begin_at = 0.0
         self._start()
@@ -129,6 +146,8 @@ class _Worker:
             young = now - self._began < _YOUNG_SECONDS
             self._failures = self._failures + 1 if young else 0
             self._begin_at = now + _PAUSE_SECONDS * (2**self._failures - 1)
+            if metrics := self._environment.get(_SHARED):
+                forget_worker(self.pid, Path(metrics))
             log.warning("a worker has ended", pid=self.pid, code=self._process.returncode)
         elif now >= self._begin_at:
             self._start()
@@ -140,6 +159,7 @@ class _Worker:
             [sys.executable, "-m", "seedbed.web.workers", *map(str, descriptors)],
             stdin=subprocess.PIPE,
             pass_fds=descriptors,
+            env=self._environment,
             start_new_session=True,  # Ctrl+C is for the parent, which passes it on
         )
         self._began, self._begin_at = time.monotonic(), 0.0
@@ -147,6 +167,17 @@ class _Worker:
         with contextlib.suppress(BrokenPipeError):  # it has died already
             self._process.stdin.write(self._settings.model_dump_json().encode() + b"\n")
             self._process.stdin.flush()
+
+
+def _metrics_directory() -> str | None:
+    """Where the workers put their metrics, so that each can answer for all; None if nowhere."""
+    if given := os.environ.get(_SHARED):
+        return given
+    try:
+        return tempfile.mkdtemp(prefix="seedbed-metrics-")
+    except OSError as error:
+        log.warning("no directory for metrics: each worker has its own", why=str(error))
+        return None
 
 
 def listeners(host: str, port: int) -> list[socket.socket]:
