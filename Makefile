@@ -8,6 +8,8 @@
 #   make lint-openapi     openapi/openapi.json by Redocly's linter; needs Node
 #   make bench            measure side by side with torch, JAX, NumPy, nginx
 #   make study            train the networks behind docs/normal-vs-uniform.md anew; half an hour
+#   make audit            known vulnerabilities of the pinned versions; needs a network
+#   make sbom             build/sbom.cdx.json: what is installed, as CycloneDX
 #   make fix              format and mend what ruff can
 #   make constraints      pin the versions that are installed now
 #   make clean            remove environments and caches
@@ -22,7 +24,7 @@ BIN := $(VENV)/bin
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: serve test test-stress check test-interop lint-openapi bench fix constraints openapi clean study
+.PHONY: serve test test-stress check audit sbom test-interop lint-openapi bench fix constraints openapi clean study
 
 serve: $(VENV)/.serve
 	SEEDBED_PORT=$(PORT) $(BIN)/seedbed serve
@@ -37,6 +39,8 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/python scripts/audit.py --if-possible
 	$(BIN)/python scripts/openapi.py --check
 	$(BIN)/python scripts/schemes_doc.py --check
 	$(BIN)/python scripts/layers_doc.py --check
@@ -44,6 +48,13 @@ check: $(VENV)/.dev
 	$(BIN)/python scripts/vendor_page.py --check
 	$(BIN)/python scripts/models_doc.py --check
 	$(BIN)/python scripts/study_doc.py --check
+
+audit: $(VENV)/.dev
+	$(BIN)/python scripts/audit.py $(AUDIT)
+
+sbom: $(VENV)/.dev
+	mkdir -p build
+	$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --mc-type application --output-reproducible --validate -o build/sbom.cdx.json $(BIN)/python
 
 test-interop: $(INTEROP)/.interop $(INTEROP)/.torchvision
 	$(INTEROP)/bin/python -m pytest -m interop $(PYTEST)
