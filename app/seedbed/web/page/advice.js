@@ -55,12 +55,19 @@ export function setUpAdvice(api, draw) {
 function show(advice, draw) {
   const { scheme, ...parameters } =
     typeof advice.init === "object" ? advice.init : { scheme: advice.init };
-  const use = h("button.quiet", { type: "button", click: () => draw.useScheme(scheme, parameters) });
+  const use = h("button.quiet", {
+    type: "button",
+    click: () => draw.useScheme(scheme, parameters),
+  });
   use.textContent = "Draw with it";
   fill(
     byId("advice"),
     h("p.answer", {}, "Use ", h("code", {}, spelled(advice.init)), " ", use),
-    h("ul", {}, list(advice.why).map((one) => h("li", {}, one))),
+    h(
+      "ul",
+      {},
+      list(advice.why).map((one) => h("li", {}, one)),
+    ),
     h("h3", {}, "Normal or uniform?"),
     h("p", {}, advice.normal_or_uniform),
     advice.alternatives?.length

@@ -17,9 +17,17 @@ export function setUpCatalogue({ schemes, layers, draw }) {
   search.value = opened.get("find") ?? "";
   const groups = [
     h("h3", { id: "schemes" }, "Schemes"),
-    h("div.list", {}, entries.slice(0, schemes.length).map(({ element }) => element)),
+    h(
+      "div.list",
+      {},
+      entries.slice(0, schemes.length).map(({ element }) => element),
+    ),
     h("h3", { id: "layers" }, "Layers"),
-    h("div.list", {}, entries.slice(schemes.length).map(({ element }) => element)),
+    h(
+      "div.list",
+      {},
+      entries.slice(schemes.length).map(({ element }) => element),
+    ),
   ];
   fill(byId("entries"), groups);
 
@@ -45,22 +53,41 @@ export function setUpCatalogue({ schemes, layers, draw }) {
 }
 
 const wordsOf = (entry) =>
-  JSON.stringify([entry.name, entry.type, entry.aliases, entry.summary, entry.paper, entry.formula,
-    entry.notes, entry.arguments?.map(({ name }) => name)]).toLowerCase();
+  JSON.stringify([
+    entry.name,
+    entry.type,
+    entry.aliases,
+    entry.summary,
+    entry.paper,
+    entry.formula,
+    entry.notes,
+    entry.arguments?.map(({ name }) => name),
+  ]).toLowerCase();
 
 function scheme(one, draw) {
-  const use = h("button.quiet", { type: "button", click: () => draw.useScheme(one.name) }, "Draw with it");
+  const use = h(
+    "button.quiet",
+    { type: "button", click: () => draw.useScheme(one.name) },
+    "Draw with it",
+  );
   return h(
     "details.entry",
     { id: `scheme-${one.name}` },
-    h("summary", {}, h("code.name", {}, one.name), formula(one.latex, one.formula),
-      h("span.about", {}, prose(first(one.summary)))),
+    h(
+      "summary",
+      {},
+      h("code.name", {}, one.name),
+      formula(one.latex, one.formula),
+      h("span.about", {}, prose(first(one.summary))),
+    ),
     h(
       "div.more",
       {},
       rest(one.summary),
       one.paper ? h("p", {}, linked(one.paper)) : null,
-      one.aliases.length ? h("p", {}, "Also ", joined(one.aliases.map((alias) => named(alias, one.implied[alias])))) : null,
+      one.aliases.length
+        ? h("p", {}, "Also ", joined(one.aliases.map((alias) => named(alias, one.implied[alias]))))
+        : null,
       one.parameters.length ? parameters(`Parameters of ${one.name}`, one.parameters) : null,
       notes(one.notes),
       use,
@@ -69,11 +96,21 @@ function scheme(one, draw) {
 }
 
 function layer(one, draw) {
-  const use = h("button.quiet", { type: "button", click: () => draw.useLayer(one.type) }, "Draw it");
+  const use = h(
+    "button.quiet",
+    { type: "button", click: () => draw.useLayer(one.type) },
+    "Draw it",
+  );
   const frameworks = one.frameworks.map(({ framework, tensors, note }) => [
     framework,
     tensors.length
-      ? h("ul.plain", {}, tensors.map((t) => h("li", {}, h("code", {}, `${t.name} [${t.shape.join(", ")}]`), ` = ${t.expression}`)))
+      ? h(
+          "ul.plain",
+          {},
+          tensors.map((t) =>
+            h("li", {}, h("code", {}, `${t.name} [${t.shape.join(", ")}]`), ` = ${t.expression}`),
+          ),
+        )
       : "",
     note ?? "",
   ]);
@@ -81,9 +118,13 @@ function layer(one, draw) {
   return h(
     "details.entry",
     { id: `layer-${one.type}` },
-    h("summary", {}, h("code.name", {}, one.type),
+    h(
+      "summary",
+      {},
+      h("code.name", {}, one.type),
       h("span.formula.small", {}, one.parameters.map(({ name }) => name).join(", ")),
-      h("span.about", {}, prose(first(one.summary)))),
+      h("span.about", {}, prose(first(one.summary))),
+    ),
     h(
       "div.more",
       {},
@@ -92,9 +133,16 @@ function layer(one, draw) {
       table(
         `Schemes of ${one.type} by default`,
         ["parameter", ...whose],
-        one.parameters.map(({ name, defaults }) => [h("code", {}, name), ...whose.map((w) => spelled(defaults[w]))]),
+        one.parameters.map(({ name, defaults }) => [
+          h("code", {}, name),
+          ...whose.map((w) => spelled(defaults[w])),
+        ]),
       ),
-      table(`Tensors of ${one.type} in each framework`, ["framework", "tensors", "note"], frameworks),
+      table(
+        `Tensors of ${one.type} in each framework`,
+        ["framework", "tensors", "note"],
+        frameworks,
+      ),
       use,
     ),
   );
@@ -107,7 +155,10 @@ function parameters(caption, all) {
     all.map(({ name, required, default: usual, description, json_schema: schema }) => [
       h("code", {}, name),
       required ? h("em", {}, "needed") : usual === null ? "none" : String(usual),
-      [...prose(description), schema.enum ? h("span.muted", {}, ` One of ${schema.enum.join(", ")}.`) : ""],
+      [
+        ...prose(description),
+        schema.enum ? h("span.muted", {}, ` One of ${schema.enum.join(", ")}.`) : "",
+      ],
     ]),
   );
 }
@@ -115,7 +166,11 @@ function parameters(caption, all) {
 function notes(all) {
   const pairs = Object.entries(all);
   if (!pairs.length) return null;
-  return h("dl.facts", {}, pairs.flatMap(([who, what]) => [h("dt", {}, who), h("dd", {}, prose(what))]));
+  return h(
+    "dl.facts",
+    {},
+    pairs.flatMap(([who, what]) => [h("dt", {}, who), h("dd", {}, prose(what))]),
+  );
 }
 
 /** A paper's name, with a link to its arXiv page, if it has one. Nothing is fetched from there. */
@@ -130,7 +185,9 @@ function linked(paper) {
 function named(alias, implied) {
   const code = h("code", {}, alias);
   if (!implied) return code;
-  const means = Object.entries(implied).map(([k, v]) => `${k} ${v}`).join(", ");
+  const means = Object.entries(implied)
+    .map(([k, v]) => `${k} ${v}`)
+    .join(", ");
   return h("span", {}, code, ` (${means})`);
 }
 

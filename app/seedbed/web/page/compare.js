@@ -11,7 +11,12 @@ import { SERIES } from "./theme.js";
 import { number } from "./words.js";
 
 const USUAL = ["he_normal", "he_uniform", "glorot_uniform"];
-const USUAL_SHOWN = ["activation_mean_square", "relative_gradient", "gradient_mean_square", "correlation"];
+const USUAL_SHOWN = [
+  "activation_mean_square",
+  "relative_gradient",
+  "gradient_mean_square",
+  "correlation",
+];
 
 /** Make the section from the API's description, if this service compares. */
 export function setUpCompare(api, schemes) {
@@ -39,7 +44,10 @@ export function setUpCompare(api, schemes) {
   }
   const wanted = opened.get("c.schemes")?.split(" ").filter(Boolean);
   for (const text of wanted?.length ? wanted : USUAL) add(text);
-  fill(byId("compare-known"), names.map((value) => h("option", { value })));
+  fill(
+    byId("compare-known"),
+    names.map((value) => h("option", { value })),
+  );
   const typed = byId("compare-add");
   const addTyped = () => {
     const text = typed.value.replace(/\s/g, "");
@@ -99,7 +107,8 @@ export function setUpCompare(api, schemes) {
 
   function request() {
     const value = (name) => form.elements[name].value.trim();
-    const given = (name) => (form.elements[name].tagName === "SELECT" ? value(name) : figure(value(name)));
+    const given = (name) =>
+      form.elements[name].tagName === "SELECT" ? value(name) : figure(value(name));
     const chosen = Object.fromEntries(
       ["kind", "depth", "width", "activation", "norm"].map((name) => [name, given(name)]),
     );
@@ -176,13 +185,19 @@ function show(result) {
   const place = byId("compared");
   clear(place);
   const { layers, schemes, metrics, activation_theory: theory } = result;
-  const shown = new Set(metrics.map(({ name }) => name).filter((name) => USUAL_SHOWN.includes(name)));
+  const shown = new Set(
+    metrics.map(({ name }) => name).filter((name) => USUAL_SHOWN.includes(name)),
+  );
   const usual = metrics.filter(({ name }) => shown.has(name));
   const others = metrics.filter(({ name }) => !shown.has(name));
   place.append(
     legend(schemes),
     summary(schemes, theory),
-    h("div.plots", {}, usual.map((metric) => metricPlot(metric, layers, schemes))),
+    h(
+      "div.plots",
+      {},
+      usual.map((metric) => metricPlot(metric, layers, schemes)),
+    ),
   );
   if (others.length) {
     const grid = h("div.plots");
@@ -196,7 +211,13 @@ function show(result) {
   }
   const notes = schemes.flatMap(({ label, notes: all }) => all.map((note) => [label, note]));
   if (notes.length) {
-    place.append(h("ul.small.muted", {}, notes.map(([who, what]) => h("li", {}, h("code", {}, who), " ", what))));
+    place.append(
+      h(
+        "ul.small.muted",
+        {},
+        notes.map(([who, what]) => h("li", {}, h("code", {}, who), " ", what)),
+      ),
+    );
   }
 }
 
@@ -210,7 +231,12 @@ function legend(schemes) {
         {},
         sample(SERIES[i % SERIES.length]),
         h("code", {}, label),
-        link ? [" ", h("a.small", { href: address(link), "aria-label": `Weights of ${label}` }, "weights")] : null,
+        link
+          ? [
+              " ",
+              h("a.small", { href: address(link), "aria-label": `Weights of ${label}` }, "weights"),
+            ]
+          : null,
       ),
     ),
   );
@@ -239,7 +265,15 @@ function summary(schemes, theory) {
     {},
     table(
       "Each scheme against mean-field theory",
-      ["scheme", h("span", {}, "σ", h("sub", {}, "w")), "χ₁", "phase", "fixed correlation", "excess kurtosis", "Jacobian: mean square"],
+      [
+        "scheme",
+        h("span", {}, "σ", h("sub", {}, "w")),
+        "χ₁",
+        "phase",
+        "fixed correlation",
+        "excess kurtosis",
+        "Jacobian: mean square",
+      ],
       schemes.map((one) => [
         h("code", {}, one.label),
         number(one.sigma_w),
@@ -251,7 +285,11 @@ function summary(schemes, theory) {
       ]),
     ),
     facts.length
-      ? h("p.small.muted", {}, `For this activation: ${facts.map(([k, v]) => `${k} ${number(v)}`).join(", ")}.`)
+      ? h(
+          "p.small.muted",
+          {},
+          `For this activation: ${facts.map(([k, v]) => `${k} ${number(v)}`).join(", ")}.`,
+        )
       : null,
   );
 }
@@ -280,8 +318,16 @@ function metricPlot({ name, title, about, scale }, layers, schemes) {
     }
     rows.forEach((row, i) => row.push(written(column, i)));
   });
-  const columns = ["layer", ...schemes.filter((one) => one.columns[name]).map(({ label }) => label)];
-  const numbers = h("details", {}, h("summary", {}, "Numbers"), table(`${title}, by layer`, columns, rows));
+  const columns = [
+    "layer",
+    ...schemes.filter((one) => one.columns[name]).map(({ label }) => label),
+  ];
+  const numbers = h(
+    "details",
+    {},
+    h("summary", {}, "Numbers"),
+    table(`${title}, by layer`, columns, rows),
+  );
   return plot({
     title,
     note: about,
@@ -299,7 +345,8 @@ function metricPlot({ name, title, about, scale }, layers, schemes) {
 }
 
 function written({ value: values, low, high, theory }, i) {
-  const interval = typeof low[i] === "number" ? ` (${number(low[i], 3)} … ${number(high[i], 3)})` : "";
+  const interval =
+    typeof low[i] === "number" ? ` (${number(low[i], 3)} … ${number(high[i], 3)})` : "";
   const predicted = typeof theory?.[i] === "number" ? `, theory ${number(theory[i], 3)}` : "";
   return `${number(values[i], 3)}${interval}${predicted}`;
 }
@@ -313,4 +360,3 @@ function meant(text) {
   const pairs = rest.split(",").map((pair) => pair.split("="));
   return { scheme, ...Object.fromEntries(pairs.map(([k, v]) => [k, figure(v ?? "")])) };
 }
-

@@ -49,12 +49,25 @@ export function table(caption, columns, rows) {
       "table",
       {},
       h("caption.unseen", {}, caption),
-      h("thead", {}, h("tr", {}, columns.map((column) => h("th", { scope: "col" }, column)))),
+      h(
+        "thead",
+        {},
+        h(
+          "tr",
+          {},
+          columns.map((column) => h("th", { scope: "col" }, column)),
+        ),
+      ),
       h(
         "tbody",
         {},
         rows.map(([first, ...rest]) =>
-          h("tr", {}, h("th", { scope: "row" }, first), rest.map((cell) => h("td", {}, cell))),
+          h(
+            "tr",
+            {},
+            h("th", { scope: "row" }, first),
+            rest.map((cell) => h("td", {}, cell)),
+          ),
         ),
       ),
     ),

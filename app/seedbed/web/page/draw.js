@@ -31,14 +31,24 @@ export async function setUpDraw({ schemes, layers, dtypes, models: coming }) {
   setUpBed(byId("bed"));
   const file = setUpFile();
 
-  options(elements.layer, layers.map(({ type }) => type));
-  options(elements.dtype, dtypes.map(({ code }) => code), "F32");
+  options(
+    elements.layer,
+    layers.map(({ type }) => type),
+  );
+  options(
+    elements.dtype,
+    dtypes.map(({ code }) => code),
+    "F32",
+  );
   let models = [];
   const ready = coming.then((all) => {
     models = all ?? [];
     if (!models.length) return;
     byId("what-model").hidden = false;
-    options(elements.preset, models.map(({ name }) => name));
+    options(
+      elements.preset,
+      models.map(({ name }) => name),
+    );
     elements.preset.dataset.usual = models[0].name;
   });
   if (opened.get("what") === "model") await ready;
@@ -49,7 +59,8 @@ export async function setUpDraw({ schemes, layers, dtypes, models: coming }) {
   for (const name of ["layer", "preset", "framework", "scheme"]) restore(elements[name]);
   layerChanged();
   schemeChanged();
-  for (const control of form.elements) if (control.name && control.type !== "radio") restore(control);
+  for (const control of form.elements)
+    if (control.name && control.type !== "radio") restore(control);
   const wantedTensor = opened.get("tensor");
   if (wantedTensor) options(elements.tensor, [wantedTensor]);
 
@@ -76,7 +87,9 @@ export async function setUpDraw({ schemes, layers, dtypes, models: coming }) {
     fill(byId("layer-note"), prose(layer.summary.split("\n")[0]));
     fill(
       containers.layerFields,
-      layer.arguments.map((argument) => field(argument, "layer.", startOf(argument, layer.example))),
+      layer.arguments.map((argument) =>
+        field(argument, "layer.", startOf(argument, layer.example)),
+      ),
     );
     fill(elements.tensor);
   }
@@ -101,7 +114,8 @@ export async function setUpDraw({ schemes, layers, dtypes, models: coming }) {
     const parts = (pointer ?? "").split("/").slice(1).map(decodeURIComponent);
     const last = parameter ?? parts.at(-1);
     if (!last) return null;
-    if (parts[0] === "layers" && elements[`layer.${parts[2]}`]) return elements[`layer.${parts[2]}`];
+    if (parts[0] === "layers" && elements[`layer.${parts[2]}`])
+      return elements[`layer.${parts[2]}`];
     const control = elements[`p.${last}`] ?? elements[last === "init" ? "scheme" : last];
     return control instanceof HTMLElement && control.closest(".field") ? control : null;
   }
@@ -200,10 +214,13 @@ export async function setUpDraw({ schemes, layers, dtypes, models: coming }) {
     fill(byId("headline"), headline.nodes);
     announce(headline.text);
     showNumbers(byId("numbers"), sample, tensor, headline.distribution);
-    const part = values.length === total ? "all" : `${count(first)} … ${count(first + values.length - 1)} of`;
+    const part =
+      values.length === total ? "all" : `${count(first)} … ${count(first + values.length - 1)} of`;
     const share = `${bytes(range.stop - range.start)} of ${bytes(range.size)}`;
     const fans =
-      tensor.fan_in === null ? "" : `, fan in ${count(tensor.fan_in)}, fan out ${count(tensor.fan_out)}`;
+      tensor.fan_in === null
+        ? ""
+        : `, fan in ${count(tensor.fan_in)}, fan out ${count(tensor.fan_out)}`;
     fill(byId("drawn"), `${tensor.name} by `, h("code", {}, spelled(tensor.init)), fans);
     byId("range").textContent =
       `Read ${part} ${count(total)} values: ${share}, bytes ${count(range.start)} – ` +
@@ -288,6 +305,9 @@ function startOf({ name, required }, example) {
 }
 
 function options(control, values, chosen) {
-  fill(control, values.map((value) => h("option", { value }, value)));
+  fill(
+    control,
+    values.map((value) => h("option", { value }, value)),
+  );
   if (chosen) control.value = chosen;
 }

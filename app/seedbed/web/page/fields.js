@@ -4,11 +4,27 @@ import { h, prose } from "./dom.js";
 
 /** What layers begin with: sizes as networks have them, since a catalogue's examples are tiny. */
 export const SIZES = {
-  in_features: 784, out_features: 256, in1_features: 64, in2_features: 64, r: 8,
-  in_channels: 64, out_channels: 128, num_channels: 64, num_groups: 32, num_features: 64,
-  num_embeddings: 10000, embedding_dim: 256, normalized_shape: 512, dim: 256,
-  input_size: 128, hidden_size: 256, embed_dim: 256, num_heads: 8,
-  d_model: 256, nhead: 8, dim_feedforward: 1024,
+  in_features: 784,
+  out_features: 256,
+  in1_features: 64,
+  in2_features: 64,
+  r: 8,
+  in_channels: 64,
+  out_channels: 128,
+  num_channels: 64,
+  num_groups: 32,
+  num_features: 64,
+  num_embeddings: 10000,
+  embedding_dim: 256,
+  normalized_shape: 512,
+  dim: 256,
+  input_size: 128,
+  hidden_size: 256,
+  embed_dim: 256,
+  num_heads: 8,
+  d_model: 256,
+  nhead: 8,
+  dim_feedforward: 1024,
 };
 
 let made = 0;

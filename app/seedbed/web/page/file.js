@@ -48,7 +48,12 @@ export function setUpFile() {
       "Spec, SHA-256": h("code", {}, description.spec_sha256),
       "Stream version": String(description.stream_version),
     };
-    fill(byId("facts"), Object.entries(facts).map(([k, v]) => [h("dt", {}, k), h("dd", {}, v)]).flat());
+    fill(
+      byId("facts"),
+      Object.entries(facts)
+        .map(([k, v]) => [h("dt", {}, k), h("dd", {}, v)])
+        .flat(),
+    );
   }
 
   /** Say how a program reads one of its tensors. */

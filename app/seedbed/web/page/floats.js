@@ -1,8 +1,21 @@
 // The dtypes of safetensors: their sizes, what their bits mean, and how they round.
 
 export const SIZES = {
-  F64: 8, F32: 4, F16: 2, BF16: 2, F8_E4M3: 1, F8_E5M2: 1,
-  I64: 8, I32: 4, I16: 2, I8: 1, U64: 8, U32: 4, U16: 2, U8: 1, BOOL: 1,
+  F64: 8,
+  F32: 4,
+  F16: 2,
+  BF16: 2,
+  F8_E4M3: 1,
+  F8_E5M2: 1,
+  I64: 8,
+  I32: 4,
+  I16: 2,
+  I8: 1,
+  U64: 8,
+  U32: 4,
+  U16: 2,
+  U8: 1,
+  BOOL: 1,
 };
 
 const FEW_BITS = {
@@ -25,9 +38,17 @@ export function decode(bytes, dtype) {
     return Float64Array.from(words, (bits) => valueOf(bits, FEW_BITS[dtype]));
   }
   const kinds = {
-    F64: Float64Array, F32: Float32Array, I64: BigInt64Array, U64: BigUint64Array,
-    I32: Int32Array, I16: Int16Array, I8: Int8Array,
-    U32: Uint32Array, U16: Uint16Array, U8: Uint8Array, BOOL: Uint8Array,
+    F64: Float64Array,
+    F32: Float32Array,
+    I64: BigInt64Array,
+    U64: BigUint64Array,
+    I32: Int32Array,
+    I16: Int16Array,
+    I8: Int8Array,
+    U32: Uint32Array,
+    U16: Uint16Array,
+    U8: Uint8Array,
+    BOOL: Uint8Array,
   };
   return Float64Array.from(new kinds[dtype](aligned), Number);
 }

@@ -24,7 +24,13 @@ export function showProblem(place, error, fieldOf = () => null) {
     place,
     h("h3", {}, error.title),
     error.detail ? h("p", {}, sentence(error.detail)) : null,
-    several ? h("ul", {}, error.errors.map((one) => finding(one, error.detail))) : null,
+    several
+      ? h(
+          "ul",
+          {},
+          error.errors.map((one) => finding(one, error.detail)),
+        )
+      : null,
     h("p.small.muted", {}, aside(error)),
   );
   mark(error.errors, fieldOf);
@@ -35,7 +41,10 @@ export function unmark(form) {
   for (const field of form.querySelectorAll("[aria-invalid]")) {
     field.removeAttribute("aria-invalid");
     const described = field.getAttribute("aria-describedby") ?? "";
-    const kept = described.split(" ").filter((id) => !id.endsWith("-error")).join(" ");
+    const kept = described
+      .split(" ")
+      .filter((id) => !id.endsWith("-error"))
+      .join(" ");
     if (kept) field.setAttribute("aria-describedby", kept);
     else field.removeAttribute("aria-describedby");
   }
@@ -48,7 +57,10 @@ function mark(findings, fieldOf) {
     if (!field || field.hasAttribute("aria-invalid")) continue;
     const id = `${field.id}-error`;
     field.setAttribute("aria-invalid", "true");
-    field.setAttribute("aria-describedby", `${field.getAttribute("aria-describedby") ?? ""} ${id}`.trim());
+    field.setAttribute(
+      "aria-describedby",
+      `${field.getAttribute("aria-describedby") ?? ""} ${id}`.trim(),
+    );
     field.closest("details")?.setAttribute("open", ""); // or nobody sees it
     field.closest(".field").append(h("p.field-error", { id }, sentence(one.detail)));
   }
@@ -60,7 +72,10 @@ function finding({ detail, pointer, parameter, allowed }, already) {
   if (where) parts.push(h("code", {}, where), " ");
   if (detail !== already) parts.push(sentence(detail), " ");
   if (allowed) {
-    parts.push("Allowed: ", allowed.flatMap((one, i) => [i ? ", " : "", h("code", {}, one)]));
+    parts.push(
+      "Allowed: ",
+      allowed.flatMap((one, i) => [i ? ", " : "", h("code", {}, one)]),
+    );
   }
   return h("li", {}, parts.flat());
 }

@@ -78,7 +78,11 @@ export async function readHeader(url, signal) {
  * @param {AbortSignal} [signal]
  */
 export async function readValues(url, header, name, wanted, where, signal) {
-  const { dtype, shape, data_offsets: [begin, end] } = header.tensors[name];
+  const {
+    dtype,
+    shape,
+    data_offsets: [begin, end],
+  } = header.tensors[name];
   const itemSize = SIZES[dtype];
   const total = (end - begin) / itemSize;
   const count = Math.min(wanted, total);

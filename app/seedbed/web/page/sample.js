@@ -30,7 +30,8 @@ export function showPlots({ values }, tensor, defaults) {
   const distribution = distributionOf(tensor, defaults);
   const few = distribution ? null : shares(sorted);
   place.append(few ? barPlot(few) : histogramPlot(sorted, found, tensor, distribution));
-  if (distribution && sorted.length > 1) place.append(quantilesPlot(sorted, distribution, tensor.dtype));
+  if (distribution && sorted.length > 1)
+    place.append(quantilesPlot(sorted, distribution, tensor.dtype));
   if (tensor.excess_kurtosis !== null && finite.length > 16) place.append(settling(finite, tensor));
   return { ...headline(found, tensor), distribution };
 }
@@ -49,8 +50,14 @@ function headline(found, tensor) {
   const against = `${exact(tensor.std)} by theory`;
   const apart = random ? `${percent(ratio)}, ${errors}` : "of the whole tensor";
   return {
-    nodes: [sigma(), " = ", h("strong", {}, exact(found.std)), " measured, ",
-      h("strong", {}, exact(tensor.std)), ` by theory (${apart})`],
+    nodes: [
+      sigma(),
+      " = ",
+      h("strong", {}, exact(found.std)),
+      " measured, ",
+      h("strong", {}, exact(tensor.std)),
+      ` by theory (${apart})`,
+    ],
     text: `Standard deviation ${measured}, ${against}, ${apart}`,
   };
 }
@@ -78,7 +85,10 @@ function histogramPlot(sorted, found, tensor, distribution) {
   const { edges, heights } = histogram(sorted, known?.low ?? Infinity, known?.high ?? -Infinity);
   // One axis for both: steps keep their height between edges, so more points do not change them.
   const [from, to] = [edges[0], edges.at(-1)];
-  const even = Array.from({ length: CURVE_POINTS }, (_, i) => from + ((to - from) * i) / CURVE_POINTS);
+  const even = Array.from(
+    { length: CURVE_POINTS },
+    (_, i) => from + ((to - from) * i) / CURVE_POINTS,
+  );
   const grid = [...new Set([...edges, ...(reference ? even : [])])].sort((a, b) => a - b);
   let cell = 0;
   const outline = grid.map((x) => {
@@ -102,7 +112,10 @@ function histogramPlot(sorted, found, tensor, distribution) {
     note: against,
     says: `Histogram of ${found.n} values from ${number(found.min)} to ${number(found.max)}. ${against}`,
     x: { label: "value" },
-    y: { label: "density", scale: { range: [0, (Math.max(top, reference ? peak(data[2]) : 0) || 1) * 1.06] } },
+    y: {
+      label: "density",
+      scale: { range: [0, (Math.max(top, reference ? peak(data[2]) : 0) || 1) * 1.06] },
+    },
     series,
     data,
   });
@@ -114,9 +127,7 @@ function quantilesPlot(sorted, distribution, dtype) {
   const round = (x) => rounded(x, dtype);
   const { expected, found, low, high } = quantilePlot(sorted, distribution, round);
   const outside = found.filter((y, i) => y < low[i] || y > high[i]).length;
-  const inside = outside
-    ? `${outside} of ${found.length} lie outside it.`
-    : "All lie within it.";
+  const inside = outside ? `${outside} of ${found.length} lie outside it.` : "All lie within it.";
   return plot({
     title: "Quantiles",
     note: `On the line, if drawn from the ${distribution.name}. The band has all of them 95 times in 100. ${inside}`,
@@ -160,8 +171,16 @@ export function showNumbers(place, { values }, tensor, distribution) {
   const rows = [
     ["σ", number(found.std, 6), number(tensor.std, 6)],
     ["mean", number(found.mean, 4), number(tensor.mean, 6)],
-    ["lowest", number(found.min, 6), tensor.lower === null ? "no bound" : `≥ ${number(tensor.lower, 6)}`],
-    ["highest", number(found.max, 6), tensor.upper === null ? "no bound" : `≤ ${number(tensor.upper, 6)}`],
+    [
+      "lowest",
+      number(found.min, 6),
+      tensor.lower === null ? "no bound" : `≥ ${number(tensor.lower, 6)}`,
+    ],
+    [
+      "highest",
+      number(found.max, 6),
+      tensor.upper === null ? "no bound" : `≤ ${number(tensor.upper, 6)}`,
+    ],
     ["excess kurtosis", number(found.kurtosis, 4), number(tensor.excess_kurtosis, 4)],
     ...QUANTILES.map((p) => [
       `${p * 100} %`,

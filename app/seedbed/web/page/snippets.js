@@ -1,7 +1,11 @@
 // The same file by curl, in Python and in JavaScript: text that runs as it stands.
 
 const VIEWS = { F64: "Float64Array", F32: "Float32Array" };
-const RAW = { F16: ["Uint16Array", "bits"], BF16: ["Uint16Array", "bits"], F8_E4M3: ["Uint8Array", "bits"] };
+const RAW = {
+  F16: ["Uint16Array", "bits"],
+  BF16: ["Uint16Array", "bits"],
+  F8_E4M3: ["Uint8Array", "bits"],
+};
 const IMPORTS = { torch: "torch", keras: "numpy", flax: "flax", nnx: "flax" };
 
 const shellQuoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;

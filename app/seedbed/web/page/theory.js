@@ -160,7 +160,7 @@ export function quantilePlot(sorted, distribution, round) {
   return plot;
 }
 
-const phi = (z) => Math.exp(-z * z / 2) / Math.sqrt(2 * Math.PI);
+const phi = (z) => Math.exp((-z * z) / 2) / Math.sqrt(2 * Math.PI);
 
 /** The normal distribution function, to 10⁻⁷ of its value (Press et al., Numerical Recipes §6.2). */
 export function normalCdf(z) {

@@ -52,6 +52,8 @@ const minus = (text) => text.replace("-", "−");
 export function spelled(init) {
   if (typeof init === "string") return init;
   const { scheme, ...rest } = init;
-  const parts = Object.entries(rest).map(([k, v]) => `${k} ${typeof v === "number" ? number(v) : v}`);
+  const parts = Object.entries(rest).map(
+    ([k, v]) => `${k} ${typeof v === "number" ? number(v) : v}`,
+  );
   return [scheme, ...parts].join(", ");
 }
