@@ -166,7 +166,7 @@ GRID = Experiment(
         for norm in (False, True)
     ),
     rates=(0.003, 0.01, 0.03),
-    seeds=6,
+    seeds=12,
     epochs=10,
     batch=64,
     quick={
