@@ -24,7 +24,7 @@ BIN := $(VENV)/bin
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: serve test test-stress check audit sbom test-interop lint-openapi bench fix constraints openapi clean study
+.PHONY: serve test test-stress check audit sbom test-interop lint-openapi bench fix constraints openapi clean study catalogue-report
 
 serve: $(VENV)/.serve
 	SEEDBED_PORT=$(PORT) $(BIN)/seedbed serve
@@ -47,6 +47,7 @@ check: $(VENV)/.dev
 	$(BIN)/python scripts/reliability.py --check
 	$(BIN)/python scripts/vendor_page.py --check
 	$(BIN)/python scripts/models_doc.py --check
+	$(BIN)/python scripts/catalogue_doc.py --check
 	$(BIN)/python scripts/study_doc.py --check
 
 audit: $(VENV)/.dev
@@ -58,6 +59,9 @@ sbom: $(VENV)/.dev
 
 test-interop: $(INTEROP)/.interop $(INTEROP)/.torchvision
 	$(INTEROP)/bin/python -m pytest -m interop $(PYTEST)
+
+catalogue-report: $(VENV)/.dev
+	$(BIN)/python scripts/catalogue_doc.py
 
 study: $(INTEROP)/.interop
 	$(INTEROP)/bin/seedbed study $(STUDY)

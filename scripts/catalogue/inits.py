@@ -252,19 +252,22 @@ def choose(study: Study, most: int) -> list[int]:
     sizes = [sum(math.prod(s) for s, _ in b.tensors.values()) for b in study.builds]
     patterns = [{pattern_of(n)[0] for n in b.tensors} for b in study.builds]
     order = sorted(range(len(sizes)), key=sizes.__getitem__)
-    counts: dict[str, int] = {}
-    chosen: list[int] = []
+    order = [b for b in order if sizes[b] <= 2e7]
+    having: dict[str, list[int]] = {}
     for b in order:
-        if sizes[b] > 2e7:
-            continue
-        new = sum(counts.get(p, 0) < 6 for p in patterns[b])
-        if new or len(chosen) < most // 2:
-            chosen.append(b)
-            for p in patterns[b]:
-                counts[p] = counts.get(p, 0) + 1
-        if len(chosen) >= most:
-            break
-    return chosen
+        for pattern in patterns[b]:
+            having.setdefault(pattern, []).append(b)
+    chosen: dict[int, None] = {}
+    # The rarest first: of each pattern some builds, and then whatever is small.
+    for pattern in sorted(having, key=lambda p: len(having[p])):
+        missing = 4 - sum(b in chosen for b in having[pattern])
+        for b in having[pattern]:
+            if missing > 0 and b not in chosen:
+                chosen[b] = None
+                missing -= 1
+    for b in order:
+        chosen.setdefault(b)
+    return list(chosen)[:most]
 
 
 class InitSolver:
@@ -347,16 +350,19 @@ class InitSolver:
     def _claims(self, facts: Facts) -> list[tuple[str, tuple[tuple[str, Any], ...]] | str]:
         """For each tensor its scheme and numbers, or why there is none."""
         claims: list[Any] = []
-        # A tensor that two seeds give the same values was computed, whatever was called.
-        computed = any(
-            a is not None
-            and a.values is not None
-            and s.values is not None
-            and np.array_equal(a.values, s.values)
-            for s, a in zip(facts.seen, facts.again, strict=True)
-        )
-        for one in facts.seen:
-            claims.append(self._claim(one, computed))
+        for one, again in zip(facts.seen, facts.again, strict=True):
+            # A tensor that two seeds give the same values was computed, whatever was called.
+            computed = (
+                again is not None
+                and again.values is not None
+                and one.values is not None
+                and np.array_equal(again.values, one.values)
+            )
+            claim = self._claim(one, computed)
+            if isinstance(claim, str) and not computed:
+                table = self._table(one)
+                claim = claim if isinstance(table, str) else table
+            claims.append(claim)
         return claims
 
     def _claim(self, one: Seen, computed: bool) -> Any:

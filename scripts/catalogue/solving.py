@@ -247,6 +247,10 @@ class Table:
             x, y = base[left], base[right]
             pairs(x * y, "{} * {}", 2.0, left, right, extra)
             pairs(x + y, "{} + {}", 2.0, left, right, extra)
+            # What is no number somewhere must not vanish in a quotient or a minimum.
+            sound = (base < 2**29).all(axis=1)
+            both = sound[left] & sound[right]
+            left, right, extra, x, y = left[both], right[both], extra[both], x[both], y[both]
             pairs(np.minimum(x, y), "min({}, {})", 2.6, left, right, extra)
             pairs(np.maximum(x, y), "max({}, {})", 2.6, left, right, extra)
             a, b = np.nonzero(~np.eye(n, dtype=bool))
@@ -257,7 +261,7 @@ class Table:
             x, y = base[a], base[b]
             pairs(x - y, "{} - {}", 2.1, a, b, extra)
             pairs(x + 2 * y, "{} + 2 * {}", 2.4, a, b, extra)
-            positive = (y > 0).all(axis=1)
+            positive = (y > 0).all(axis=1) & sound[a] & sound[b]
             pa, pb, px, py, pe = a[positive], b[positive], x[positive], y[positive], extra[positive]
             quotient = px // py
             pairs(quotient, "{} // {}", 2.0, pa, pb, pe)
@@ -387,7 +391,7 @@ class Table:
             (str(c), np.full(self.count, c, dtype=np.int64)) for c in (2, 3, 4, 6, 8, 16)
         ] + list(zip(names, base, strict=True))
         for word, d in divisors[:80]:
-            if (d <= 0).any():
+            if (d <= 0).any() or (d >= 2**29).any():
                 continue
             for add, note in ((0, ""), (1, " + 1")):
                 maybe = np.nonzero((v[:, :probe] // d[:probe] + add == t[:probe]).all(axis=1))[0]
@@ -445,6 +449,8 @@ class Table:
                     add(1.1, f"{name} == {one!r}", [v == one for v in values])
                     add(1.2, f"{name} != {one!r}", [v != one for v in values])
             if kinds & {int, float}:
+                if str in kinds:  # such as "auto" among numbers
+                    values = [None if isinstance(v, str) else v for v in values]
                 numeric = [
                     v for v in values if isinstance(v, (int, float)) and not isinstance(v, bool)
                 ]
