@@ -90,7 +90,7 @@ class Settings(BaseSettings):
         5, ge=0, description="How long a connection is kept open for its next request, in seconds."
     )
     head_seconds: float = Field(
-        15.0,
+        30.0,
         gt=0,
         description="Time for request line and headers to arrive, in seconds. Beyond it, 408.",
     )
