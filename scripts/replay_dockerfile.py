@@ -108,7 +108,11 @@ def context() -> list[Path]:
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
         cwd=ROOT, check=True, capture_output=True, text=True,
     ).stdout  # fmt: skip
-    return [Path(name) for name in tracked.split("\0") if name and _sent(Path(name), patterns)]
+    return [
+        Path(name)
+        for name in tracked.split("\0")
+        if name and (ROOT / name).is_file() and _sent(Path(name), patterns)
+    ]
 
 
 def _sent(path: Path, patterns: Sequence[str]) -> bool:
