@@ -98,6 +98,14 @@ def test_no_such_file() -> None:
     assert one.file("") is None
 
 
+def test_no_tensors_at_all() -> None:
+    """A layer without parameters is a file without tensors."""
+    layer = {"type": "instance_norm", "name": "n", "num_features": 3, "affine": False}
+    one = Checkpoint(CheckpointSpec.model_validate({"layers": [layer]}))
+    assert one.names == ("README.md", "model.safetensors")
+    assert load(content(one, "model.safetensors")) == {}
+
+
 def test_the_card() -> None:
     """The card says that nothing is trained, and has the spec that makes the files again."""
     one = checkpoint()

@@ -77,7 +77,7 @@ class Checkpoint:
         ordered = sorted(
             self.tensors, key=lambda one: b"" if one.name in of_model else one.name.encode()
         )
-        parts = split_tensors(ordered, self.spec.max_shard_size)
+        parts = split_tensors(ordered, self.spec.max_shard_size) or ((),)  # a layer may have none
         return dict(zip(shard_names(len(parts)), parts, strict=True))
 
     @property
