@@ -251,7 +251,7 @@ SECTIONS: dict[str, list[Promise]] = {
             ),
         ),
         Promise(
-            "A full disk or pipe is a line and no traceback; a cache that cannot be written, nothing.",
+            "A full disk or pipe is a line, no traceback; a cache that cannot be written, nothing.",
             (
                 "tests/stress/test_faults.py::test_no_room_for_the_file",
                 "tests/stress/test_faults.py::test_no_room_for_standard_output",
