@@ -349,7 +349,7 @@ def figures(results: Results) -> Mapping[str, str]:
 
 
 def _shape_rows(results: Results) -> Iterator[Row]:
-    yield Row("All that learned, pooled")
+    yield Row("Rules by fans that learned, pooled")
     for kind, shape in enumerate(("uniform", "truncated")):
         effect = results.pooled(shape)
         yield Row(f"{shape} − normal", effect.mean, effect.low, effect.high, kind)

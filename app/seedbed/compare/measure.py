@@ -208,16 +208,15 @@ def _excess(values: Doubles) -> float:
     square = float(np.nanmean(squares)) if np.isfinite(squares).any() else np.nan
     if not square > 0:
         return np.nan
-    squares /= square  # before they are squared, lest they overflow
-    return float(np.nanmean(squares * squares)) - 3.0
+    relative: Doubles = squares / square  # before they are squared, lest they overflow
+    return float(np.nanmean(relative * relative)) - 3.0
 
 
 def _singular_values(matrix: Doubles) -> Doubles:
     """Descending; NaN if the matrix is not finite."""
     if not np.isfinite(matrix).all():
         return np.full(min(matrix.shape), np.nan)
-    values: Doubles = np.linalg.svd(matrix, compute_uv=False)
-    return values
+    return np.asarray(np.linalg.svd(matrix, compute_uv=False), np.float64)
 
 
 def cotangent_shape(network: Network, batch: int) -> tuple[int, ...]:

@@ -249,7 +249,8 @@ def _through_norm(
     """A gradient, or a tangent, through (x − mean)/deviation."""
     mean = gradient.mean(axes, keepdims=True)
     along = (gradient * normed).mean(axes, keepdims=True)
-    return (gradient - mean - normed * along) * scale
+    through: Doubles = (gradient - mean - normed * along) * scale
+    return through
 
 
 def as_matrix(weight: Doubles) -> Doubles:
@@ -257,7 +258,8 @@ def as_matrix(weight: Doubles) -> Doubles:
     if weight.ndim == 2:
         return weight
     last = np.moveaxis(weight, 1, -1)
-    return np.asarray(last.reshape(weight.shape[0], -1), np.float64)
+    matrix: Doubles = last.reshape(weight.shape[0], -1)
+    return matrix
 
 
 def to_patches(x: Doubles) -> Doubles:
