@@ -144,5 +144,5 @@ def test_a_small_run_agrees_with_the_results() -> None:
     """Some cells, trained again from the first seeds, are within the committed intervals."""
     found = run_study(None, choose(["grid"]), quick=True)
     rows = [*agreement(found)]
-    assert len(rows) == 8
+    assert len(rows) == 16
     assert [str(row) for row in rows if not row.agrees] == []

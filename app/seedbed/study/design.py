@@ -171,8 +171,8 @@ GRID = Experiment(
     batch=64,
     quick={
         "arms": ("he_normal", "he_uniform", "glorot_normal", "alexnet_normal"),
-        "architectures": ("mlp", "mlp_bn"),
-        "rates": (0.01,),
+        "architectures": ("mlp", "residual_bn"),
+        "rates": (0.003, 0.03),
         "seeds": 6,
     },
 )
