@@ -69,14 +69,25 @@ async def read_spec_text(
             f"The body must be sent as it is, not in the coding {coding[:100]!r}.",
             {"accept-encoding": "identity"},
         )
-    body = await _read_body(request, getattr(settings, limit), settings.body_seconds, limit)
+    body = await read_body(request, getattr(settings, limit), settings.body_seconds, limit)
     if len(body) <= _INLINE_BYTES:
         return _parse(body, settings), body
     loop = asyncio.get_running_loop()
     return await loop.run_in_executor(_parser, _parse, body, settings), body
 
 
-async def _read_body(request: Request, max_bytes: int, seconds: float, limit: str) -> bytes:
+async def read_body(request: Request, max_bytes: int, seconds: float, limit: str) -> bytes:
+    """A request's body.
+
+    Args:
+        request: that has it.
+        max_bytes: the longest taken.
+        seconds: for all of it to arrive.
+        limit: the setting that says how long.
+
+    Raises:
+        RequestProblem: 408 too slow, 413 too large.
+    """
     too_large = RequestProblem(
         413,
         "content-too-large",
