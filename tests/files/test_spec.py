@@ -612,3 +612,14 @@ def test_a_checkpoint_has_something(fields: dict[str, Any]) -> None:
     assert CheckpointSpec.model_validate(TINY).layers == ()
     layer = {"type": "prelu", "name": "a"}
     assert CheckpointSpec.model_validate({**fields, "layers": [layer]}).tensors == ()
+
+
+def test_a_token_has_each_key_once() -> None:
+    """A link that says something twice is refused, since readers would not mean the same by it."""
+    tensor = '{"name":"a","shape":[1],"init":"zeros"}'
+    body = f'{{"seed":1,"seed":2,"tensors":[{tensor}]}}'
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    packed = packer.compress(body.encode()) + packer.flush()
+    token = base64.urlsafe_b64encode(packed).rstrip(b"=").decode()
+    with pytest.raises(TokenError, match="twice"):
+        spec_from_token(token, 10_000)

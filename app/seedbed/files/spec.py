@@ -30,7 +30,8 @@ from pydantic_core import PydanticCustomError
 
 from seedbed.errors import SpecError, TokenError
 from seedbed.files.shards import MAX_SHARD_BYTES, ShardSize
-from seedbed.init import AnyLayer, Framework, Layer, Rule, TensorSpec, Text
+from seedbed.files.survey import survey
+from seedbed.init import AnyLayer, Framework, Layer, Limits, Rule, TensorSpec, Text
 from seedbed.models import Model, ModelSource, dumps
 from seedbed.stream import SEED_MAX, STREAM_VERSION, DtypeCode, FloatCode
 
@@ -276,7 +277,10 @@ def spec_from_token(token: str, max_bytes: int) -> CheckpointSpec:
     if not inflater.eof or inflater.unused_data:
         raise TokenError("the token is damaged: its compressed text is cut short or has a tail")
     try:
+        survey(body, Limits(), max_values=max_bytes, max_members=max_bytes)
         return CheckpointSpec.model_validate_json(body)
+    except SpecError as error:
+        raise TokenError(f"the token spells no valid spec: {error.message}") from error
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = "/".join(map(str, first["loc"]))
