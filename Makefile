@@ -30,7 +30,7 @@ serve: $(VENV)/.serve
 	SEEDBED_PORT=$(PORT) $(BIN)/seedbed serve
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -m "not interop and not stress" $(PYTEST)
+	$(BIN)/python -m pytest -m "not interop and not stress" --ignore tests/interop $(PYTEST)
 
 test-stress: $(VENV)/.dev
 	$(BIN)/python -m pytest -m stress $(PYTEST)
