@@ -33,7 +33,7 @@ test: $(VENV)/.dev
 	$(BIN)/python -m pytest -m "not interop and not stress" --ignore tests/interop $(PYTEST)
 
 test-stress: $(VENV)/.dev
-	$(BIN)/python -m pytest -m stress $(PYTEST)
+	$(BIN)/python -m pytest -m stress --ignore tests/interop $(PYTEST)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
