@@ -109,9 +109,7 @@ class Settled:
 
     # ------------------------------------------------------------------ reading
 
-    def _merge(
-        self, given: Json, defaults: Json, prefix: str
-    ) -> dict[str, Any]:
+    def _merge(self, given: Json, defaults: Json, prefix: str) -> dict[str, Any]:
         """One object's fields over its defaults."""
         place = tuple(prefix.rstrip(".").split(".")) if prefix else ()
         aliases = self._data["aliases"].get(prefix, {})
@@ -197,6 +195,8 @@ class Settled:
         for path, allowed in self._class["choices"].items():
             names = self._data["activations"] if allowed == "activations" else allowed
             found = at(settled, path)
+            if isinstance(found, int) and any(isinstance(name, str) for name in names):
+                continue  # a number beside words such as "auto": its kind is checked below
             if isinstance(found, (str, int)) and found not in names:
                 raise SpecError(
                     f"{found!r} was not studied", tuple(path.split(".")), [str(n) for n in names]
