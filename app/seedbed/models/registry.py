@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any, cast
 
 from seedbed.errors import SpecError
+from seedbed.init import Limits
 from seedbed.models.base import Model, Preset
 
 LIBRARIES: tuple[str, ...] = ("vision", "transformers")
@@ -65,7 +66,7 @@ def of_config(config: Mapping[str, Any]) -> Model:
     if family is not None and (studied is None or _class_of(config) in here):
         return cast(Model, hand.of_config(config))
     if studied is not None:
-        return cast(Model, catalogue.build(config))
+        return cast(Model, catalogue.build(config, most=Limits().max_tensors))
     near = difflib.get_close_matches(said[:100], known, _LISTED, 0.4) or known
     raise SpecError(f"there is no model type {said[:100]!r}", ("model_type",), near)
 
