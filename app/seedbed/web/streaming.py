@@ -117,6 +117,8 @@ class Streamer:
                 chunk = ahead.popleft()
                 if isinstance(chunk, asyncio.Future):
                     chunk = await chunk
+                else:  # nothing else waits, and the loop is not only for this download
+                    await asyncio.sleep(0)
                 began = loop.time()
                 yield chunk
                 del chunk
