@@ -17,6 +17,9 @@ from tests.serving import Server
 pytestmark = pytest.mark.interop
 
 SCRIPTS = Path(__file__).parents[2] / "scripts" / "catalogue"
+OFFLINE = {
+    "HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error", "TOKENIZERS_PARALLELISM": "false",
+}  # fmt: skip
 EXACT = sorted(
     (model_type, name)
     for model_type, classes in types().items()
@@ -50,6 +53,8 @@ def test_unseen_configs_have_the_librarys_tensors(
 ) -> None:
     """Names, shapes, dtypes and draws are those of real models of freshly sampled configs."""
     monkeypatch.syspath_prepend(str(SCRIPTS))
+    for variable, value in OFFLINE.items():  # which the scripts would set for good
+        monkeypatch.setenv(variable, value)
     import assembling
     import building
     import inits
