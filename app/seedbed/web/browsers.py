@@ -33,7 +33,8 @@ _PREFLIGHT_SECONDS = 600
 
 _HTML_POLICY = (
     b"default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
-    b"img-src 'self' data:; worker-src 'self' blob:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
+    b"img-src 'self' data:; worker-src 'self' blob:; object-src 'none'; base-uri 'none'; "
+    b"frame-ancestors 'none'"
 )
 
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
