@@ -88,6 +88,8 @@ class Bench:
 
     def disturbed(self) -> str:
         """In words, how much others disturbed the rounds that were counted."""
+        if not self.disturbances:
+            return "nobody watched other processes"
         middle, most = statistics.median(self.disturbances), max(self.disturbances)
         return f"other processes had {middle:.0%} of the cores, in the worst round {most:.0%}"
 

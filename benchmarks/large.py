@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks import processes, servers
-from benchmarks.harness import Bench, Measured, Table, Target, ratio, targets_table
+from benchmarks.harness import Bench, Table, Target, ratio, targets_table
 from benchmarks.processes import Run
 
 PRESET, QUICK_PRESET = "llama-3-8b", "llama-3.2-1b"
@@ -38,17 +38,19 @@ def run(bench: Bench) -> Iterator[Table]:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         server = stack.enter_context(servers.seedbed(directory))
         rivals = _rivals(preset, server.url, directory)
-        runs = {name: [rival()] for name, rival in rivals.items()}
+        runs = {}
+        for name, rival in rivals.items():
+            runs[name] = rival()
+            print(f"{name}: {runs[name]}", flush=True)
         total = _get(f"{server.url}/v1/models/{preset}?{QUERY}")["size_bytes"]
-    seconds = {name: Measured.of(one.seconds for one in some) for name, some in runs.items()}
     rows = [
         [
             name,
-            seconds[name].text(1),
-            f"{total / seconds[name].median / 1e9:.2f}",
-            f"{max(one.peak_bytes for one in runs[name]) / 1e6:,.0f}",
+            f"{one.seconds:.1f}",
+            f"{total / one.seconds / 1e9:.2f}",
+            f"{one.peak_bytes / 1e6:,.0f}",
         ]
-        for name in runs
+        for name, one in runs.items()
     ]
     title = f"{preset} in BF16, {total / 1e9:.1f} GB in shards of 5 GB"
     yield Table(title, ("", "seconds", "GB/s", "peak MB"), rows)
@@ -57,8 +59,8 @@ def run(bench: Bench) -> Iterator[Table]:
             Target(
                 title,
                 f"{CURL}: faster than {TORCH}",
-                ratio(seconds[TORCH].median / seconds[CURL].median),
-                met=seconds[CURL].median < seconds[TORCH].median,
+                ratio(runs[TORCH].seconds / runs[CURL].seconds),
+                met=runs[CURL].seconds < runs[TORCH].seconds,
             )
         ]
     )
