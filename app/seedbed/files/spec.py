@@ -14,7 +14,7 @@ import re
 import zlib
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
@@ -190,9 +190,17 @@ class CheckpointSpec(BaseModel):
         Raises:
             ValidationError: it is not a seed.
         """
+        return self.replaced(seed=seed)
+
+    def replaced(self, **changes: Any) -> CheckpointSpec:
+        """The same spec with other values of some fields, checked as any is.
+
+        Raises:
+            ValidationError: one is no such value.
+        """
         fields = {name: getattr(self, name) for name in type(self).model_fields}
-        other = CheckpointSpec.model_validate({**fields, "seed": seed})
-        if "built" in self.__dict__:
+        other = CheckpointSpec.model_validate({**fields, **changes})
+        if "built" in self.__dict__ and other.model is self.model:
             other.__dict__["built"] = self.built
         return other
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from threading import Lock
+from weakref import WeakKeyDictionary
 
 from seedbed.files import Checkpoint, File, SmallFile
 from seedbed.hub.hashes import Hashes
@@ -41,6 +43,22 @@ def commit_of(checkpoint: Checkpoint) -> str:
     it leads back to the checkpoint of a known repository with no table, after any restart; and if
     a later version of Seedbed would make other files, it has another commit.
     """
+    with _lock:
+        known = _commits.get(checkpoint)
+    if known is None:
+        known = _make_commit(checkpoint)
+        with _lock:
+            _commits[checkpoint] = known
+    return known
+
+
+_commits: WeakKeyDictionary[Checkpoint, str] = WeakKeyDictionary()
+"""Those that were asked for: the headers of all files have to be made for one."""
+
+_lock = Lock()
+
+
+def _make_commit(checkpoint: Checkpoint) -> str:
     spec = checkpoint.spec
     whole = hashlib.sha256(
         f"seedbed/commit/{_VERSION}\n{spec.digest}\n{spec.max_shard_size}\n".encode()

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import re
-from base64 import b64encode
 from collections.abc import Callable, Hashable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 from typing import Annotated, TypeVar
 
@@ -19,12 +16,11 @@ from seedbed.files import (
     Checkpoint,
     CheckpointSpec,
     File,
-    SmallFile,
     VirtualFile,
     spec_from_token,
 )
-from seedbed.hub import Hashes
 from seedbed.init import MatrixCache
+from seedbed.models import presets
 from seedbed.registry import Registry, RegistryLimits
 from seedbed.stream import get_engine
 from seedbed.web.admission import Admission
@@ -35,6 +31,7 @@ from seedbed.web.requests import PlanCache, read_spec, refuse_query
 from seedbed.web.responses import CACHE_CONTROL, FileResponse
 from seedbed.web.settings import Settings
 from seedbed.web.streaming import Streamer
+from seedbed.web.sums import Sums
 
 _Work = TypeVar("_Work")
 
@@ -46,8 +43,6 @@ _LAYER_TENSORS = 16
 
 _LONG_TOKEN_CHARS = 512
 """So are links with longer tokens, which may hold as many."""
-
-_WANTS_SHA256 = re.compile(r"(?:^|,)[ \t]*sha-256[ \t]*=[ \t]*(?:[1-9]|10)[ \t]*(?:,|$)")
 
 _LISTED_FILES = 12
 """Names that an error lists."""
@@ -83,10 +78,7 @@ class Service:
             seconds=settings.registry_seconds,
             retry_seconds=settings.retry_after_seconds,
         )
-        self.hashes = Hashes()
-        self._summing: dict[str, asyncio.Future[str]] = {}
-        self._waiting: dict[str, int] = {}
-        self._summer = ThreadPoolExecutor(1, thread_name_prefix="hash")
+        self.sums = Sums(settings.max_hash_bytes)
         self.started = False
         self.ready = False
 
@@ -216,44 +208,6 @@ class Service:
             headers=headers,
         )
 
-    async def hash_all(self, checkpoint: Checkpoint) -> None:
-        """Have the true SHA-256 of every weight file known."""
-        for file in checkpoint.files():
-            if not isinstance(file, SmallFile):
-                await self.sha256_of(file)
-
-    async def sha256_of(self, file: File) -> str:
-        """The true SHA-256 of a file: one pass of drawing, once.
-
-        One file at a time, and whoever asks for the same waits for the same pass. It is abandoned
-        when nobody waits any more.
-        """
-        if (known := self.hashes.find(file)) is not None:
-            return known
-        self._waiting[file.etag] = self._waiting.get(file.etag, 0) + 1
-        if (sum_ := self._summing.get(file.etag)) is None:
-            sum_ = asyncio.get_running_loop().run_in_executor(
-                self._summer, self.hashes.sum_of, file, lambda: self._waiting.get(file.etag, 0) > 0
-            )
-            self._summing[file.etag] = sum_
-            sum_.add_done_callback(lambda _: self._summing.pop(file.etag, None))
-        try:
-            return await asyncio.shield(sum_)
-        finally:
-            self._waiting[file.etag] -= 1
-            if not self._waiting[file.etag]:
-                del self._waiting[file.etag]
-
-    async def digest_of(self, request: Request, file: File) -> list[tuple[bytes, bytes]]:
-        """`Repr-Digest` for a request that wants it (RFC 9530): the true SHA-256 of the file."""
-        wanted = request.headers.get("want-repr-digest")
-        if wanted is None or not _WANTS_SHA256.search(wanted):
-            return []
-        if file.size > self.settings.max_hash_bytes:
-            return []  # a preference may be ignored
-        digest = b64encode(bytes.fromhex(await self.sha256_of(file)))
-        return [(b"repr-digest", b"sha-256=:" + digest + b":")]
-
     def plan_checkpoint(self, spec: CheckpointSpec) -> Checkpoint:
         """All files of a spec. Takes long for many tensors: not for the event loop.
 
@@ -281,6 +235,12 @@ class Service:
         if len(spec.token) > settings.max_url_token_chars:
             return None
         return f"{request.scope.get('root_path', '')}/v1/checkpoints/{spec.token}/{FILE_NAME}"
+
+
+async def load_presets() -> None:
+    """Have the presets imported: by whoever asks for one first, and not in the event loop."""
+    if not presets.cache_info().currsize:
+        await asyncio.to_thread(presets)
 
 
 def no_such_file(name: str, checkpoint: Checkpoint) -> RequestProblem:

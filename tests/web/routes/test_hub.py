@@ -123,6 +123,8 @@ def test_what_a_repository_is(hub: httpx.Client) -> None:
         (f"{TINY}/resolve/seed-42/nonesuch", "EntryNotFound", True),
         (f"{TINY}/resolve/seed-42/onnx/model.onnx", "EntryNotFound", True),
         (f"{TINY}/resolve/seed-42/", "EntryNotFound", True),
+        (f"{TINY}/resolve/seed-42/raw/x", "EntryNotFound", True),
+        (f"{TINY}/raw/seed-42/resolve/x", "EntryNotFound", True),
         (f"{API}/tree/seed-42/folder", "EntryNotFound", True),
         (f"{TINY}/resolve/v1.0/config.json", "RevisionNotFound", False),
         (f"{TINY}/resolve/refs%2Fpr%2F1/config.json", "RevisionNotFound", False),
@@ -191,3 +193,26 @@ def test_named_specs_are_repositories(client: httpx.Client) -> None:
     client.delete("/v1/specs/hubtest/one", headers={"if-match": "*"})
     gone = client.get(f"/hubtest/one/resolve/{commit}/model.safetensors")
     assert gone.headers["x-error-code"] == "RepoNotFound"
+
+
+@pytest.mark.parametrize(
+    "name", ["words/my-revision", "tree/tree", "raw/resolve", "resolve/raw", "paths-info/refs"]
+)
+def test_names_may_be_words_of_the_protocol(
+    client: httpx.Client, hub: httpx.Client, name: str
+) -> None:
+    """What a part of a path means is said by its place, not by a word in it."""
+    spec = {"tensors": [{"name": "a", "shape": [2], "init": "normal"}]}
+    assert client.put(f"/v1/specs/{name}", json=spec).status_code in (200, 201)
+    sha = hub.get(f"/api/models/{name}").raise_for_status().json()["sha"]
+    for revision in ("main", "seed-0", sha):
+        info = hub.get(f"/api/models/{name}/revision/{revision}").raise_for_status().json()
+        assert info["sha"] == sha
+        tree = hub.get(f"/api/models/{name}/tree/{revision}").raise_for_status().json()
+        assert [one["path"] for one in tree] == ["README.md", "model.safetensors"]
+        paths = hub.post(f"/api/models/{name}/paths-info/{revision}", json={"paths": ["README.md"]})
+        assert len(paths.raise_for_status().json()) == 1
+        for verb in ("resolve", "raw"):
+            file = hub.get(f"/{name}/{verb}/{revision}/model.safetensors").raise_for_status()
+            assert file.headers["x-repo-commit"] == sha
+    assert hub.get(f"/api/models/{name}/refs").raise_for_status()

@@ -80,7 +80,7 @@ async def get_checkpoint(
     Beside it are the files that `POST /v1/describe` lists.
     """
     found = await service.file_of_token(request, token, file)
-    digest = await service.digest_of(request, found)
+    digest = await service.sums.header_for(request, found)
     return service.respond(request, found, file, headers=digest)
 
 

@@ -11,8 +11,7 @@ import asyncio
 import contextlib
 import hashlib
 import json
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
@@ -21,64 +20,22 @@ from starlette.responses import JSONResponse
 from starlette.routing import Match, Route, Router
 from starlette.types import Scope
 
-from seedbed.errors import (
-    IdError,
-    LimitError,
-    SeedbedError,
-    SpecError,
-    UnavailableError,
-    UnknownSpecError,
-)
-from seedbed.files import Checkpoint, CheckpointSpec
-from seedbed.files.one_model import spec_of_preset
-from seedbed.hub import (
-    NAMESPACE,
-    Entry,
-    Revision,
-    RevisionError,
-    commit_of,
-    entries,
-    file_of,
-    parse_revision,
-    split_variants,
-)
+from seedbed.errors import LimitError, UnavailableError
+from seedbed.files import SmallFile
+from seedbed.hub import NAMESPACE, Entry, entries, file_of
 from seedbed.hub.repository import entry_of
 from seedbed.models import presets
-from seedbed.registry import SpecId, SpecStore, etag_of
+from seedbed.registry import SpecStore
 from seedbed.web.problems import problem
+from seedbed.web.repositories import Found, HubError, find, no_repository
 from seedbed.web.requests import read_body
-from seedbed.web.responses import CACHE_CONTROL
-from seedbed.web.routes.models import load_presets
-from seedbed.web.service import Service
+from seedbed.web.service import Service, load_presets
 
-PREFIXES = ("", "/hub")
+PREFIXES = ("/hub", "")
 """Where the protocol is served: at the root, and apart for whoever wants it so."""
 
 _EPOCH = "2020-01-01T00:00:00.000Z"
-_BRANCH_CONTROL = "no-cache"
-"""A branch may come to mean other bytes, by a new version or a new spec; a commit never does."""
-
 _LISTED = 1000
-
-
-class HubError(SeedbedError):
-    """What a Hub client can tell apart.
-
-    Attributes:
-        code: for `X-Error-Code`.
-        message: for people.
-        commit: of the revision, where that is known: then clients remember that a file is missing.
-    """
-
-    def __init__(self, code: str, message: str, commit: str | None = None) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-        self.commit = commit
-
-
-def _no_repository(name: str) -> HubError:
-    return HubError("RepoNotFound", f"There is no repository {name[:200]!r}.")
 
 
 def _refused(error: HubError) -> Response:
@@ -102,123 +59,6 @@ def _refused(error: HubError) -> Response:
 def _latin(text: str) -> str:
     """Text that a header can carry."""
     return "".join(c if " " <= c <= "~" else "?" for c in text)
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """A commit of a repository.
-
-    Attributes:
-        repository: its id.
-        checkpoint: that the commit is of.
-        commit: 40 hexadecimal digits.
-        pinned: whether the commit itself was asked for, whose files never change.
-    """
-
-    repository: str
-    checkpoint: Checkpoint
-    commit: str
-    pinned: bool
-
-    @property
-    def headers(self) -> list[tuple[bytes, bytes]]:
-        """What every answer about a file says."""
-        return [(b"x-repo-commit", self.commit.encode())]
-
-    @property
-    def cache_control(self) -> str:
-        """How long a cache may keep a file."""
-        return CACHE_CONTROL if self.pinned else _BRANCH_CONTROL
-
-
-async def _find(service: Service, namespace: str, name: str, revision: str) -> _Found:
-    """The commit that a revision of a repository means.
-
-    Raises:
-        HubError: there is no such repository, or it has no such revision.
-    """
-    repository = f"{namespace}/{name}"
-    templates = _templates(service, namespace, name)
-    template = await anext(templates)  # an unknown repository is said before a wrong revision
-    try:
-        asked = parse_revision(revision)
-    except RevisionError as error:
-        raise HubError("RevisionNotFound", str(error)) from error
-    while True:
-        found = await _try(service, repository, template, asked)
-        if asked.digest is None or found.commit == revision:
-            return found
-        try:
-            template = await anext(templates)
-        except StopAsyncIteration:
-            raise HubError("RevisionNotFound", f"{repository} has no commit {revision}.") from None
-
-
-async def _try(service: Service, repository: str, template: _Template, asked: Revision) -> _Found:
-    """What a revision means, if this is the spec of the repository."""
-    key = ("hub", repository, template.key, asked.seed, asked.dtype)
-    try:
-        checkpoint = await service.checkpoint_of(
-            key, len(repository) + len(template.key), lambda: template.spec(asked), in_thread=True
-        )
-    except SpecError as error:
-        raise HubError("RepoNotFound", f"{repository} means no model: {error.message}") from error
-    commit = await asyncio.to_thread(_commit, checkpoint)
-    return _Found(repository, checkpoint, commit, asked.digest is not None)
-
-
-def _commit(checkpoint: Checkpoint) -> str:
-    """The commit of a checkpoint, which keeps it once it is known."""
-    known: str | None = checkpoint.__dict__.get("commit")
-    if known is None:
-        known = checkpoint.__dict__["commit"] = commit_of(checkpoint)
-    return known
-
-
-@dataclass(frozen=True, slots=True)
-class _Template:
-    """A repository's spec, but for what a revision says.
-
-    Attributes:
-        key: tells it from any other that the repository has had, its seed included.
-        make: gives the spec.
-    """
-
-    key: str
-    make: Callable[[], CheckpointSpec]
-
-    def spec(self, asked: Revision) -> CheckpointSpec:
-        """The spec of a revision."""
-        spec = self.make()
-        if asked.dtype is not None:
-            spec = spec.model_copy(update={"dtype": asked.dtype})
-        return spec.with_seed(spec.seed if asked.seed is None else asked.seed)
-
-
-async def _templates(service: Service, namespace: str, name: str) -> AsyncIterator[_Template]:
-    """What a repository means, then what it meant earlier, the newest first.
-
-    Raises:
-        HubError: there is no such repository.
-    """
-    if namespace == NAMESPACE:
-        await load_presets()
-        if (found := split_variants(name, presets())) is None:
-            raise _no_repository(f"{namespace}/{name}")
-        preset, options = found
-        yield _Template("", lambda: spec_of_preset(preset, options))
-        return
-    try:
-        spec_id = SpecId.of(namespace, name)
-        if not service.registry.exists:
-            raise _no_repository(str(spec_id))
-        now = (await service.registry.ask(SpecStore.get, spec_id)).content
-    except (IdError, UnknownSpecError) as error:
-        raise _no_repository(f"{namespace}/{name}") from error
-    yield _Template(etag_of(now.text), now.spec)
-    for content in await service.registry.ask(SpecStore.versions, spec_id):
-        if content.digest != now.digest:
-            yield _Template(etag_of(content.text), content.spec)
 
 
 # The surfaces. Each takes the request, the service, and parts of the path.
@@ -264,28 +104,34 @@ class _Route(Route):
         return match, {**found, "route": self} if match is not Match.NONE else found
 
 
-def _after(request: Request, marker: bytes) -> list[str]:
-    """The segments of the path after a marker, decoded one by one.
+def _rest(request: Request) -> list[str]:
+    """The segments of the path that the route calls `rest`, decoded one by one.
 
-    A revision with a slash comes as `%2F`, which must not part it from itself.
+    A revision with a slash comes as `%2F`, which must not part it from itself. The route says where
+    they begin, since any word of it may also be a name.
     """
-    raw: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
-    _, _, rest = raw.partition(b"?")[0].partition(b"/" + marker + b"/")
-    return [unquote(segment) for segment in rest.decode("latin-1").split("/")]
+    root = request.scope.get("root_path", "").encode()
+    raw: bytes = request.scope["raw_path"].removeprefix(root)
+    begin = request.scope["route"].path.split("/").index("{rest:path}")
+    return [unquote(segment) for segment in raw.decode("latin-1").split("/")[begin:]]
+
+
+def _flag(request: Request, name: str) -> bool:
+    """Whether the query says true, as Python or JavaScript spells it."""
+    return request.query_params.get(name, "").lower() == "true"
 
 
 async def resolve(
-    request: Request, service: Service, namespace: str, name: str, rest: str
+    request: Request, service: Service, namespace: str, name: str, **_: str
 ) -> Response:
     """A file of a repository at a revision, whole or in ranges."""
-    marker = b"raw" if "/raw/" in request.scope["path"] else b"resolve"
-    revision, *path = _after(request, marker)
-    found = await _find(service, namespace, name, revision)
+    revision, *path = _rest(request)
+    found = await find(service, namespace, name, revision)
     file = file_of(found.checkpoint, "/".join(path))
     if file is None:
         raise HubError(
             "EntryNotFound",
-            f"{found.repository} has no file {rest.partition('/')[2][:200]!r}.",
+            f"{found.repository} has no file {'/'.join(path)[:200]!r}.",
             found.commit,
         )
     return service.respond(
@@ -293,32 +139,31 @@ async def resolve(
         file,
         path[-1],
         cache_control=found.cache_control,
-        headers=[*found.headers, *await service.digest_of(request, file)],
+        headers=[*found.headers, *await service.sums.header_for(request, file)],
     )
 
 
 async def model_info(
-    request: Request, service: Service, namespace: str, name: str, rest: str = "main"
+    request: Request, service: Service, namespace: str, name: str, rest: str | None = None
 ) -> Response:
-    """What a repository is, at a revision, and which files it has."""
-    revision = _after(request, b"revision") if "revision" in request.url.path else [rest]
-    found = await _find(service, namespace, name, "/".join(revision))
-    query = parse_qs(request.scope["query_string"].decode("latin-1"))
-    blobs = query.get("blobs", [""])[-1].lower() == "true"
+    """What a repository is, at a revision or now, and which files it has."""
+    revision = "main" if rest is None else "/".join(_rest(request))
+    found = await find(service, namespace, name, revision)
+    blobs = _flag(request, "blobs")
     if blobs:
-        await _hash(service, found)
+        await _hash(request, service, found)
     content = await asyncio.to_thread(lambda: _info(service, found, blobs=blobs))
     return JSONResponse(content, headers={"x-repo-commit": found.commit})
 
 
-def _info(service: Service, found: _Found, *, blobs: bool) -> dict[str, Any]:
+def _info(service: Service, found: Found, *, blobs: bool) -> dict[str, Any]:
     checkpoint = found.checkpoint
     totals: dict[str, int] = {}
     for tensor in checkpoint.tensors:
         totals[tensor.dtype.code] = totals.get(tensor.dtype.code, 0) + tensor.elements
     model = checkpoint.spec.built
     siblings: list[dict[str, Any]] = []
-    for entry in entries(checkpoint, service.hashes):
+    for entry in entries(checkpoint, service.sums.known):
         sibling: dict[str, Any] = {"rfilename": entry.file.name}
         if blobs:
             sibling |= {"size": entry.file.size, "blobId": entry.oid}
@@ -364,24 +209,23 @@ def _listing(repository: str, *, transformers: bool) -> dict[str, Any]:
 
 async def tree(request: Request, service: Service, namespace: str, name: str, **_: str) -> Response:
     """The files of a repository at a revision, with sizes and hashes."""
-    revision, *path = _after(request, b"tree")
-    found = await _find(service, namespace, name, revision)
+    revision, *path = _rest(request)
+    found = await find(service, namespace, name, revision)
     if any(path):
         folder = "/".join(path)[:200]
         raise HubError("EntryNotFound", f"There is no folder {folder!r}.", found.commit)
-    await _hash(service, found)
-    query = parse_qs(request.scope["query_string"].decode("latin-1"))
-    expand = query.get("expand", [""])[-1].lower() == "true"
+    await _hash(request, service, found)
+    expand = _flag(request, "expand")
     content = await asyncio.to_thread(
         lambda: [
             _leaf(entry, found, expand=expand)
-            for entry in entries(found.checkpoint, service.hashes)
+            for entry in entries(found.checkpoint, service.sums.known)
         ]
     )
     return JSONResponse(content, headers={"x-repo-commit": found.commit})
 
 
-def _leaf(entry: Entry, found: _Found, *, expand: bool) -> dict[str, Any]:
+def _leaf(entry: Entry, found: Found, *, expand: bool) -> dict[str, Any]:
     leaf: dict[str, Any] = {
         "type": "file",
         "path": entry.file.name,
@@ -403,18 +247,18 @@ async def paths_info(
     request: Request, service: Service, namespace: str, name: str, **_: str
 ) -> Response:
     """Those of some paths that a repository has at a revision; the body is a form or JSON."""
-    found = await _find(service, namespace, name, "/".join(_after(request, b"paths-info")))
+    found = await find(service, namespace, name, "/".join(_rest(request)))
     settings = service.settings
     body = await read_body(
         request, settings.max_body_bytes, settings.body_seconds, "max_body_bytes"
     )
     paths, expand = _paths(request, body)
-    await _hash(service, found)
+    await _hash(request, service, found)
 
     def leaves() -> Iterator[dict[str, Any]]:
         for path in dict.fromkeys(paths):
             if (file := file_of(found.checkpoint, path)) is not None:
-                yield _leaf(entry_of(file, service.hashes), found, expand=expand)
+                yield _leaf(entry_of(file, service.sums.known), found, expand=expand)
 
     content = await asyncio.to_thread(lambda: list(leaves()))
     return JSONResponse(content, headers={"x-repo-commit": found.commit})
@@ -439,7 +283,7 @@ def _paths(request: Request, body: bytes) -> tuple[list[str], bool]:
 
 async def refs(request: Request, service: Service, namespace: str, name: str) -> Response:
     """The branches of a repository: one, since every seed is a revision."""
-    found = await _find(service, namespace, name, "main")
+    found = await find(service, namespace, name, "main")
     main = {"name": "main", "ref": "refs/heads/main", "targetCommit": found.commit}
     answer: dict[str, Any] = {"branches": [main], "converts": [], "tags": []}
     if request.query_params.get("include_prs"):
@@ -470,22 +314,23 @@ async def list_repositories(request: Request, service: Service) -> Response:
     return JSONResponse(found[:most])
 
 
-async def _hash(service: Service, found: _Found) -> None:
+async def _hash(request: Request, service: Service, found: Found) -> None:
     """Have the true sums of the weights known, if they are small enough for that to be quick."""
     checkpoint = found.checkpoint
     size = sum(tensor.size_bytes for tensor in checkpoint.tensors)
     if size <= service.settings.hash_bytes:
-        await service.hash_all(checkpoint)
+        for file in checkpoint.files():
+            if not isinstance(file, SmallFile):
+                await service.sums.of(request, file)
 
 
 async def unknown(_: Request, __: Service, name: str = "", rest: str = "") -> Response:
     """Whatever else a client may ask of an id that is none."""
-    raise _no_repository(name or rest)
+    raise no_repository(name or rest)
 
 
+# In an order that leaves no doubt: `api` and `hub`, which no namespace is called, come first.
 _ROUTES: Mapping[str, tuple[tuple[str, ...], Endpoint]] = {
-    "/{namespace}/{name}/resolve/{rest:path}": (("GET", "HEAD"), resolve),
-    "/{namespace}/{name}/raw/{rest:path}": (("GET", "HEAD"), resolve),
     "/api/models": (("GET", "HEAD"), list_repositories),
     "/api/models/{namespace}/{name}": (("GET", "HEAD"), model_info),
     "/api/models/{namespace}/{name}/revision/{rest:path}": (("GET", "HEAD"), model_info),
@@ -493,6 +338,8 @@ _ROUTES: Mapping[str, tuple[tuple[str, ...], Endpoint]] = {
     "/api/models/{namespace}/{name}/paths-info/{rest:path}": (("POST",), paths_info),
     "/api/models/{namespace}/{name}/refs": (("GET", "HEAD"), refs),
     "/api/models/{rest:path}": (("GET", "HEAD"), unknown),
+    "/{namespace}/{name}/resolve/{rest:path}": (("GET", "HEAD"), resolve),
+    "/{namespace}/{name}/raw/{rest:path}": (("GET", "HEAD"), resolve),
     "/{name}/resolve/{rest:path}": (("GET", "HEAD"), unknown),
 }
 

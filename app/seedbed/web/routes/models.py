@@ -21,7 +21,7 @@ from seedbed.stream import DTYPES
 from seedbed.web.documentation import PROBLEMS, file_routes, query_parameters
 from seedbed.web.problems import RequestProblem
 from seedbed.web.requests import query_options
-from seedbed.web.service import ServiceOf
+from seedbed.web.service import ServiceOf, load_presets
 
 router = APIRouter(tags=["models"])
 
@@ -64,12 +64,6 @@ class ModelDescription(ModelSummary):
     spec_sha256: str = Field(description="Digest of the canonical spec, without the seed.")
     arguments: list[ModelArgument]
     files: list[ModelFile] = Field(description="As `save_pretrained` would have left them.")
-
-
-async def load_presets() -> None:
-    """Have the presets imported: by whoever asks for one first, and not in the event loop."""
-    if not presets.cache_info().currsize:
-        await asyncio.to_thread(presets)
 
 
 @cache
@@ -228,7 +222,7 @@ async def get_model_file(
         )
     except SpecError as error:
         raise option_of_model(error) from error
-    digest = await service.digest_of(request, found)
+    digest = await service.sums.header_for(request, found)
     return service.respond(request, found, file, headers=digest)
 
 

@@ -1,0 +1,154 @@
+"""Repositories of the Hub and their revisions → checkpoints of this service."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+from seedbed.errors import IdError, SeedbedError, SpecError, UnknownSpecError
+from seedbed.files import Checkpoint, CheckpointSpec
+from seedbed.files.one_model import spec_of_preset
+from seedbed.hub import (
+    NAMESPACE,
+    Revision,
+    RevisionError,
+    commit_of,
+    parse_revision,
+    split_variants,
+)
+from seedbed.models import presets
+from seedbed.registry import SpecId, SpecStore, etag_of
+from seedbed.web.responses import CACHE_CONTROL
+from seedbed.web.service import Service, load_presets
+
+BRANCH_CONTROL = "no-cache"
+"""A branch may come to mean other bytes, by a new version or a new spec; a commit never does."""
+
+
+class HubError(SeedbedError):
+    """What a Hub client can tell apart.
+
+    Attributes:
+        code: for `X-Error-Code`.
+        message: for people.
+        commit: of the revision, where that is known: then clients remember that a file is missing.
+    """
+
+    def __init__(self, code: str, message: str, commit: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.commit = commit
+
+
+def no_repository(name: str) -> HubError:
+    """The answer to an id that is none."""
+    return HubError("RepoNotFound", f"There is no repository {name[:200]!r}.")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A commit of a repository.
+
+    Attributes:
+        repository: its id.
+        checkpoint: that the commit is of.
+        commit: 40 hexadecimal digits.
+        pinned: whether the commit itself was asked for, whose files never change.
+    """
+
+    repository: str
+    checkpoint: Checkpoint
+    commit: str
+    pinned: bool
+
+    @property
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """What every answer about a file says."""
+        return [(b"x-repo-commit", self.commit.encode())]
+
+    @property
+    def cache_control(self) -> str:
+        """How long a cache may keep a file."""
+        return CACHE_CONTROL if self.pinned else BRANCH_CONTROL
+
+
+async def find(service: Service, namespace: str, name: str, revision: str) -> Found:
+    """The commit that a revision of a repository means.
+
+    Raises:
+        HubError: there is no such repository, or it has no such revision.
+    """
+    repository = f"{namespace}/{name}"
+    templates = _templates(service, namespace, name)
+    template = await anext(templates)  # an unknown repository is said before a wrong revision
+    try:
+        asked = parse_revision(revision)
+    except RevisionError as error:
+        raise HubError("RevisionNotFound", str(error)) from error
+    while True:
+        found = await _try(service, repository, template, asked)
+        if asked.digest is None or found.commit == revision:
+            return found
+        try:
+            template = await anext(templates)
+        except StopAsyncIteration:
+            raise HubError("RevisionNotFound", f"{repository} has no commit {revision}.") from None
+
+
+async def _try(service: Service, repository: str, template: _Template, asked: Revision) -> Found:
+    """What a revision means, if this is the spec of the repository."""
+    key = ("hub", repository, template.key, asked.seed, asked.dtype)
+    try:
+        checkpoint = await service.checkpoint_of(
+            key, len(repository) + len(template.key), lambda: template.spec(asked), in_thread=True
+        )
+    except SpecError as error:
+        raise HubError("RepoNotFound", f"{repository} means no model: {error.message}") from error
+    commit = await asyncio.to_thread(commit_of, checkpoint)
+    return Found(repository, checkpoint, commit, asked.digest is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Template:
+    """A repository's spec, but for what a revision says.
+
+    Attributes:
+        key: tells it from any other that the repository has had, its seed included.
+        make: gives the spec.
+    """
+
+    key: str
+    make: Callable[[], CheckpointSpec]
+
+    def spec(self, asked: Revision) -> CheckpointSpec:
+        """The spec of a revision."""
+        said = {"seed": asked.seed, "dtype": asked.dtype}
+        return self.make().replaced(**{key: one for key, one in said.items() if one is not None})
+
+
+async def _templates(service: Service, namespace: str, name: str) -> AsyncIterator[_Template]:
+    """What a repository means, then what it meant earlier, the newest first.
+
+    Raises:
+        HubError: there is no such repository.
+    """
+    if namespace == NAMESPACE:
+        await load_presets()
+        if (found := split_variants(name, presets())) is None:
+            raise no_repository(f"{namespace}/{name}")
+        preset, options = found
+        yield _Template("", lambda: spec_of_preset(preset, options))
+        return
+    try:
+        spec_id = SpecId.of(namespace, name)
+        if not service.registry.exists:
+            raise no_repository(str(spec_id))
+        now = (await service.registry.ask(SpecStore.get, spec_id)).content
+    except (IdError, UnknownSpecError) as error:
+        raise no_repository(f"{namespace}/{name}") from error
+    yield _Template(etag_of(now.text), now.spec)
+    for content in await service.registry.ask(SpecStore.versions, spec_id):
+        if content.digest != now.digest:
+            yield _Template(etag_of(content.text), content.spec)
