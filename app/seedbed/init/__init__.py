@@ -5,8 +5,9 @@ from seedbed.init.fills import Fill, Source
 from seedbed.init.layers import LAYERS, AnyLayer, Framework, Layer, Parameter
 from seedbed.init.layers.base import Block
 from seedbed.init.limits import Limits
-from seedbed.init.model import Origin, Rule, TensorPlan, TensorSpec, plan
+from seedbed.init.model import Origin, TensorPlan, TensorSpec, plan
 from seedbed.init.names import TensorName, Text
+from seedbed.init.rules import Rule
 from seedbed.init.schemes import SCHEMES, Init, Scheme, canonical_name, meaning_of
 from seedbed.init.views import is_local
 

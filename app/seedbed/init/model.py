@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import fnmatch
-import re
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, FailFast, Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, ConfigDict, FailFast, Field
 
 from seedbed.errors import ParameterError, Path, ShapeError, SpecError
 from seedbed.init.arrays import Array
 from seedbed.init.fills import Fill
 from seedbed.init.layers import Framework, Layer, Parameter, Stored
 from seedbed.init.limits import Limits
-from seedbed.init.names import Dimension, TensorName, Text, count_elements
+from seedbed.init.names import Dimension, TensorName, count_elements
+from seedbed.init.rules import Rule, Rules
 from seedbed.init.schemes import Fans, Init, Scheme, Shape
 from seedbed.init.views import Named, dense_elements
 from seedbed.stream import DTYPES, Dtype, DtypeCode, FloatCode, ParameterProblem
@@ -38,33 +36,6 @@ class TensorSpec(BaseModel):
     dtype: DtypeCode | None = Field(
         None, description="Overrides the checkpoint's dtype. Integers and BOOL hold constants only."
     )
-
-
-class Rule(BaseModel):
-    """A change to every tensor whose name matches a glob; of several rules the last one wins."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    match: Text = Field(
-        min_length=1,
-        max_length=1024,
-        description="Glob on the whole tensor name, case-sensitive: * ? [set] [!set].",
-    )
-    init: Init | None = Field(None, description="Scheme for the tensors that match.")
-    dtype: DtypeCode | None = Field(None, description="Dtype for the tensors that match.")
-    drop: bool = Field(
-        default=False,
-        description="Leave what matches out of the file, of layers and models; tensors of their "
-        "own stay. False keeps what an earlier rule drops.",
-    )
-
-    @model_validator(mode="after")
-    def _says_something(self) -> Rule:
-        if not {"init", "dtype", "drop"} & {
-            name for name in self.model_fields_set if getattr(self, name) is not None
-        }:
-            raise PydanticCustomError("empty_rule", "a rule needs init, dtype or drop")
-        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,51 +90,6 @@ class Origin:
     fans: Fans | None
 
 
-class _Rules:
-    """The rules of a spec, compiled: what the last match says of a name."""
-
-    def __init__(self, rules: Sequence[Rule]) -> None:
-        self._rules = [
-            (re.compile(fnmatch.translate(rule.match)).match, rule) for rule in reversed(rules)
-        ]
-        self._droppers = [
-            (match, rule.drop) for match, rule in self._rules if "drop" in rule.model_fields_set
-        ]
-
-    def apply(self, name: str) -> tuple[Scheme | None, DtypeCode | None]:
-        """Scheme and dtype for a name, if any rule has them."""
-        init: Scheme | None = None
-        dtype: DtypeCode | None = None
-        for match, rule in self._rules:
-            if match(name):
-                init = init or rule.init
-                dtype = dtype or rule.dtype
-                if init and dtype:
-                    break
-        return init, dtype
-
-    def drops(self, name: str) -> bool:
-        """Whether the last rule that says so leaves this name out."""
-        if not self._droppers:
-            return False
-        return next((drop for match, drop in self._droppers if match(name)), False)
-
-    def is_about(self, index: int, name: str) -> bool:
-        """Whether a rule's pattern matches a name."""
-        return self._rules[len(self._rules) - 1 - index][0](name) is not None
-
-    def without(self, names: Sequence[str]) -> list[int]:
-        """The rules that match none of these names."""
-        return [i for i in range(len(self._rules)) if not any(self.is_about(i, n) for n in names)]
-
-    def source(self, name: str, field: str | int) -> int | None:
-        """Index of the rule that decided the `init` or `dtype` of a name, if any did."""
-        for i, (match, rule) in enumerate(self._rules, 1):
-            if getattr(rule, str(field), None) is not None and match(name):
-                return len(self._rules) - i
-        return None
-
-
 def plan(
     tensors: Sequence[TensorSpec],
     rules: Sequence[Rule],
@@ -194,7 +120,7 @@ def plan(
     """
     limits.require("max_tensors", len(tensors) + len(layers) + len(model), "tensors and layers")
     limits.require("max_rules", len(rules), "rules")
-    planner = _Planner(_Rules(rules), dtype, limits, framework)
+    planner = _Planner(Rules(rules), dtype, limits, framework)
     for i, tensor in enumerate(tensors):
         try:
             planner.add(tensor, i)
@@ -224,7 +150,7 @@ class _Planner:
     """A plan under way."""
 
     def __init__(
-        self, rules: _Rules, dtype: FloatCode, limits: Limits, framework: Framework
+        self, rules: Rules, dtype: FloatCode, limits: Limits, framework: Framework
     ) -> None:
         self.rules = rules
         self.plans: list[TensorPlan] = []
@@ -474,7 +400,7 @@ def _fill(
     return fill
 
 
-def _placed(error: SpecError, place: Path, name: str, rules: _Rules) -> SpecError:
+def _placed(error: SpecError, place: Path, name: str, rules: Rules) -> SpecError:
     """An error of one tensor, seen from the spec: in the tensor, or in the rule that decided."""
     rule = rules.source(name, error.path[0])
     if rule is None:
