@@ -19,7 +19,9 @@ _SPEC_BYTES = 8192
 """A spec up to this size is in the card whole."""
 
 
-def make_card(spec: CheckpointSpec, tensors: int, elements: int, size_bytes: int) -> bytes:
+def make_card(
+    spec: CheckpointSpec, tensors: int, elements: int, size_bytes: int, guessed: int
+) -> bytes:
     """The card, as the Hub has it: YAML between rules, then Markdown.
 
     Args:
@@ -27,6 +29,7 @@ def make_card(spec: CheckpointSpec, tensors: int, elements: int, size_bytes: int
         tensors: how many.
         elements: of all of them.
         size_bytes: of all of them.
+        guessed: how many start as their names suggest, since nothing else is known.
     """
     named = spec.model.canonical() if spec.model is not None else {}
     title = str(named.get("preset") or _model_type(named) or "A checkpoint")
@@ -49,10 +52,8 @@ def make_card(spec: CheckpointSpec, tensors: int, elements: int, size_bytes: int
     ]
     if spec.built is not None:
         lines.append(f"- Names, shapes and initial distributions: {spec.built.library}")
-        if spec.built.guessed:
-            lines.append(
-                f"- How {len(spec.built.guessed):,} of them start is a guess from name and rank."
-            )
+        if guessed:
+            lines.append(f"- How {guessed:,} of them start is a guess from name and rank.")
     lines += ["", "## Make them again", ""]
     if len(whole.encode()) <= _SPEC_BYTES:
         lines += [

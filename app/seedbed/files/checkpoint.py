@@ -134,9 +134,15 @@ class Checkpoint:
     @cached_property
     def _beside(self) -> Mapping[str, bytes]:
         """A card, and what the model's library keeps beside the weights."""
-        elements = sum(tensor.elements for tensor in self.tensors)
-        size = sum(tensor.size_bytes for tensor in self.tensors)
-        found = {CARD_NAME: make_card(self.spec, len(self.tensors), elements, size)}
+        tensors = self.tensors
+        card = make_card(
+            self.spec,
+            len(tensors),
+            sum(tensor.elements for tensor in tensors),
+            sum(tensor.size_bytes for tensor in tensors),
+            sum(tensor.guessed for tensor in tensors),
+        )
+        found = {CARD_NAME: card}
         model = self.spec.built
         if model is None:
             return found

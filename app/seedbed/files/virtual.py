@@ -119,8 +119,8 @@ class VirtualFile:
             "seedbed.spec_sha256": spec.digest,
             "seedbed.stream": str(STREAM_VERSION),
         }
-        if spec.built is not None and spec.built.guessed:
-            made_by["seedbed.guessed"] = str(len(spec.built.guessed))
+        if guessed := sum(tensor.guessed for tensor in self.tensors):
+            made_by["seedbed.guessed"] = str(guessed)
         if len(spec.canonical_json.encode()) <= SPEC_IN_METADATA_BYTES:
             made_by["seedbed.spec"] = spec.canonical_json
         return {**spec.metadata, **made_by}
