@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from seedbed.compare.network import input_shape, is_image, is_residual, output_shape, weights_of
 from seedbed.compare.request import CompareRequest
-from seedbed.errors import LimitError
+from seedbed.init.limits import Bounds
 
 _SVD_FLOPS = 12
 """Operations for each a·b·min(a, b) of a singular value decomposition without vectors, about."""
@@ -20,7 +20,7 @@ _THEORY_FLOPS = 5_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Budget:
+class Budget(Bounds):
     """Upper bounds on one comparison; values are settings.
 
     Attributes:
@@ -32,16 +32,6 @@ class Budget:
     max_compare_flops: int = 400_000_000_000
     max_compare_bytes: int = 2**29
     max_jacobian: int = 1024
-
-    def require(self, limit: str, actual: int, unit: str) -> None:
-        """Refuse `actual` if it is above the limit of this name.
-
-        Raises:
-            LimitError: with both numbers.
-        """
-        maximum: int = getattr(self, limit)
-        if actual > maximum:
-            raise LimitError(limit, actual, maximum, unit)
 
 
 def has_jacobian(request: CompareRequest, budget: Budget) -> bool:

@@ -7,8 +7,24 @@ from dataclasses import dataclass
 from seedbed.errors import LimitError
 
 
+class Bounds:
+    """Upper bounds with names: a dataclass derives from it."""
+
+    __slots__ = ()
+
+    def require(self, limit: str, actual: int, unit: str) -> None:
+        """Refuse `actual` if it is above the limit of this name.
+
+        Raises:
+            LimitError: with both numbers.
+        """
+        maximum: int = getattr(self, limit)
+        if actual > maximum:
+            raise LimitError(limit, actual, maximum, unit)
+
+
 @dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Bounds):
     """Upper bounds on a spec and its file.
 
     The defaults are generous for real models and small for a hostile request: planning costs
@@ -23,13 +39,3 @@ class Limits:
     max_header_bytes: int = 100_000_000
     max_file_bytes: int = 2**44
     max_dense_elements: int = 2**24
-
-    def require(self, limit: str, actual: int, unit: str) -> None:
-        """Refuse `actual` if it is above the limit of this name.
-
-        Raises:
-            LimitError: with both numbers.
-        """
-        maximum: int = getattr(self, limit)
-        if actual > maximum:
-            raise LimitError(limit, actual, maximum, unit)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from seedbed.files import CheckpointSpec
+from seedbed.init.limits import Bounds
 from seedbed.registry.ids import SpecId
 
 ETAG_DIGITS = 32
@@ -108,7 +109,7 @@ class Expected:
 
 
 @dataclass(frozen=True, slots=True)
-class RegistryLimits:
+class RegistryLimits(Bounds):
     """How much may be stored; the defaults hold a busy team's experiments in a small volume."""
 
     max_specs: int = 10_000

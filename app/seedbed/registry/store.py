@@ -20,7 +20,6 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from seedbed.errors import (
     ConflictError,
-    LimitError,
     OverwriteError,
     UnavailableError,
     UnknownSpecError,
@@ -135,7 +134,7 @@ class SpecStore:
             OverwriteError: nothing was expected, and something else is stored.
             LimitError: there would be too many, or too large ones.
         """
-        self._require("max_spec_bytes", len(text), "bytes of a spec")
+        self._limits.require("max_spec_bytes", len(text), "bytes of a spec")
         digest = digest_of(spec)
         with self._writing() as connection:
             old = self._find_entry(connection, spec_id)
@@ -283,17 +282,14 @@ class SpecStore:
         row = connection.execute(select(*_ENTRY).where(_is(specs, spec_id))).one_or_none()
         return None if row is None else _entry(row)
 
-    def _require(self, limit: str, actual: int, unit: str) -> None:
-        maximum: int = getattr(self._limits, limit)
-        if actual > maximum:
-            raise LimitError(limit, actual, maximum, unit)
-
     def _require_room(self, connection: Connection, spec_id: SpecId) -> None:
         """Refuse one more name than there may be."""
         counted = select(func.count()).select_from(specs)
-        self._require("max_specs", connection.execute(counted).scalar_one() + 1, "stored specs")
+        self._limits.require(
+            "max_specs", connection.execute(counted).scalar_one() + 1, "stored specs"
+        )
         there = counted.where(specs.c.namespace == spec_id.namespace)
-        self._require(
+        self._limits.require(
             "max_specs_per_namespace",
             connection.execute(there).scalar_one() + 1,
             f"stored specs of {spec_id.namespace}",
@@ -318,7 +314,7 @@ class SpecStore:
         for digest in connection.scalars(by_age.offset(self._limits.max_spec_versions)).all():
             connection.execute(delete(versions).where(of_name, versions.c.digest == digest))
         stored = connection.execute(select(func.sum(versions.c.size_bytes))).scalar_one()
-        self._require("max_registry_bytes", int(stored), "bytes of stored specs")
+        self._limits.require("max_registry_bytes", int(stored), "bytes of stored specs")
 
 
 def _check(spec_id: SpecId, expected: Expected, old: SpecEntry | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
@@ -69,7 +70,7 @@ class Description(BaseModel):
 
 
 class Parameter(BaseModel):
-    """A parameter of a scheme."""
+    """A parameter of a scheme, or an argument of a layer or a preset."""
 
     name: str
     required: bool
@@ -182,20 +183,13 @@ def described(checkpoint: Checkpoint, link: str | None) -> bytes:
     return b"".join((without_tensors.removesuffix("]}").encode(), tensors, b"]}"))
 
 
-def describe_scheme(scheme: type[Scheme]) -> SchemeDescription:
-    """A scheme class as its catalogue entry."""
-    properties = scheme.model_json_schema()["properties"]
-    fields = scheme.model_fields.items()
-    return SchemeDescription(
-        name=scheme.model_fields["scheme"].default,
-        aliases=list(scheme.aliases),
-        implied={alias: dict(implied) for alias, implied in scheme.aliases.items() if implied},
-        summary=(scheme.__doc__ or "").strip(),
-        formula=scheme.formula,
-        latex=scheme.latex,
-        paper=scheme.paper,
-        notes=dict(scheme.notes),
-        parameters=[
+def parameters_of(model: type[BaseModel], names: Iterable[str]) -> list[Parameter]:
+    """Fields of a model as what it takes."""
+    properties = model.model_json_schema()["properties"]
+    found = []
+    for name in names:
+        field = model.model_fields[name]
+        found.append(
             Parameter(
                 name=name,
                 required=field.is_required(),
@@ -207,9 +201,24 @@ def describe_scheme(scheme: type[Scheme]) -> SchemeDescription:
                     if key not in ("title", "default", "description")
                 },
             )
-            for name, field in fields
-            if name != "scheme"
-        ],
+        )
+    return found
+
+
+def describe_scheme(scheme: type[Scheme]) -> SchemeDescription:
+    """A scheme class as its catalogue entry."""
+    return SchemeDescription(
+        name=scheme.model_fields["scheme"].default,
+        aliases=list(scheme.aliases),
+        implied={alias: dict(implied) for alias, implied in scheme.aliases.items() if implied},
+        summary=(scheme.__doc__ or "").strip(),
+        formula=scheme.formula,
+        latex=scheme.latex,
+        paper=scheme.paper,
+        notes=dict(scheme.notes),
+        parameters=parameters_of(
+            scheme, [name for name in scheme.model_fields if name != "scheme"]
+        ),
     )
 
 

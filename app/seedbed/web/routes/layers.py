@@ -12,20 +12,11 @@ from seedbed.errors import SpecError
 from seedbed.init import LAYERS, Framework, Layer, Limits, TensorPlan, plan
 from seedbed.web.documentation import PROBLEMS
 from seedbed.web.problems import RequestProblem
+from seedbed.web.schemas import Parameter, parameters_of
 
 router = APIRouter(tags=["catalogue"])
 
 FRAMEWORKS: tuple[Framework, ...] = get_args(Framework)
-
-
-class Argument(BaseModel):
-    """An argument of a layer."""
-
-    name: str
-    required: bool
-    default: Any = Field(description="Null also where there is none; see required.")
-    description: str
-    json_schema: dict[str, Any] = Field(description="What it accepts, as JSON Schema.")
 
 
 class LayerParameter(BaseModel):
@@ -61,7 +52,7 @@ class LayerDescription(BaseModel):
 
     type: str
     summary: str
-    arguments: list[Argument]
+    arguments: list[Parameter]
     example: dict[str, Any] = Field(description="A small one, called `x`, that the rest is about.")
     parameters: list[LayerParameter]
     frameworks: list[LayerForm]
@@ -71,7 +62,6 @@ def describe_layer(kind: type[Layer]) -> LayerDescription:
     """A layer class as its catalogue entry."""
     name = kind.model_fields["type"].default
     example = {"type": name, "name": "x", **kind.example}
-    properties = kind.model_json_schema()["properties"]
     own = [field for field in kind.model_fields if field not in Layer.model_fields]
     by_defaults = {
         defaults: {
@@ -83,20 +73,7 @@ def describe_layer(kind: type[Layer]) -> LayerDescription:
     return LayerDescription(
         type=name,
         summary=(kind.__doc__ or "").strip(),
-        arguments=[
-            Argument(
-                name=field,
-                required=(info := kind.model_fields[field]).is_required(),
-                default=None if info.is_required() else info.default,
-                description=info.description or "",
-                json_schema={
-                    key: value
-                    for key, value in properties[field].items()
-                    if key not in ("title", "default", "description")
-                },
-            )
-            for field in own
-        ],
+        arguments=parameters_of(kind, own),
         example=example,
         parameters=[
             LayerParameter(

@@ -6,7 +6,7 @@ import asyncio
 import math
 from collections.abc import Mapping
 from functools import cache
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -21,6 +21,7 @@ from seedbed.stream import DTYPES
 from seedbed.web.documentation import PROBLEMS, file_routes, query_parameters
 from seedbed.web.problems import RequestProblem
 from seedbed.web.requests import query_options
+from seedbed.web.schemas import Parameter
 from seedbed.web.service import ServiceOf, load_presets
 
 router = APIRouter(tags=["models"])
@@ -38,15 +39,6 @@ class ModelSummary(BaseModel):
     href: str = Field(description="Path of the preset.")
 
 
-class ModelArgument(BaseModel):
-    """An argument of a preset."""
-
-    name: str
-    default: Any
-    description: str
-    json_schema: dict[str, Any] = Field(description="What it accepts, as JSON Schema.")
-
-
 class ModelFile(BaseModel):
     """A file of a checkpoint."""
 
@@ -62,7 +54,7 @@ class ModelDescription(ModelSummary):
     seed: int | str = Field(description="A number up to 2**53 − 1, else a decimal string.")
     dtype: str
     spec_sha256: str = Field(description="Digest of the canonical spec, without the seed.")
-    arguments: list[ModelArgument]
+    arguments: list[Parameter]
     files: list[ModelFile] = Field(description="As `save_pretrained` would have left them.")
 
 
@@ -166,8 +158,9 @@ def _describe(
         dtype=spec.dtype,
         spec_sha256=spec.digest,
         arguments=[
-            ModelArgument(
+            Parameter(
                 name=one.name,
+                required=False,
                 default=one.default,
                 description=one.description,
                 json_schema=dict(one.json_schema),
