@@ -20,10 +20,11 @@ from collections.abc import Container
 from dataclasses import dataclass
 
 from seedbed.errors import SeedbedError
+from seedbed.registry.ids import BUILT_IN
 from seedbed.stream import SEED_MAX, FloatCode
 
-NAMESPACE = "seedbed"
-"""Whose repositories the presets are."""
+NAMESPACE = BUILT_IN
+"""Whose repositories the presets are: one that no stored spec can have."""
 
 DTYPES_IN_COMMITS: tuple[FloatCode, ...] = ("F32", "F64", "F16", "BF16", "F8_E4M3", "F8_E5M2")
 """A commit holds the place in this list, so it only ever grows at its end."""
