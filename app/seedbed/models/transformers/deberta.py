@@ -10,7 +10,7 @@ from pydantic import Field
 from seedbed.init import Parameter
 from seedbed.models.base import prefixed
 from seedbed.models.config import Config, words
-from seedbed.models.transformers.bert import Encoder
+from seedbed.models.transformers.encoder import Encoder
 from seedbed.models.transformers.fields import (
     SIZE_MAX,
     Flag,
