@@ -34,6 +34,9 @@ _HOST = re.compile(rb"(?:[\w.~%!$&'()*+,;=-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?", 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 """SO_LINGER: on, and for no time."""
 
+_PIPELINED = 16
+"""Requests behind the one that is being answered that are read ahead."""
+
 log = structlog.get_logger("seedbed")
 
 
@@ -103,6 +106,10 @@ class Protocol(HttpToolsProtocol):
         while self._cycles and self._cycles[0].response_complete:
             self._cycles.popleft()
         self._cycles.append(self.cycle)
+        if 0 < len(self.pipeline) <= _PIPELINED:
+            # uvicorn reads on only when the next answer is due. Who does not read cannot see that a
+            # client leaves, which may be waiting for a slot all that time.
+            self.flow.resume_reading()
 
     def send_400_response(self, msg: str) -> None:
         """Refuse to go on with this connection: what came is no HTTP, or was refused above."""
