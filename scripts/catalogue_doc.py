@@ -22,15 +22,17 @@ hand knows its `model_type`, the solved catalogue does: data of which tensors a 
 each one's dimensions and initial distribution as expressions of config fields. This page is written
 by `scripts/catalogue_doc.py`.
 
-It is of transformers {version}. For each class, some 40 to 100 small models were built on the meta
-device; what explains all of them was kept, and held against configs that took no part in solving:
-other samples, and the library's own defaults at full size. A class is **exact** if for all of those
-that are within what was studied (at least five) the answer had the same names, shapes and dtypes;
-if it was wrong for one, it is not served. What a class was not studied for is refused: fields that
-never varied, values and kinds of values that never occurred. Inits are the calls that real builds
-made, held against the values that were there, and against two or three real builds of unseen
-configs. Where no expression explains an init, it is **guessed** (bias 0, scale 1, the rest normal),
-and the answer names those tensors.
+It is of transformers {version}. For each class, some 50 small models of sampled configs were built
+on the meta device; then, from a few of these, one field after another was changed alone. What moves
+a dimension, a number of layers or the presence of a tensor is what its expression is looked for
+among, so that the search is short and what it finds is no coincidence. Everything was held against
+configs that took no part in solving: other samples, and the library's own defaults at full size. A
+class is **exact** if for all of those that are within what was studied (at least five) the answer
+had the same names, shapes and dtypes; if it was wrong for one, it is not served. What a class was
+not studied for is refused: fields that never varied, values and kinds of values that never
+occurred. Inits are the calls that real builds made, held against the values that were there, and
+against two or three real builds of unseen configs. Where no expression explains an init, it is
+**guessed** (bias 0, scale 1, the rest normal), and the answer names those tensors.
 
 How it is made, and made again for another release: `scripts/catalogue/solve.py`.
 

@@ -69,13 +69,6 @@ def type_data(model_type: str) -> dict[str, Any]:
     return data
 
 
-def _classes(cls: type, prefix: str = "") -> dict[str, type]:
-    found = {prefix: cls}
-    for key, sub in building.subconfigs(cls).items():
-        found.update(_classes(sub, f"{prefix}{key}."))
-    return found
-
-
 def _heard(cls: type, reads: set[str]) -> list[str]:
     """Fields that are not declared, but that building or the config's own code listens to."""
     names = set(reads)
@@ -161,17 +154,20 @@ def class_data(
             rows = [
                 (b, ())
                 for b, build in enumerate(study.builds)
-                if rule["mode"] == "always" or flatten(build.raw).get(rule["field"]) is None
+                if rule["mode"] in {"always", "follows"}
+                or flatten(build.raw).get(rule["field"]) is None
             ]
             rule["value"] = exact_quotients(rule["value"], rows, explainer)
         derived.append(rule)
     del every
     fixed: dict[str, Any] = {}
+    alike: dict[str, Any] = {}
+    follows = {rule["field"] for rule in derived if rule["mode"] == "follows"}
     choices: dict[str, Any] = {}
     kinds: dict[str, str] = {}
     raws = [flatten(b.raw) for b in study.builds]
     used = explainer.used(iter([*all_texts(tensors, loops, derived, shared)]))
-    classes = _classes(building.config_class(study.model_type))
+    classes = building.classes(building.config_class(study.model_type))
     reads = {prefix: study.reads.get(cls.__name__, set()) for prefix, cls in classes.items()}
     leaves = {}
     for leaf in sampling.leaves(building.config_class(study.model_type)):
@@ -190,7 +186,7 @@ def class_data(
         if name in HARMLESS or name in _DROPPED or (path == "num_labels" and path not in used):
             continue
         heard = name in reads[prefix] or path in used
-        if not heard and name not in _listened(classes[prefix]):
+        if not heard and name not in building.listened(classes[prefix]):
             continue
         values = [r.get(path) for r in raws if path in r]
         distinct = []
@@ -207,9 +203,15 @@ def class_data(
             and distinct[0] in sampling.ACTIVATIONS
         ):
             choices[path] = "activations"
+        elif path in follows:
+            continue
         elif len(distinct) == 1:
             if not isinstance(distinct[0], dict):
                 fixed[path] = distinct[0]
+            # What the config itself makes of it is written into config.json, and is the same.
+            became = [sampling.get(b.post, tuple(path.split("."))) for b in study.builds]
+            if became[0] != distinct[0] and all(one == became[0] for one in became):
+                alike[path] = became[0]
         else:
             kinds[path] = "".join(
                 sorted(
@@ -259,27 +261,11 @@ def class_data(
         "inits": shared,
         "derived": derived,
         "fixed": fixed,
+        "alike": alike,
         "choices": choices,
         "kinds": kinds,
         "heard": heard_by,
     }
-
-
-_LISTENED: dict[type, set[str]] = {}
-
-
-def _listened(cls: type) -> set[str]:
-    """Declared fields that a config's own code looks at."""
-    if cls not in _LISTENED:
-        words: set[str] = set()
-        for one in cls.__mro__:
-            if one.__module__.startswith("transformers.models"):
-                try:
-                    words.update(re.findall(r"self\.(\w+)", inspect.getsource(one)))
-                except (OSError, TypeError):
-                    continue
-        _LISTENED[cls] = words
-    return _LISTENED[cls]
 
 
 def thin_rows(rows: list[Any], most: int = 300) -> list[Any]:

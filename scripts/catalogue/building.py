@@ -8,10 +8,12 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import os
+import re
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -41,7 +43,7 @@ DTYPES = {
 _DEAF = (
     "configuration_utils",
     "modeling_rope_utils",
-    "generation",
+    "/generation/",
     "/copy.py",
     "/dataclasses.py",
     "/catalogue/",
@@ -65,6 +67,27 @@ def subconfigs(cls: type) -> dict[str, type]:
             sub = spec.get_config_class(spec.model_type)
         found[key] = sub
     return found
+
+
+def classes(cls: type, prefix: str = "") -> dict[str, type]:
+    """Classes of a config and of those nested in it, by the prefix of their fields."""
+    found = {prefix: cls}
+    for key, sub in subconfigs(cls).items():
+        found.update(classes(sub, f"{prefix}{key}."))
+    return found
+
+
+@lru_cache(maxsize=256)
+def listened(cls: type) -> frozenset[str]:
+    """Declared fields that a config's own code looks at."""
+    words: set[str] = set()
+    for one in cls.__mro__:
+        if one.__module__.startswith("transformers.models"):
+            try:
+                words.update(re.findall(r"self\.(\w+)", inspect.getsource(one)))
+            except (OSError, TypeError):
+                continue
+    return frozenset(words)
 
 
 def absent(cls: type, key: str) -> dict[str, Any]:
@@ -194,6 +217,16 @@ def saved(model: Any) -> dict[str, Any]:
     return revert_weight_conversion(model, state)
 
 
+def _takes(architecture: type, model_type: str) -> bool:
+    """Whether a class is for this config: some are for one that this one only contains."""
+    try:
+        wanted = architecture.config_class
+    except ImportError:
+        return True  # what it lacks is said when it is built
+    own = CONFIG_MAPPING.get(model_type)
+    return wanted is None or own is None or issubclass(own, wanted)
+
+
 def architectures() -> dict[str, list[str]]:
     """Model type to the names of its classes: bare model first, then heads, as people use them."""
     from transformers.models.auto import modeling_auto
@@ -236,7 +269,8 @@ def architectures() -> dict[str, list[str]]:
                 into = found.setdefault(model_type, [])
                 cls = getattr(transformers, name, None)
                 if name not in into and inspect.isclass(cls) and name[:4] != "Timm":
-                    into.append(name)
+                    if _takes(cls, model_type):
+                        into.append(name)
     masked = set(modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES.values())
     for names in found.values():
         # What both can do is mostly an encoder.

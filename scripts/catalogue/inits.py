@@ -633,7 +633,7 @@ class InitSolver:
                     or not np.allclose(whole, near, rtol=1e-9, atol=1e-6)
                 ):
                     continue
-                found = table.number([int(v) for v in near], deep=deep)
+                found = table.number([int(v) for v in near], long=deep)
                 # Few values are explained by anything: the fewer, the simpler it must be.
                 if found is None or found[0] > min(4.5, 1.0 + len(set(near.tolist())) / 2):
                     continue

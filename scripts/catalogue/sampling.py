@@ -88,7 +88,8 @@ def _literals(cls: type) -> dict[str, set[str]]:
     del module
     for text in texts:
         for field, _, one in re.findall(
-            r"""\b(?:config|self)\.(\w+) *(==|!=) *["']([\w\-. ]+)["']""", text
+            r"""\b(?:config|self)\.(\w+)(?:\[[^\]]*\])? *(==|!=) *["']([\w\-. ]+)["']""",
+            text,
         ):
             found.setdefault(field, set()).add(one)
         for field, group in re.findall(
@@ -180,6 +181,9 @@ def leaves(cls: type, prefix: Path = (), default: Config | None = None) -> list[
                 kind = "matrix"
         elif value == [] or (value is None and "list[int]" in hint):
             kind = "indices"
+        elif value is None and "list[str]" in hint and (words := literals.get(key)):
+            kind = "strings"
+            choices = tuple(sorted({*words, *(["full_attention"] if "layer_types" in key else [])}))
         elif value is None and "str" in hint and literals.get(key):
             kind, choices = "choice", tuple(sorted(literals[key]))
         found.append(Leaf(path, value, kind, optional, choices))
@@ -203,6 +207,15 @@ def get(config: Config, path: Path, default: Any = None) -> Any:
 ABSENT = object()
 
 
+def shown(value: Any) -> Any:
+    """What a value shows of what a field may be: a word itself, or of which kind it is."""
+    if isinstance(value, (str, bool)) or value is None:
+        return value
+    if isinstance(value, int):
+        return (value > 0) - (value < 0)
+    return type(value).__name__
+
+
 def put(config: Config, path: Path, value: Any) -> None:
     """Sets the value at a path, or removes it."""
     for key in path[:-1]:
@@ -224,7 +237,16 @@ class Sampler:
         self.leaves = [leaf for leaf in leaves(cls) if leaf.kind != "fixed"]
         self.fixed = [leaf for leaf in leaves(cls) if leaf.kind == "fixed"]
         self.failures: dict[Path, float] = {}
-        self.heads = {}
+        self.words: dict[Path, set[str]] = {}
+
+    def learn(self, config: Config) -> None:
+        """Words in the lists of a config that was completed by its class."""
+        for leaf in self.leaves:
+            value = get(config, leaf.path) if leaf.kind == "strings" else None
+            if isinstance(value, list):
+                self.words.setdefault(leaf.path, set()).update(
+                    word for word in value if isinstance(word, str)
+                )
 
     def draw(self, leaf: Leaf, config: Config) -> Any:
         """A value for a field, beside the others that a config has."""
@@ -272,10 +294,11 @@ class Sampler:
                 ]
             )
         if leaf.kind == "strings":
-            length = self._layers(leaf.path, config) or len(default)
+            length = self._layers(leaf.path, config) or len(default or (1, 2))
             if r.random() < 0.3 and leaf.optional:
                 return None
-            return [r.choice(leaf.choices) for _ in range(length)]
+            words = sorted({*leaf.choices, *self.words.get(leaf.path, ())})
+            return [r.choice(words) for _ in range(length)]
         if leaf.kind == "indices":
             length = self._layers(leaf.path, config) or 3
             return sorted(r.sample(range(length), r.randrange(0, length + 1)))
@@ -433,35 +456,92 @@ class Sampler:
             return r.choice((20, 28, 40, 44, 52, 56, 64, 76, 80, 88, 100, 104, 112, 116))
         if default is None:
             return r.choice((3, 5, 7, 8, 12, 16))
-        if default <= 0:
-            return r.choice((default, default, default, 0, 1, 2))
+        if default < 0:
+            return default if r.random() < 0.8 else r.choice((0, 1, 2))
+        if default == 0:
+            return r.choice((0, 0, 0, 0, 1, 2))
         if default <= 8:
             return r.choice((default, default, max(1, default - 1), default + 1, default * 2))
         if default >= 64:
             return r.choice(PRIMES)
         return r.choice((default, default + 2, default // 2, default + 8, default * 2))
 
-    def start(self) -> Config:
-        """A config with everything drawn once; shared lengths as they are."""
+    def start(self, fill: float = 0.0) -> Config:
+        """A config with everything drawn once; shared lengths as they are.
+
+        Args:
+            fill: the share of values drawn for fields that are null by default, since some classes
+                cannot do without what they do not declare.
+        """
         config: Config = {}
+
+        def drawn(leaf: Leaf) -> bool:
+            return leaf.default is not None or (fill > 0 and self.random.random() < fill)
+
         for leaf in self.leaves:
             put(config, leaf.path, ABSENT if leaf.kind == "flag" else copy.deepcopy(leaf.default))
         for leaf in self.leaves:
-            if leaf.kind in {"int", "ints"}:
-                put(
-                    config,
-                    leaf.path,
-                    self.draw(leaf, config)
-                    if leaf.kind == "ints"
-                    else self._int(leaf.name.lower(), leaf.default, leaf, config)
-                    if leaf.default is not None
-                    else None,
-                )
-            if leaf.kind == "token":
+            if leaf.kind == "int":
+                value = self._int(leaf.name.lower(), leaf.default, leaf, config)
+                put(config, leaf.path, value if drawn(leaf) else None)
+            if leaf.kind in {"ints", "token"}:
                 put(config, leaf.path, self.draw(leaf, config))
             if leaf.kind in {"strings", "indices"}:
                 put(config, leaf.path, None if leaf.optional else leaf.default)
+        for leaf in self.leaves:
+            if leaf.kind == "strings" and leaf.default is None and drawn(leaf):
+                put(config, leaf.path, self.draw(leaf, config))
         return config
+
+    def aside(self, config: Config, leaf: Leaf) -> list[Config]:
+        """The config with another value of one field: a few that differ in kind."""
+        old = get(config, leaf.path, ABSENT)
+        values: list[Any] = []
+        kinds: set[Any] = set()
+        for _ in range(12):
+            value = self.draw(leaf, config)
+            kind = shown(None if value is ABSENT else value)
+            if value != old and (
+                kind not in kinds if leaf.kind != "choice" else value not in values
+            ):
+                kinds.add(kind)
+                values.append(value)
+        found = []
+        for value in values[:4]:
+            new = copy.deepcopy(config)
+            put(new, leaf.path, value)
+            if "layer" in leaf.name and leaf.kind == "int":
+                self._refit(new, leaf.path, [])
+            found.append(new)
+        return found
+
+    def beside(self, config: Config, leaf: Leaf) -> Iterator[Config]:
+        """The config with another value of one field, and what may have to go with it."""
+        for new in self.aside(config, leaf):
+            linked = copy.deepcopy(new)
+            self._link(linked)
+            if linked != new:
+                yield linked
+            # Lists that have one item for each of these.
+            old, size = get(config, leaf.path), get(new, leaf.path)
+            for other in self.leaves:
+                value = get(new, other.path)
+                if (
+                    other.path[:-1] == leaf.path[:-1]
+                    and isinstance(value, list)
+                    and len(value) == old
+                    and isinstance(size, int)
+                    and 0 < size <= 2 * len(value)
+                ):
+                    put(new, other.path, (value * 2)[:size])
+            yield new
+        others = [
+            one for one in self.leaves if one.path[:-1] == leaf.path[:-1] and one.kind == leaf.kind
+        ]
+        for other in self.random.sample(others, min(6, len(others))):
+            for new in self.aside(config, leaf)[:1]:
+                put(new, other.path, self.draw(other, new))
+                yield new
 
     def propose(self, config: Config, share: float) -> tuple[Config, list[Path]]:
         """The config with a share of its fields drawn anew."""
@@ -547,7 +627,12 @@ class Sampler:
 
     def _lengths(self, new: Config, moved: list[Path]) -> None:
         """All lists of one length in one object, longer or shorter by one."""
-        lists = [leaf for leaf in self.leaves if leaf.kind in {"ints", "matrix", "bools", "floats"}]
+        lists = [
+            leaf
+            for leaf in self.leaves
+            if leaf.kind in {"ints", "matrix", "bools", "floats"}
+            and not re.search(r"image_size|patch_size|window_size|input_size", leaf.name)
+        ]
         if not lists:
             return
         one = self.random.choice(lists)
@@ -579,10 +664,10 @@ class Sampler:
         Yields nothing if no config that builds is found.
         """
         config = None
-        for _ in range(12):
+        for attempt in range(16):
             if deadline():
                 break
-            tried = self.start()
+            tried = self.start(max(0, attempt - 5) / 8)
             if build(tried):
                 config = tried
                 break

@@ -31,6 +31,8 @@ import building
 import inits
 import studying
 
+# Of the processor, for one class.
+PROBE_SECONDS, EXPLAIN_SECONDS, INIT_SECONDS = (4.0, 8.0), (9.0, 15.0), 10.0
 DATA = ROOT / "app/seedbed/models/catalogue/data"
 # What people use first comes first.
 POPULAR = [
@@ -174,30 +176,35 @@ def solve_class(
     """One class: what is written about it, and its state."""
     began = time.process_time()
     study = studying.run(
-        model_type, architecture, 52 if main else 30, 14 if main else 8, 14 if main else 8
+        model_type, architecture, 52 if main else 30, 14 if main else 8, 9 if main else 6
     )
     state: dict[str, Any] = {"status": "", "builds": len(study.builds), "unseen": len(study.unseen)}
     if len(study.builds) < 16:
         worst = sorted(study.errors.items(), key=lambda one: -one[1])[:2]
         return {**state, "status": "not built", "why": [w for w, _ in worst]}
     for turn in range(3):
-        state, again = explain_class(study, data, state, main)
+        # At first from a few builds, as most need no more.
+        if turn < 2:
+            studying.probe(study, PROBE_SECONDS[turn], (3, 8)[turn])
+        state, again = explain_class(study, data, state, main, EXPLAIN_SECONDS[turn > 0])
+        again = again or (turn == 0 and bool(state.get("failed")))
         if not again:
             break
-        studying.again(study, turn, 24 if main else 12, 8)
+        if state["status"] != "unsolved":
+            studying.again(study, turn, 24 if main else 12, 8)
     state["seconds"] = round(time.process_time() - began, 1)
     return state
 
 
 def explain_class(
-    study: studying.Study, data: dict[str, Any], state: dict[str, Any], main: bool
+    study: studying.Study, data: dict[str, Any], state: dict[str, Any], main: bool, seconds: float
 ) -> tuple[dict[str, Any], bool]:
     """One attempt: the state, and whether more builds may help."""
     model_type, architecture = study.model_type, study.architecture
     state = {**state, "builds": len(study.builds), "unseen": len(study.unseen)}
     explainer = studying.Explainer(study)
     try:
-        with studying.limited(10):
+        with studying.limited(seconds):
             out = explainer.explain()
     except studying.Timeout:
         return {**state, "status": "unsolved", "why": ["took too long"]}, False
@@ -211,7 +218,7 @@ def explain_class(
         }, False
     solver = inits.InitSolver(study, explainer, 12 if main else 8, 20 if main else 10)
     try:
-        with studying.limited(8):
+        with studying.limited(INIT_SECONDS):
             found = solver.solve()
     except studying.Timeout:
         found = {}
@@ -236,6 +243,7 @@ def explain_class(
             "why": out.failures[:12],
             "failed": len(out.failures),
         }, False
+    explainer.follow()
     one = assembling.class_data(study, explainer, out, found)
     data["classes"][architecture] = one
     wrong: dict[str, int] = {}
@@ -374,6 +382,9 @@ def write(cache: Path) -> None:
             total += target.stat().st_size
         elif target.exists():
             target.unlink()
+    for path in DATA.glob("*.json.gz"):
+        if path.name.removesuffix(".json.gz") not in types and path.name != "index.json.gz":
+            path.unlink()
     index = {"version": 1, "transformers": building.transformers.__version__, "types": types}
     (DATA / "index.json.gz").write_bytes(_packed(index))
     print(f"{len(types)} types, {total:,} bytes")
@@ -430,7 +441,7 @@ def main() -> int:
         "--limit",
         type=float,
         default=600.0,
-        help="seconds of the clock a type; an eighth of it of the processor",
+        help="seconds of the clock a type; a quarter of it of the processor",
     )
     parser.add_argument("--write", action="store_true", help="write the package's data")
     asked = parser.parse_args()
@@ -472,7 +483,7 @@ def main() -> int:
                         asked.cache,
                         asked.classes,
                         old,
-                        asked.limit / 8,
+                        asked.limit / 4,
                     )
                 except BaseException:
                     traceback.print_exc()

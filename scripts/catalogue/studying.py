@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +17,9 @@ import transformers
 from solving import INDICES, Table, flatten
 
 from seedbed.models.catalogue.expressions import compile_expression
+
+# Of the processor, for one expression: of the fields that are known to matter, and of all.
+NEAR_SECONDS, FAR_SECONDS = 6.0, 2.0
 
 Shape = tuple[int, ...]
 Index = tuple[int, ...]
@@ -64,7 +67,9 @@ class Study:
     reads: dict[str, set[str]] = field(default_factory=dict)
     errors: dict[str, int] = field(default_factory=dict)
     device: str = "meta"
-    varied: list[str] = field(default_factory=list)
+    # Pairs of builds, by position, whose configs differ in one field that was given.
+    steps: list[tuple[int, int]] = field(default_factory=list)
+    walked: int = 0
 
 
 def with_labels(config: dict[str, Any]) -> dict[str, Any]:
@@ -134,6 +139,7 @@ def run(model_type: str, architecture: str, count: int, unseen: int, seconds: fl
             keys = set()
             for _ in sampler.walk(builder.build, lambda: time.process_time() > end):
                 assert builder.last is not None
+                sampler.learn(builder.last.post)
                 key = repr(builder.last.given)
                 if key not in keys:
                     keys.add(key)
@@ -152,7 +158,62 @@ def run(model_type: str, architecture: str, count: int, unseen: int, seconds: fl
         ):
             study.unseen.append(builder.last)
     study.reads, study.errors = builder.reads.seen, builder.errors
+    study.walked = len(study.builds)
     return study
+
+
+def probe(study: Study, seconds: float, bases: int = 8) -> None:
+    """From some of the builds, one field after another is changed alone.
+
+    What a dimension depends on is what moves it: that makes the search for its expression short,
+    and its outcome certain. A build that changes no tensor is kept only if it shows a value of a
+    kind that no other build has.
+    """
+    builder = Builder(study.model_type, study.architecture)
+    builder.device, builder.reads.seen = study.device, study.reads
+    sampler = sampling.Sampler(builder.config_class, 3)
+    for build in study.builds:
+        sampler.learn(build.post)
+    end = time.process_time() + seconds
+    names = relevant(study)
+    for prefix, cls in building.classes(builder.config_class).items():
+        names |= {f"{prefix}{name}" for name in building.listened(cls)}
+    shown = {
+        (path, sampling.shown(value))
+        for b in study.builds
+        for path, value in flatten(b.raw).items()
+    }
+    first = min(len(study.builds), study.walked)
+    step = max(1, first // bases)
+    # Not from those that were taken last time.
+    offset = step // 2 if study.steps else 0
+
+    def keep(base: int) -> None:
+        new = builder.last
+        assert new is not None
+        kinds = {(p, sampling.shown(v)) for p, v in flatten(new.raw).items()}
+        if new.tensors != study.builds[base].tensors or not kinds <= shown:
+            shown.update(kinds)
+            study.steps.append((base, len(study.builds)))
+            study.builds.append(new)
+
+    for base in range(first - 1 - offset, -1, -step):
+        given = study.builds[base].given
+        for leaf in sampler.leaves:
+            if time.process_time() > end:
+                return
+            if ".".join(leaf.path) not in names and leaf.kind not in {"bool", "choice"}:
+                continue
+            built = 0
+            for new in sampler.aside(given, leaf):
+                if builder.build(new):
+                    built += 1
+                    keep(base)
+            if not built and leaf.kind in {"int", "ints"}:
+                for new in sampler.beside(given, leaf):
+                    if builder.build(new):
+                        keep(base)
+                        break
 
 
 def again(study: Study, turn: int, count: int, seconds: float) -> None:
@@ -164,6 +225,8 @@ def again(study: Study, turn: int, count: int, seconds: float) -> None:
     builder.reads.seen = study.reads
     end = time.process_time() + seconds
     sampler = sampling.Sampler(builder.config_class, 100 + turn)
+    for build in study.builds:
+        sampler.learn(build.post)
     for _ in sampler.walk(builder.build, lambda: time.process_time() > end):
         assert builder.last is not None
         study.unseen.append(builder.last)
@@ -203,20 +266,10 @@ class Explanation:
 
 def relevant(study: Study) -> set[str]:
     """Fields that building read and that differ between builds, and list fields."""
-    classes: dict[str, list[str]] = {}
-
-    def visit(cls: type, prefix: str) -> None:
-        classes.setdefault(cls.__name__, []).append(prefix)
-        for key, sub in building.subconfigs(cls).items():
-            visit(sub, f"{prefix}{key}.")
-
-    visit(building.config_class(study.model_type), "")
     found: set[str] = set()
-    for name, keys in study.reads.items():
-        for prefix in classes.get(name, ()):
-            found.update(f"{prefix}{key}" for key in keys)
-            if True:
-                found.add(f"{prefix}num_labels")
+    for prefix, cls in building.classes(building.config_class(study.model_type)).items():
+        if cls.__name__ in study.reads:
+            found |= {f"{prefix}{key}" for key in (*study.reads[cls.__name__], "num_labels")}
     return found
 
 
@@ -237,56 +290,145 @@ class Explainer:
         self.nested = [b.post for b in study.builds]
         names = relevant(study)
         # A field that is read only through its config's own methods is no less read.
-        self.fields = {p for c in self.configs for p in c if p in names}
+        self.fields = {
+            p
+            for c in self.configs
+            for p in c
+            if p in names and p.rpartition(".")[2] not in sampling.IGNORED
+        }
         self.tables: dict[Any, Table] = {}
         self.memo: dict[Any, Any] = {}
+        self.known: dict[str, None] = {}
         self.out = Explanation()
+        self.steps = [(one, two, self._moved(one, two)) for one, two in study.steps]
 
-    def table(self, rows: list[tuple[int, Index]]) -> Table:
-        key = tuple(rows)
+        # Fields that some step moved when it moved the size of anything.
+        builds = study.builds
+        self.matter = {
+            path
+            for one, two, moved in self.steps
+            if len(moved) <= 3 and builds[one].tensors != builds[two].tensors
+            for path in moved & self.fields
+        }
+
+    def _moved(self, one: int, two: int) -> set[str]:
+        a, b = self.configs[one], self.configs[two]
+        return {p for p in {*a, *b} if a.get(p, self) != b.get(p, self)}
+
+    def causes(self, rows: list[tuple[int, Index]], target: list[Any]) -> set[str]:
+        """Fields that a step moved when it moved the target."""
+        at: dict[int, dict[Index, Any]] = {}
+        for (b, index), value in zip(rows, target, strict=True):
+            at.setdefault(b, {})[index] = value
+        found: set[str] = set()
+        for one, two, moved in self.steps:
+            if not moved <= found and one in at and two in at:
+                other = at[two]
+                if any(index in other and other[index] != v for index, v in at[one].items()):
+                    found |= moved
+        return found
+
+    def table(self, rows: list[tuple[int, Index]], fields: frozenset[str]) -> Table:
+        key = tuple(rows), fields
         if key not in self.tables:
             if len(self.tables) > 40:
                 self.tables.clear()
-            self.tables[key] = Table(self.configs, rows, self.fields)
+            self.tables[key] = Table(self.configs, rows, set(fields))
         return self.tables[key]
+
+    def _search(
+        self,
+        rows: list[tuple[int, Index]],
+        target: list[Any],
+        most: int,
+        kind: type,
+        solve: Callable[[Table, list[Any]], str | None],
+    ) -> str | None:
+        """With the fields that cause the target, then with all; rows that disagree are added.
+
+        Between the two, what explains another target may explain this one.
+        """
+        near = frozenset(self.causes(rows, target) & self.fields)
+        if near:
+            text = self._solve(rows, target, most, kind, solve, near, NEAR_SECONDS)
+            if text is not None:
+                return text
+        for text in self.known:
+            if all(self._holds(text, rows[:40], target[:40], kind)) and all(
+                self._holds(text, rows, target, kind)
+            ):
+                return text
+        wider = frozenset(near | self.matter)
+        if wider != near:
+            text = self._solve(rows, target, most, kind, solve, wider, NEAR_SECONDS / 2)
+            if text is not None:
+                return text
+        every = frozenset(self.fields)
+        return self._solve(rows, target, most, kind, solve, every, FAR_SECONDS)
+
+    def _solve(
+        self,
+        rows: list[tuple[int, Index]],
+        target: list[Any],
+        most: int,
+        kind: type,
+        solve: Callable[[Table, list[Any]], str | None],
+        fields: frozenset[str],
+        seconds: float,
+    ) -> str | None:
+        pick = thin(rows, most)
+        until = time.process_time() + seconds
+        for _ in range(5):
+            table = self.table([rows[p] for p in pick], fields)
+            table.until = until
+            text = solve(table, [target[p] for p in pick])
+            if text is None:
+                break
+            wrong = [
+                p for p, right in enumerate(self._holds(text, rows, target, kind)) if not right
+            ]
+            if not wrong:
+                self.known.setdefault(text)
+                return text
+            fresh = sorted({*pick, *(wrong[w] for w in thin(wrong, most // 4))})
+            if fresh == pick:
+                break  # it holds in the table and not in the engine
+            pick = fresh
+        return None
 
     def scope(self, build: int, index: Index) -> dict[str, Any]:
         return {**self.nested[build], **dict(zip(INDICES, index, strict=False))}
 
-    def value(self, rows: list[tuple[int, Index]], target: list[int]) -> str | None:
+    def value(
+        self, rows: list[tuple[int, Index]], target: list[int], cases: bool = True
+    ) -> str | None:
         """An expression for whole numbers in rows, checked in all of them."""
-        key = ("v", tuple(rows), tuple(target))
+        key = ("v", tuple(rows), tuple(target), cases)
         if key in self.memo:
             return self.memo[key]
         text = None
         if len(set(target)) == 1:
             text = str(target[0])
         else:
-            pick = self._pick(rows, target, 160)
-            text = self.table([rows[p] for p in pick]).value([target[p] for p in pick])
-            if text is not None and len(pick) < len(rows) and not self._holds(text, rows, target):
-                pick = self._pick(rows, target, 600)
-                text = self.table([rows[p] for p in pick]).value([target[p] for p in pick])
-            if text is not None and not self._holds(text, rows, target):
-                text = None
+            text = self._search(
+                rows, target, 160, int, lambda table, part: table.value(part, cases)
+            )
         self.memo[key] = text
         return text
 
-    def _pick(self, rows: list[tuple[int, Index]], target: list[Any], most: int) -> list[int]:
-        """Rows to solve with: some of each build, at the ends and between."""
-        if len(rows) <= most:
-            return list(range(len(rows)))
-        return thin(rows, most)
+    def _holds(
+        self, text: str, rows: list[tuple[int, Index]], target: list[Any], kind: type
+    ) -> list[bool]:
+        """Whether an expression has the target's value, in each row."""
+        evaluator = compile_expression(text)
 
-    def _holds(self, text: str, rows: list[tuple[int, Index]], target: list[Any]) -> bool:
-        try:
-            evaluator = compile_expression(text)
-            return all(
-                evaluator(self.scope(b, idx)) == want
-                for (b, idx), want in zip(rows, target, strict=True)
-            )
-        except Exception:
-            return False
+        def right(row: tuple[int, Index], want: Any) -> bool:
+            try:
+                return bool(kind(evaluator(self.scope(*row))) == want)
+            except Exception:
+                return False
+
+        return [right(row, want) for row, want in zip(rows, target, strict=True)]
 
     def condition(self, rows: list[tuple[int, Index]], target: list[bool]) -> str | None:
         key = ("c", tuple(rows), tuple(target))
@@ -298,26 +440,14 @@ class Explainer:
         else:
             if rows[0][1]:
                 text = self._constant_set(rows, target)
-            pick = self._pick(rows, target, 400)
             if text is None:
-                text = self.table([rows[p] for p in pick]).condition([target[p] for p in pick])
-                if text is not None and not self._holds_bool(text, rows, target):
-                    pick = self._pick(rows, target, 1500)
-                    text = self.table([rows[p] for p in pick]).condition([target[p] for p in pick])
-            if text is not None and not self._holds_bool(text, rows, target):
+                text = self._search(
+                    rows, target, 400, bool, lambda table, part: table.condition(part)
+                )
+            elif not all(self._holds(text, rows, target, bool)):
                 text = None
         self.memo[key] = text
         return text
-
-    def _holds_bool(self, text: str, rows: list[tuple[int, Index]], target: list[Any]) -> bool:
-        try:
-            evaluator = compile_expression(text)
-            return all(
-                bool(evaluator(self.scope(b, idx))) == want
-                for (b, idx), want in zip(rows, target, strict=True)
-            )
-        except Exception:
-            return False
 
     def _constant_set(self, rows: list[tuple[int, Index]], target: list[bool]) -> str | None:
         """The same few positions in every config."""
@@ -386,8 +516,9 @@ class Explainer:
         text = self.value(present, target)
         if text is not None and absent:
             # an expression that is 0 where there is nothing needs no condition
-            both = self.value([*present, *absent], [*target, *[0] * len(absent)])
-            text = both if both is not None and " if " not in both else text
+            both = self.value([*present, *absent], [*target, *[0] * len(absent)], cases=False)
+            if both is not None and not re.search(r" if |ceil|min|max|%|//", both):
+                text = both
         if text is None:
             self.out.failures.append(f"loop {prefix}*")
             return
@@ -519,6 +650,19 @@ class Explainer:
             visit(name)
         self.out.derived = out
 
+    def follow(self) -> None:
+        """Fields that nobody gave and that came to be: what is given later has to be just that."""
+        raws = [flatten(b.raw) for b in self.study.builds]
+        posts = {p for c in self.configs for p in c if p in self.fields}
+        done = {rule["field"] for rule in self.out.derived}
+        for path in sorted(posts - done):
+            values = [c.get(path) for c in self.configs]
+            if all(r.get(path) is None for r in raws) and any(v != values[0] for v in values):
+                kept, failed = list(self.out.derived), list(self.out.failures)
+                self._derive(iter([path]))
+                if self.out.failures != failed:
+                    self.out.derived, self.out.failures = kept, failed
+
     def _rule(
         self, path: str, raws: list[dict[str, Any]], plain: set[str]
     ) -> dict[str, Any] | None:
@@ -526,7 +670,7 @@ class Explainer:
         given = [path in r and r[path] is not None for r in raws]
         kept = all(r[path] == c.get(path) for r, c, g in zip(raws, posts, given, strict=True) if g)
         pick = [b for b, g in enumerate(given) if not g] if kept else list(range(len(raws)))
-        mode = "absent" if kept else "always"
+        mode = ("absent" if any(given) else "follows") if kept else "always"
         targets = [posts[b].get(path) for b in pick]
         # Other fields as they come to be; this one as it was given.
         mixed = []
@@ -536,7 +680,11 @@ class Explainer:
             if not kept and path in r:
                 row[path] = r[path]
             mixed.append(row)
-        for fields in (plain | ({path} if not kept else set()), None):
+        own = set() if kept else {path}
+        near = self.causes([(b, ()) for b in pick], targets) - (set() if own else {path})
+        for fields in (near & plain | own, near | own, plain | own, None):
+            if fields is not None and not fields:
+                continue
             rule = self._rule_with(path, mode, pick, targets, mixed, fields)
             if rule is not None:
                 return rule

@@ -12,7 +12,7 @@ import pytest
 
 from seedbed.errors import LimitError, SpecError
 from seedbed.init.schemes import Scheme
-from seedbed.models.catalogue import build, types
+from seedbed.models.catalogue import build, engine, types
 from seedbed.stream import Normal
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "models"
@@ -115,6 +115,28 @@ def test_padding_rows_and_rescaled_projections() -> None:
     gpt2 = {p.name: p for p in build(config).parameters}
     fill = gpt2["transformer.h.7.mlp.c_proj.weight"].init.fill((4, 4))
     assert fill.distribution == Normal(0.0, 0.02 / math.sqrt(16))
+
+
+def test_one_name_may_stand_for_two_kinds() -> None:
+    """A list that holds a norm, then a convolution: both are there, each at its index."""
+    stages = {
+        "fixed": {}, "alike": {}, "choices": {}, "kinds": {}, "heard": {}, "derived": [],
+        "loops": {"stages.": ["0", "len(widths)"]},
+        "tensors": [
+            ["stages.*.weight", "i % 2 == 0", ["widths[i]"], "", 0],
+            ["stages.*.weight", "i % 2 == 1", ["widths[i]", "widths[i - 1]"], "", 0],
+        ],
+        "inits": [[]],
+    }  # fmt: skip
+    data = {
+        "aliases": {}, "nested": {}, "activations": [], "defaults": {"widths": [2, 3, 5]},
+        "classes": {"Stages": stages},
+    }  # fmt: skip
+    program = engine._Program(data, "Stages")
+    run = engine._Run(program, program.settled.settle({}), 9)
+    assert [(p.name, p.shape) for p in run.parameters(program.body)] == [
+        ("stages.0.weight", (2,)), ("stages.1.weight", (3, 2)), ("stages.2.weight", (5,)),
+    ]  # fmt: skip
 
 
 def test_the_number_of_tensors_is_bounded() -> None:

@@ -57,6 +57,16 @@ def test_rounding_up_and_exact_quotients(value: int, multiple: int) -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "divisor", "rounded"),
+    # reckoned by the rule that MobileNets, MobileViTs and EfficientNets share
+    [(16, 8, 16), (18, 8, 24), (20, 8, 24), (12.0, 8, 16), (3, 8, 8), (44.8, 8, 48), (9.5, 4, 12)],
+)
+def test_multiples_that_are_no_tenth_less(value: float, divisor: int, rounded: int) -> None:
+    """`divisible` goes to the nearest multiple, and up if that would lose more than a tenth."""
+    assert evaluate("divisible(v, m)", {"v": value, "m": divisor}) == rounded
+
+
+@pytest.mark.parametrize(
     ("text", "value"),
     [
         ("kinds[i] == 'full' and i < len(kinds) - 1", True),

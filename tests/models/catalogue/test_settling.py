@@ -18,12 +18,14 @@ DATA: dict[str, Any] = {
     },
     "defaults": {
         "hidden_size": 12, "heads": 3, "head_dim": None, "act": "gelu", "kinds": None, "layers": 4,
-        "num_labels": 2, "tables": [[1, 2]], "vision_config": {"depth": 2},
+        "num_labels": 2, "tables": [[1, 2]], "inputs": None, "sizes": None,
+        "vision_config": {"depth": 2},
         "audio_config": {"n": 1},
     },
     "classes": {
         "Model": {
-            "fixed": {"tables": [[1, 2]]},
+            "fixed": {"tables": [[1, 2]], "sizes": None},
+            "alike": {"sizes": [3, 5]},
             "choices": {"act": "activations"},
             "kinds": {"hidden_size": "i", "head_dim": "in", "kinds": "ln"},
             "heard": {"": ["secret", "legacy?"]},
@@ -31,6 +33,7 @@ DATA: dict[str, Any] = {
                 {"field": "head_dim", "mode": "absent", "value": "hidden_size // heads"},
                 {"field": "kinds", "mode": "absent", "count": "layers",
                  "value": "'a' if i % 2 else 'b'"},
+                {"field": "inputs", "mode": "follows", "value": "2 * heads"},
                 {"field": "inner", "mode": "absent", "value": "4 * hidden_size"},
             ],
         }
@@ -50,6 +53,13 @@ def test_absent_fields_are_defaults_or_follow_from_others() -> None:
     assert found["kinds"] == ["b", "a", "b", "a"]
     assert settle(head_dim=7)["head_dim"] == 7
     assert settle(kinds=["a"])["kinds"] == ["a"]
+
+
+def test_what_a_config_makes_of_nothing_may_be_given() -> None:
+    """A saved config.json has what its class worked out; just that is taken, and nothing else."""
+    assert settle()["inputs"] == settle(inputs=6)["inputs"] == 6
+    assert settle(inputs=10, heads=5)["inputs"] == 10
+    assert settle(sizes=[3, 5])["sizes"] == [3, 5]
 
 
 def test_nested_configs_have_defaults_of_their_own() -> None:
@@ -78,6 +88,8 @@ def test_aliases_and_infinities() -> None:
     ("config", "path"),
     [
         ({"tables": [[1, 3]]}, ("tables",)),
+        ({"sizes": [3, 6]}, ("sizes",)),
+        ({"inputs": 7}, ("inputs",)),
         ({"act": "xielu"}, ("act",)),
         ({"hidden_size": 0}, ("hidden_size",)),
         ({"hidden_size": True}, ("hidden_size",)),

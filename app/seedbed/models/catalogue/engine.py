@@ -112,11 +112,12 @@ class _Program:
         self, patterns: Sequence[tuple[str, _Pattern]], prefix: str, loops: Json
     ) -> tuple[_Pattern | _Loop, ...]:
         """Patterns with their loops around them, in order of first appearance."""
-        inside: dict[str, Any] = {}
+        inside: dict[Any, Any] = {}
         depth = prefix.count("*")
         for name, pattern in patterns:
             if name.count("*") == depth:
-                inside[name] = pattern
+                # One name may stand for two kinds, such as a norm here and a convolution there.
+                inside[name, len(inside)] = pattern
             else:
                 parts = name.split("*")
                 inside.setdefault("*".join(parts[: depth + 1]), []).append((name, pattern))

@@ -8,6 +8,7 @@ Python: each expression becomes a tree of closures over the operations below and
     layer_types[i] == 'full_attention'        i, j, k: the indices in the tensor's name
     ceil(vocab_size, 64)                      rounded up to a multiple
     div(hidden_size, num_attention_heads)     a quotient without remainder, or an error
+    divisible(width * expand_ratio, 8)        the nearest multiple, but no tenth less
     4 * n_embd if n_inner is None else n_inner
 
 Integers are exact; `/` and `sqrt` make floats. Every result is bounded, so that no config can make
@@ -58,6 +59,12 @@ def _div(value: int, divisor: int) -> int:
     return value // divisor
 
 
+def _divisible(value: float, divisor: int) -> int:
+    """The nearest multiple, or the next if that would be a tenth less: as MobileNets count."""
+    nearest: int = max(divisor, int(value + divisor / 2) // divisor * divisor)
+    return nearest + divisor if nearest < 0.9 * value else nearest
+
+
 _BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: lambda a, b: a + b,
     ast.Sub: lambda a, b: a - b,
@@ -85,6 +92,7 @@ _CALLS: dict[str, Callable[..., Any]] = {
     "ceil": _ceil,
     "sqrt": math.sqrt,
     "div": _div,
+    "divisible": _divisible,
     "len": len,
     "int": int,
     "sum": sum,

@@ -184,14 +184,35 @@ class Settled:
     # ------------------------------------------------------------------ refusing
 
     def _check(self, settled: Json) -> None:
+        self._check_fixed(settled)
+        self._check_choices(settled)
+        for path, kinds in self._class["kinds"].items():
+            found = at(settled, path, self)
+            if found is self:
+                continue
+            kind = kind_of(found)
+            if kind not in kinds and not (kind in "iz-" and "f" in kinds):
+                raise SpecError(
+                    f"{found!r} was not studied",
+                    tuple(path.split(".")),
+                    [_KINDS[k] for k in kinds],
+                )
+
+    def _check_fixed(self, settled: Json) -> None:
+        """Fields of one value, or of what the config's own class makes of that value."""
+        alike = self._class["alike"]
         for path, value in self._class["fixed"].items():
             found = at(settled, path, value)
+            if path in alike and found == alike[path]:
+                continue
             if found != value or isinstance(found, bool) != isinstance(value, bool):
                 raise SpecError(
                     f"{found!r} was not studied: {self._name} was built with {value!r} only",
                     tuple(path.split(".")),
                     (str(value),) if isinstance(value, (int, str)) else (),
                 )
+
+    def _check_choices(self, settled: Json) -> None:
         for path, allowed in self._class["choices"].items():
             names = self._data["activations"] if allowed == "activations" else allowed
             found = at(settled, path)
@@ -204,17 +225,6 @@ class Settled:
             if isinstance(found, list) and not all(one in names for one in found):
                 raise SpecError(
                     "an item was not studied", tuple(path.split(".")), [str(n) for n in names]
-                )
-        for path, kinds in self._class["kinds"].items():
-            found = at(settled, path, self)
-            if found is self:
-                continue
-            kind = kind_of(found)
-            if kind not in kinds and not (kind in "iz-" and "f" in kinds):
-                raise SpecError(
-                    f"{found!r} was not studied",
-                    tuple(path.split(".")),
-                    [_KINDS[k] for k in kinds],
                 )
 
     def _derive(self, settled: dict[str, Any], rule: Json) -> None:
@@ -235,7 +245,8 @@ class Settled:
             if rule["mode"] == "absent" and "." in path:
                 return  # the object that it would be in is absent too
             raise SpecError(f"{path} cannot be derived: {error.message}", error.path) from error
-        if not declared and given is not None and given != value:
+        strict = not declared or rule["mode"] == "follows"
+        if strict and given is not None and given != value:
             raise SpecError(
                 f"{given!r} does not follow from the other fields: {value!r} does",
                 tuple(path.split(".")),
