@@ -223,8 +223,10 @@ def _takes(architecture: type, model_type: str) -> bool:
         wanted = architecture.config_class
     except ImportError:
         return True  # what it lacks is said when it is built
-    own = CONFIG_MAPPING.get(model_type)
-    return wanted is None or own is None or issubclass(own, wanted)
+    if model_type not in CONFIG_MAPPING:
+        return True
+    own = CONFIG_MAPPING[model_type]  # `get` does not load what is lazy
+    return wanted is None or issubclass(own, wanted)
 
 
 def architectures() -> dict[str, list[str]]:

@@ -2,6 +2,7 @@
 """Solve the catalogue: build model types, explain them, check, and keep what is true.
 
     python scripts/catalogue/solve.py --cache /tmp/catalogue [--only bert,gpt2] [--redo failed]
+    python scripts/catalogue/solve.py --cache /tmp/catalogue --recheck 3
     python scripts/catalogue/solve.py --cache /tmp/catalogue --write
 
 Each type is solved in a process of its own with a time limit, and its result kept in the cache, so
@@ -19,6 +20,8 @@ import signal
 import sys
 import time
 import traceback
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +32,11 @@ sys.path.insert(0, str(ROOT / "app"))
 import assembling
 import building
 import inits
+import sampling
 import studying
 
 # Of the processor, for one class.
-PROBE_SECONDS, EXPLAIN_SECONDS, INIT_SECONDS = (4.0, 8.0), (9.0, 15.0), 10.0
+PROBE_SECONDS, EXPLAIN_SECONDS, INIT_SECONDS = (12.0, 10.0), (12.0, 15.0), 12.0
 DATA = ROOT / "app/seedbed/models/catalogue/data"
 # What people use first comes first.
 POPULAR = [
@@ -187,7 +191,7 @@ def solve_class(
         if turn < 2:
             studying.probe(study, PROBE_SECONDS[turn], (3, 8)[turn])
         state, again = explain_class(study, data, state, main, EXPLAIN_SECONDS[turn > 0])
-        again = again or (turn == 0 and bool(state.get("failed")))
+        again = again or (turn == 0 and state["status"] == "unsolved")
         if not again:
             break
         if state["status"] != "unsolved":
@@ -311,7 +315,6 @@ def solve_type(
     model_type: str,
     names: list[str],
     cache: Path,
-    most: int,
     old: dict[str, Any] | None,
     seconds: float,
 ) -> None:
@@ -328,7 +331,7 @@ def solve_type(
         )
         states = {k: v for k, v in old["states"].items() if v.get("status") == "exact"}
     began = time.process_time()
-    for n, name in enumerate(names[:most]):
+    for n, name in enumerate(names):
         if name in states:
             continue
         if time.process_time() - began > seconds:
@@ -356,7 +359,10 @@ def _keep(path: Path, value: Any) -> None:
 
 def read(path: Path) -> Any:
     """What the cache has of a type."""
-    return json.loads(gzip.decompress(path.read_bytes()))
+    kept = json.loads(gzip.decompress(path.read_bytes()))
+    for one in kept["data"]["classes"].values():
+        one.setdefault("alike", {})  # of a cache that is older than they are
+    return kept
 
 
 def write(cache: Path) -> None:
@@ -427,6 +433,75 @@ def _packed(value: Any) -> bytes:
     )
 
 
+def recheck(model_type: str, cache: Path, seed: int) -> None:
+    """Holds what was found against configs of another seed; what is wrong for one is withdrawn."""
+    kept = read(cache / f"{model_type}.json.gz")
+    for name, state in kept["states"].items():
+        if state["status"] != "exact":
+            continue
+        builder = studying.Builder(model_type, name)
+        if not state.get("builds"):
+            continue
+        sampler = sampling.Sampler(builder.config_class, seed)
+        end = time.process_time() + 12.0
+        right = 0
+        for _ in sampler.walk(builder.build, lambda end=end: time.process_time() > end):
+            assert builder.last is not None
+            sampler.learn(builder.last.post)
+            what = assembling.check(kept["data"], name, builder.last, model_type)
+            if what is not None and not what.startswith("refused"):
+                state.update(status="wrong", why=[what])
+                del kept["data"]["classes"][name]
+                print(f"{model_type:24s} {name:44s} {what}", flush=True)
+                break
+            right += 1
+            if right >= 10:
+                break
+        state["rechecked"] = right
+    _keep(cache / f"{model_type}.json.gz", kept)
+
+
+def pool(
+    jobs: list[tuple[str, Callable[[], None]]], workers: int, limit: float
+) -> Iterator[tuple[str, bool]]:
+    """Each job in a process of its own; yields its name and whether it came to its end."""
+    waiting = list(jobs)
+    running: dict[int, tuple[str, float]] = {}
+    while waiting or running:
+        while waiting and len(running) < workers:
+            name, work = waiting.pop(0)
+            child = os.fork()
+            if not child:
+                signal.signal(signal.SIGINT, signal.SIG_DFL)
+                try:
+                    work()
+                except BaseException:
+                    traceback.print_exc()
+                os._exit(0)
+            running[child] = (name, time.monotonic())
+        for child, (name, began) in list(running.items()):
+            done, _ = os.waitpid(child, os.WNOHANG)
+            if not done and time.monotonic() - began <= limit:
+                continue
+            if not done:
+                os.kill(child, signal.SIGKILL)
+                os.waitpid(child, 0)
+            del running[child]
+            yield name, bool(done)
+        time.sleep(0.05)
+
+
+def left(path: Path, names: list[str], redo: str) -> bool:
+    """Whether the cache lacks something of a type."""
+    if redo == "all" or not path.exists():
+        return True
+    states = read(path)["states"]
+    return any(
+        name not in states or (redo == "failed" and states[name]["status"] != "exact")
+        for name in names
+    )
+
+
 def main() -> int:
     """Runs what the command line asks for."""
     parser = argparse.ArgumentParser(
@@ -443,11 +518,21 @@ def main() -> int:
         default=600.0,
         help="seconds of the clock a type; a quarter of it of the processor",
     )
+    parser.add_argument(
+        "--recheck", type=int, metavar="SEED", help="hold all against configs of another seed"
+    )
     parser.add_argument("--write", action="store_true", help="write the package's data")
     asked = parser.parse_args()
     asked.cache.mkdir(parents=True, exist_ok=True)
     if asked.write:
         write(asked.cache)
+        return 0
+    if asked.recheck is not None:
+        types = sorted(path.name.removesuffix(".json.gz") for path in asked.cache.glob("*.json.gz"))
+        jobs = [(t, partial(recheck, t, asked.cache, asked.recheck)) for t in types]
+        for name, ended in pool(jobs, asked.workers, asked.limit):
+            if not ended:
+                print(f"{name:24s} not rechecked", flush=True)
         return 0
     known = building.architectures()
     only = [t for t in asked.only.split(",") if t]
@@ -455,61 +540,26 @@ def main() -> int:
     rest = sorted(
         (t for t in known if t not in POPULAR), key=lambda t: ("CausalLM" not in known[t][0], t)
     )
-    order = only or [*(t for t in POPULAR if t in known), *rest]
-    running: dict[int, tuple[str, float]] = {}
-    waiting = [t for t in order if t in known]
-    while waiting or running:
-        while waiting and len(running) < asked.workers:
-            model_type = waiting.pop(0)
-            path = asked.cache / f"{model_type}.json.gz"
-            old = read(path) if path.exists() and asked.redo != "all" else None
-            names = known[model_type][: asked.classes]
-            if old is not None:
-                left = [
-                    n
-                    for n in names
-                    if n not in old["states"]
-                    or (asked.redo == "failed" and old["states"][n]["status"] != "exact")
-                ]
-                if not left:
-                    continue
-            child = os.fork()
-            if not child:
-                signal.signal(signal.SIGINT, signal.SIG_DFL)
-                try:
-                    solve_type(
-                        model_type,
-                        known[model_type],
-                        asked.cache,
-                        asked.classes,
-                        old,
-                        asked.limit / 4,
-                    )
-                except BaseException:
-                    traceback.print_exc()
-                os._exit(0)
-            running[child] = (model_type, time.monotonic())
-        for child, (model_type, began) in list(running.items()):
-            done, _ = os.waitpid(child, os.WNOHANG)
-            if done:
-                del running[child]
-            elif time.monotonic() - began > asked.limit:
-                os.kill(child, signal.SIGKILL)
-                os.waitpid(child, 0)
-                del running[child]
-                path = asked.cache / f"{model_type}.json.gz"
-                if not path.exists():
-                    _keep(
-                        path,
-                        {
-                            "data": {"type": model_type, "classes": {}},
-                            "states": {
-                                known[model_type][0]: {"status": "not built", "why": ["too slow"]}
-                            },
-                        },
-                    )
-                print(f"{model_type:24s} stopped", flush=True)
-        time.sleep(0.1)
+    order = only or [*POPULAR, *rest]
+    jobs = []
+    for model_type in (t for t in order if t in known):
+        path = asked.cache / f"{model_type}.json.gz"
+        names = known[model_type][: asked.classes]
+        if left(path, names, asked.redo):
+            work = partial(
+                solve_type,
+                model_type,
+                names,
+                asked.cache,
+                read(path) if path.exists() and asked.redo != "all" else None,
+                asked.limit / 4,
+            )
+            jobs.append((model_type, work))
+    for model_type, ended in pool(jobs, asked.workers, asked.limit):
+        path = asked.cache / f"{model_type}.json.gz"
+        if not ended and not path.exists():
+            states = {known[model_type][0]: {"status": "not built", "why": ["too slow"]}}
+            _keep(path, {"data": {"type": model_type, "classes": {}}, "states": states})
     return 0
 
 

@@ -19,7 +19,7 @@ from solving import INDICES, Table, flatten
 from seedbed.models.catalogue.expressions import compile_expression
 
 # Of the processor, for one expression: of the fields that are known to matter, and of all.
-NEAR_SECONDS, FAR_SECONDS = 6.0, 2.0
+NEAR_SECONDS, FAR_SECONDS = 4.0, 1.5
 
 Shape = tuple[int, ...]
 Index = tuple[int, ...]
@@ -747,6 +747,12 @@ class Explainer:
                     for v, t in zip(values, targets, strict=True)
                 ):
                     return name
+            for name, values in table.columns.items():
+                # such as 2 / num_hidden_layers
+                if all(type(v) in (int, float) and v > 0 for v in values):
+                    products = {round(t * v, 9) for v, t in zip(values, targets, strict=True)}
+                    if len(products) == 1:
+                        return f"{products.pop()!r} / {name}"
             whole = [float(t).is_integer() for t in targets]
             if all(whole):
                 return table.value([int(t) for t in targets])

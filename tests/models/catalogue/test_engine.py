@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from seedbed.errors import LimitError, SpecError
+from seedbed.errors import LimitError, ParameterError, SpecError
 from seedbed.init.schemes import Scheme
 from seedbed.models.catalogue import build, engine, types
 from seedbed.stream import Normal
@@ -117,11 +117,11 @@ def test_padding_rows_and_rescaled_projections() -> None:
     assert fill.distribution == Normal(0.0, 0.02 / math.sqrt(16))
 
 
-def test_one_name_may_stand_for_two_kinds() -> None:
-    """A list that holds a norm, then a convolution: both are there, each at its index."""
-    stages = {
+def stages(**fields: Any) -> list[tuple[str, tuple[int, ...]]]:
+    """Names and shapes of a class made for these tests: a norm, then a convolution, in turns."""
+    one = {
         "fixed": {}, "alike": {}, "choices": {}, "kinds": {}, "heard": {}, "derived": [],
-        "loops": {"stages.": ["0", "len(widths)"]},
+        "loops": {"stages.": ["0", "count"]},
         "tensors": [
             ["stages.*.weight", "i % 2 == 0", ["widths[i]"], "", 0],
             ["stages.*.weight", "i % 2 == 1", ["widths[i]", "widths[i - 1]"], "", 0],
@@ -129,14 +129,27 @@ def test_one_name_may_stand_for_two_kinds() -> None:
         "inits": [[]],
     }  # fmt: skip
     data = {
-        "aliases": {}, "nested": {}, "activations": [], "defaults": {"widths": [2, 3, 5]},
-        "classes": {"Stages": stages},
+        "aliases": {}, "nested": {}, "activations": [],
+        "defaults": {"widths": [2, 3, 5], "count": 3}, "classes": {"Stages": one},
     }  # fmt: skip
     program = engine._Program(data, "Stages")
-    run = engine._Run(program, program.settled.settle({}), 9)
-    assert [(p.name, p.shape) for p in run.parameters(program.body)] == [
+    run = engine._Run(program, program.settled.settle(fields), 9)
+    return [(p.name, p.shape) for p in run.parameters(program.body)]
+
+
+def test_one_name_may_stand_for_two_kinds() -> None:
+    """A list that holds a norm, then a convolution: both are there, each at its index."""
+    assert stages() == [
         ("stages.0.weight", (2,)), ("stages.1.weight", (3, 2)), ("stages.2.weight", (5,)),
     ]  # fmt: skip
+
+
+def test_what_is_no_count_is_refused() -> None:
+    """A number of layers that a config leaves open is a question, not a failure."""
+    with pytest.raises(ParameterError, match=r"None of stages\.\*"):
+        stages(count=None)
+    with pytest.raises(LimitError):
+        stages(count=10)
 
 
 def test_the_number_of_tensors_is_bounded() -> None:

@@ -165,8 +165,10 @@ class _Run:
             self._index = index
             if isinstance(one, _Loop):
                 start, stop = self.value(one.start), self.value(one.stop)
-                if not isinstance(stop, int) or stop - start > self.most:
-                    raise LimitError("max_tensors", int(stop), self.most, "tensors")
+                if not isinstance(stop, int):
+                    raise ParameterError(f"there would be {stop!r} of {self._place(one)}")
+                if stop - start > self.most:
+                    raise LimitError("max_tensors", stop, self.most, "tensors")
                 name = INDICES[len(index)]
                 for i in range(start, stop):
                     self.scope[name] = i
@@ -177,6 +179,14 @@ class _Run:
                 if self.count > self.most:
                     raise LimitError("max_tensors", self.count, self.most, "tensors")
                 yield self._parameter(one, index)
+
+    @staticmethod
+    def _place(loop: _Loop) -> str:
+        """How the names in a loop begin."""
+        first = loop.inside[0]
+        while isinstance(first, _Loop):
+            first = first.inside[0]
+        return "*".join(first.parts)
 
     def _parameter(self, pattern: _Pattern, index: tuple[int, ...]) -> Parameter:
         first, *rest = pattern.parts
