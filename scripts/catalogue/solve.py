@@ -189,7 +189,7 @@ def solve_class(
     for turn in range(3):
         # At first from a few builds, as most need no more.
         if turn < 2:
-            studying.probe(study, PROBE_SECONDS[turn], (3, 8)[turn])
+            studying.probe(study, PROBE_SECONDS[turn] / (1 if main else 3), (3, 8)[turn])
         state, again = explain_class(study, data, state, main, EXPLAIN_SECONDS[turn > 0])
         again = again or (turn == 0 and state["status"] == "unsolved")
         if not again:
@@ -557,8 +557,9 @@ def main() -> int:
             jobs.append((model_type, work))
     for model_type, ended in pool(jobs, asked.workers, asked.limit):
         path = asked.cache / f"{model_type}.json.gz"
-        if not ended and not path.exists():
-            states = {known[model_type][0]: {"status": "not built", "why": ["too slow"]}}
+        if not path.exists():
+            why = "its config has no defaults" if ended else "too slow"
+            states = {known[model_type][0]: {"status": "not built", "why": [why]}}
             _keep(path, {"data": {"type": model_type, "classes": {}}, "states": states})
     return 0
 

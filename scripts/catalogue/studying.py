@@ -522,6 +522,11 @@ class Explainer:
         if text is None:
             self.out.failures.append(f"loop {prefix}*")
             return
+        if absent and not all(self._counts(text, row) for row in absent):
+            rows = [*present, *absent]
+            when = self.condition(rows, [True] * len(present) + [False] * len(absent))
+            if when is not None:
+                text = f"({text}) if {when} else 0"
         self.out.loops[prefix] = [str(low), text]
         evaluator = compile_expression(text)
         rows: list[tuple[int, Index]] = []
@@ -532,6 +537,13 @@ class Explainer:
                 high = 0
             rows.extend((b, (*index, i)) for i in range(low, min(high, 4096)))
         domains[prefix] = rows
+
+    def _counts(self, text: str, row: tuple[int, Index]) -> bool:
+        """Whether an expression is a whole number there."""
+        try:
+            return isinstance(compile_expression(text)(self.scope(*row)), int)
+        except Exception:
+            return False
 
     def _tensor(
         self,
