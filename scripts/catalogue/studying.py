@@ -313,7 +313,11 @@ class Explainer:
 
     def _moved(self, one: int, two: int) -> set[str]:
         a, b = self.configs[one], self.configs[two]
-        return {p for p in {*a, *b} if a.get(p, self) != b.get(p, self)}
+        return {
+            p
+            for p in {*a, *b}
+            if a.get(p, self) != b.get(p, self) and p.rpartition(".")[2] not in sampling.IGNORED
+        }
 
     def causes(self, rows: list[tuple[int, Index]], target: list[Any]) -> set[str]:
         """Fields that a step moved when it moved the target."""
@@ -687,7 +691,9 @@ class Explainer:
         # Other fields as they come to be; this one as it was given.
         mixed = []
         for r, c in zip(raws, posts, strict=True):
-            row = dict({**r, **c}.items())
+            row = {
+                p: v for p, v in {**r, **c}.items() if p.rpartition(".")[2] not in sampling.IGNORED
+            }
             row.pop(path, None)
             if not kept and path in r:
                 row[path] = r[path]
