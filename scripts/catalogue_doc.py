@@ -28,12 +28,12 @@ a dimension, a number of layers or the presence of a tensor is what its expressi
 among, so that the search is short and what it finds is no coincidence. Everything was held against
 configs that took no part in solving: other samples, and the library's own defaults at full size. A
 class is **exact** if for all of those that are within what was studied (at least five) the answer
-had the same names, shapes and dtypes; if it was wrong for one of them, or for one of ten
-more of another seed at the very end, it is not served. What a class was
-not studied for is refused: fields that never varied, values and kinds of values that never
-occurred. Inits are the calls that real builds made, held against the values that were there, and
-against two or three real builds of unseen configs. Where no expression explains an init, it is
-**guessed** (bias 0, scale 1, the rest normal), and the answer names those tensors.
+had the same names, shapes and dtypes; if it was wrong for one of them, or for one of ten more of
+another seed at the very end, it is not served. What a class was not studied for is refused: fields
+that never varied, values and kinds of values that never occurred. Inits are the calls that real
+builds made, held against the values that were there, and against two or three real builds of unseen
+configs. Where no expression explains an init, it is **guessed** (bias 0, scale 1, the rest normal),
+and the answer names those tensors.
 
 How it is made, and made again for another release: `scripts/catalogue/solve.py`.
 

@@ -18,14 +18,14 @@ DATA: dict[str, Any] = {
     },
     "defaults": {
         "hidden_size": 12, "heads": 3, "head_dim": None, "act": "gelu", "kinds": None, "layers": 4,
-        "num_labels": 2, "tables": [[1, 2]], "inputs": None, "sizes": None,
+        "num_labels": 2, "tables": [[1, 2]], "inputs": None, "sizes": None, "way": None,
         "vision_config": {"depth": 2},
         "audio_config": {"n": 1},
     },
     "classes": {
         "Model": {
-            "fixed": {"tables": [[1, 2]], "sizes": None},
-            "alike": {"sizes": [3, 5]},
+            "fixed": {"tables": [[1, 2]], "sizes": None, "way": None},
+            "alike": {"sizes": [3, 5], "way": {"kind": "plain", "flag": True}},
             "choices": {"act": "activations"},
             "kinds": {"hidden_size": "i", "head_dim": "in", "kinds": "ln"},
             "heard": {"": ["secret", "legacy?"]},
@@ -60,6 +60,7 @@ def test_what_a_config_makes_of_nothing_may_be_given() -> None:
     assert settle()["inputs"] == settle(inputs=6)["inputs"] == 6
     assert settle(inputs=10, heads=5)["inputs"] == 10
     assert settle(sizes=[3, 5])["sizes"] == [3, 5]
+    assert settle(way={"kind": "plain"})["way"] == {"kind": "plain"}
 
 
 def test_nested_configs_have_defaults_of_their_own() -> None:
@@ -89,6 +90,9 @@ def test_aliases_and_infinities() -> None:
     [
         ({"tables": [[1, 3]]}, ("tables",)),
         ({"sizes": [3, 6]}, ("sizes",)),
+        ({"way": {"kind": "odd"}}, ("way",)),
+        ({"way": {"flag": 1}}, ("way",)),
+        ({"way": {"more": 1}}, ("way",)),
         ({"inputs": 7}, ("inputs",)),
         ({"act": "xielu"}, ("act",)),
         ({"hidden_size": 0}, ("hidden_size",)),

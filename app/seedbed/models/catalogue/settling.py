@@ -70,6 +70,17 @@ def at(config: Json, path: str, default: Any = None) -> Any:
     return level
 
 
+def _same(given: Any, whole: Any) -> bool:
+    """Whether it is that value, or an object with some of that one's fields."""
+    if isinstance(given, Mapping) and isinstance(whole, Mapping):
+        return all(
+            key in whole and _same(value, whole[key])
+            for key, value in given.items()
+            if key not in HARMLESS
+        )
+    return bool(given == whole) and isinstance(given, bool) == isinstance(whole, bool)
+
+
 def put(config: dict[str, Any], path: str, value: Any) -> bool:
     """Sets the value at a dotted path, if the object that it is in is there."""
     *outer, last = path.split(".")
@@ -203,7 +214,7 @@ class Settled:
         alike = self._class["alike"]
         for path, value in self._class["fixed"].items():
             found = at(settled, path, value)
-            if path in alike and found == alike[path]:
+            if path in alike and _same(found, alike[path]):
                 continue
             if found != value or isinstance(found, bool) != isinstance(value, bool):
                 raise SpecError(
