@@ -417,6 +417,7 @@ def test_reach_bounds_the_draws(distribution: Distribution) -> None:
 @example(Normal(math.nextafter(FLOAT32_MAX, 0.0), 1e20))
 @example(Normal(FLOAT32_MAX - 7e30, 1e30))
 @example(Normal(0.0, FLOAT32_MAX / 6.3401))
+@example(Normal(0.0, 6.858280182912895e-44))  # a subnormal: its rounding is a quarter of it
 def test_normal_reach_at_the_limit(distribution: Normal) -> None:
     """Whatever mean and std are allowed, up to the limit of float32, draws are finite."""
     reached(distribution)

@@ -59,6 +59,9 @@ NARROWEST = 2.0**-40
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 
+FLOAT32_TINY = float(np.finfo(np.float32).tiny)
+"""The least normal float32, 2⁻¹²⁶."""
+
 LOG2_RATIO_LIMIT = 120.0
 """Largest log₂(high/low) of a log-uniform, so that 2ʸ stays a normal float32."""
 
@@ -250,6 +253,12 @@ class Uniform(SignedZeros):
         )
 
 
+def held(std: float) -> float:
+    """The standard deviation that draws have: float32 holds the least ones in coarse steps only."""
+    spread = KAPPA * std
+    return float(np.float32(spread)) / KAPPA if 0 < spread < FLOAT32_TINY else std
+
+
 @dataclass(frozen=True, eq=False)
 class Normal(SignedZeros):
     """Normal with this mean and standard deviation, cut by nothing but the 32 bits of a word."""
@@ -274,7 +283,7 @@ class Normal(SignedZeros):
     @property
     def reach(self) -> tuple[float, float]:
         """Values that no draw passes."""
-        edge = self.std * NORMAL_REACH
+        edge = held(self.std) * NORMAL_REACH
         return self.mean - edge, self.mean + edge
 
     def draw(self, words: Words) -> Draws:
@@ -343,7 +352,7 @@ class TruncatedNormal(SignedZeros):
     @property
     def reach(self) -> tuple[float, float]:
         """Values that no draw passes: the bounds, or as far as the bits of a word go."""
-        edge = self.std * TRUNCATED_REACH
+        edge = held(self.std) * TRUNCATED_REACH
         return max(self.bounds[0], self.mean - edge), min(self.bounds[1], self.mean + edge)
 
     @property
