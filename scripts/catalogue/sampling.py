@@ -73,7 +73,6 @@ def _hints(cls: type) -> dict[str, Any]:
 
 def _literals(cls: type) -> dict[str, set[str]]:
     """Strings that a type's sources compare fields with."""
-    module = sys.modules[cls.__module__]
     found: dict[str, set[str]] = {}
     folder = cls.__module__.rsplit(".", 1)[0]
     texts = []
@@ -85,7 +84,6 @@ def _literals(cls: type) -> dict[str, set[str]]:
             texts.append(inspect.getsource(sys.modules[name]))
         except (OSError, TypeError, KeyError):
             continue
-    del module
     for text in texts:
         for field, _, one in re.findall(
             r"""\b(?:config|self)\.(\w+)(?:\[[^\]]*\])? *(==|!=) *["']([\w\-. ]+)["']""",
@@ -168,7 +166,7 @@ def leaves(cls: type, prefix: Path = (), default: Config | None = None) -> list[
                     "strings",
                     tuple(
                         sorted(
-                            {*value, *literals.get(key, ()), *_allowed(key)}
+                            {*value, *literals.get(key, ())}
                             if key.endswith("layer_types")
                             or key in {"layers_block_type", "hybrid_override_pattern"}
                             else set(value)
@@ -188,11 +186,6 @@ def leaves(cls: type, prefix: Path = (), default: Config | None = None) -> list[
             kind, choices = "choice", tuple(sorted(literals[key]))
         found.append(Leaf(path, value, kind, optional, choices))
     return found
-
-
-def _allowed(key: str) -> tuple[str, ...]:
-    del key
-    return ()
 
 
 def get(config: Config, path: Path, default: Any = None) -> Any:
@@ -334,12 +327,6 @@ class Sampler:
 
     def _ints(self, low: str, default: list[int], leaf: Leaf, config: Config) -> list[int]:
         r = self.random
-        same = [
-            len(v)
-            for k, v in self._level(leaf.path, config).items()
-            if isinstance(v, list) and k != leaf.name
-        ]
-        del same
         current = get(config, leaf.path)
         length = len(current) if isinstance(current, list) else len(default)
         base = [default[min(i, len(default) - 1)] for i in range(length)]

@@ -281,6 +281,24 @@ def thin(rows: list[Any], most: int) -> list[int]:
     return sorted(int(p) for p in pick)
 
 
+@dataclass(frozen=True)
+class Sought:
+    """What an expression is wanted for: a value in each row, and how a table finds one.
+
+    Attributes:
+        rows, target: the rows, and what is seen in each.
+        kind: `int` or `bool`, as which values are compared.
+        most: rows that a table has at first.
+        solve: a table and its part of the target → an expression, or None.
+    """
+
+    rows: list[tuple[int, Index]]
+    target: list[Any]
+    kind: type
+    most: int
+    solve: Callable[[Table, list[Any]], str | None]
+
+
 class Explainer:
     """Solves the builds of one class."""
 
@@ -340,61 +358,41 @@ class Explainer:
             self.tables[key] = Table(self.configs, rows, set(fields))
         return self.tables[key]
 
-    def _search(
-        self,
-        rows: list[tuple[int, Index]],
-        target: list[Any],
-        most: int,
-        kind: type,
-        solve: Callable[[Table, list[Any]], str | None],
-    ) -> str | None:
+    def _search(self, sought: Sought) -> str | None:
         """With the fields that cause the target, then with all; rows that disagree are added.
 
         Between the two, what explains another target may explain this one.
         """
-        near = frozenset(self.causes(rows, target) & self.fields)
+        near = frozenset(self.causes(sought.rows, sought.target) & self.fields)
         if near:
-            text = self._solve(rows, target, most, kind, solve, near, NEAR_SECONDS)
+            text = self._solve(sought, near, NEAR_SECONDS)
             if text is not None:
                 return text
         for text in self.known:
-            if all(self._holds(text, rows[:40], target[:40], kind)) and all(
-                self._holds(text, rows, target, kind)
-            ):
+            if not self._wrong(text, sought, 40) and not self._wrong(text, sought):
                 return text
         wider = frozenset(near | self.matter)
         if wider != near:
-            text = self._solve(rows, target, most, kind, solve, wider, NEAR_SECONDS / 2)
+            text = self._solve(sought, wider, NEAR_SECONDS / 2)
             if text is not None:
                 return text
-        every = frozenset(self.fields)
-        return self._solve(rows, target, most, kind, solve, every, FAR_SECONDS)
+        return self._solve(sought, frozenset(self.fields), FAR_SECONDS)
 
-    def _solve(
-        self,
-        rows: list[tuple[int, Index]],
-        target: list[Any],
-        most: int,
-        kind: type,
-        solve: Callable[[Table, list[Any]], str | None],
-        fields: frozenset[str],
-        seconds: float,
-    ) -> str | None:
-        pick = thin(rows, most)
+    def _solve(self, sought: Sought, fields: frozenset[str], seconds: float) -> str | None:
+        rows, target = sought.rows, sought.target
+        pick = thin(rows, sought.most)
         until = time.process_time() + seconds
         for _ in range(5):
             table = self.table([rows[p] for p in pick], fields)
             table.until = until
-            text = solve(table, [target[p] for p in pick])
+            text = sought.solve(table, [target[p] for p in pick])
             if text is None:
                 break
-            wrong = [
-                p for p, right in enumerate(self._holds(text, rows, target, kind)) if not right
-            ]
+            wrong = self._wrong(text, sought)
             if not wrong:
                 self.known.setdefault(text)
                 return text
-            fresh = sorted({*pick, *(wrong[w] for w in thin(wrong, most // 4))})
+            fresh = sorted({*pick, *(wrong[w] for w in thin(wrong, sought.most // 4))})
             if fresh == pick:
                 break  # it holds in the table and not in the engine
             pick = fresh
@@ -415,24 +413,23 @@ class Explainer:
             text = str(target[0])
         else:
             text = self._search(
-                rows, target, 160, int, lambda table, part: table.value(part, cases)
+                Sought(rows, target, int, 160, lambda table, part: table.value(part, cases))
             )
         self.memo[key] = text
         return text
 
-    def _holds(
-        self, text: str, rows: list[tuple[int, Index]], target: list[Any], kind: type
-    ) -> list[bool]:
-        """Whether an expression has the target's value, in each row."""
+    def _wrong(self, text: str, sought: Sought, most: int | None = None) -> list[int]:
+        """Positions of the rows, or of the first so many, where an expression differs."""
         evaluator = compile_expression(text)
 
         def right(row: tuple[int, Index], want: Any) -> bool:
             try:
-                return bool(kind(evaluator(self.scope(*row))) == want)
+                return bool(sought.kind(evaluator(self.scope(*row))) == want)
             except Exception:
                 return False
 
-        return [right(row, want) for row, want in zip(rows, target, strict=True)]
+        pairs = zip(sought.rows[:most], sought.target[:most], strict=True)
+        return [p for p, (row, want) in enumerate(pairs) if not right(row, want)]
 
     def condition(self, rows: list[tuple[int, Index]], target: list[bool]) -> str | None:
         key = ("c", tuple(rows), tuple(target))
@@ -442,13 +439,12 @@ class Explainer:
         if all(target):
             text = "True"
         else:
+            sought = Sought(rows, target, bool, 400, lambda table, part: table.condition(part))
             if rows[0][1]:
                 text = self._constant_set(rows, target)
             if text is None:
-                text = self._search(
-                    rows, target, 400, bool, lambda table, part: table.condition(part)
-                )
-            elif not all(self._holds(text, rows, target, bool)):
+                text = self._search(sought)
+            elif self._wrong(text, sought):
                 text = None
         self.memo[key] = text
         return text
