@@ -146,8 +146,12 @@ def test_one_name_may_stand_for_two_kinds() -> None:
 
 def test_what_is_no_count_is_refused() -> None:
     """A number of layers that a config leaves open is a question, not a failure."""
-    with pytest.raises(ParameterError, match=r"None of stages\.\*"):
+    with pytest.raises(ParameterError, match=r"None of stages\.\*") as refused:
         stages(count=None)
+    assert refused.value.path == ("count",)
+    with pytest.raises(ParameterError, match="a dimension of None") as refused:
+        stages(widths=[2, None, 5])
+    assert refused.value.path == ("widths",)
     with pytest.raises(LimitError):
         stages(count=10)
 

@@ -14,7 +14,7 @@ from seedbed.init import SCHEMES, Parameter, Scheme
 from seedbed.init.layers.base import Block, scheme
 from seedbed.init.names import DIMENSION_MAX
 from seedbed.models.base import Model
-from seedbed.models.catalogue.expressions import Evaluator, compile_expression
+from seedbed.models.catalogue.expressions import Evaluator, compile_expression, place
 from seedbed.models.catalogue.settling import Settled
 from seedbed.models.catalogue.store import index, load
 
@@ -30,12 +30,13 @@ class _Expression:
 
     evaluate: Evaluator
     depth: int
+    text: str
 
     @classmethod
     def of(cls, text: str) -> _Expression:
         names = set(re.findall(r"\b[ijkl]\b", re.sub(r"'[^']*'", "", text)))
         depth = max((INDICES.index(name) + 1 for name in names), default=0)
-        return cls(compile_expression(text), depth)
+        return cls(compile_expression(text), depth, text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +167,8 @@ class _Run:
             if isinstance(one, _Loop):
                 start, stop = self.value(one.start), self.value(one.stop)
                 if not isinstance(stop, int):
-                    raise ParameterError(f"there would be {stop!r} of {self._place(one)}")
+                    message = f"there would be {stop!r} of {self._first(one)}"
+                    raise ParameterError(message, place(one.stop.text))
                 if stop - start > self.most:
                     raise LimitError("max_tensors", stop, self.most, "tensors")
                 name = INDICES[len(index)]
@@ -181,8 +183,8 @@ class _Run:
                 yield self._parameter(one, index)
 
     @staticmethod
-    def _place(loop: _Loop) -> str:
-        """How the names in a loop begin."""
+    def _first(loop: _Loop) -> str:
+        """The first of the names in a loop."""
         first = loop.inside[0]
         while isinstance(first, _Loop):
             first = first.inside[0]
@@ -192,9 +194,10 @@ class _Run:
         first, *rest = pattern.parts
         name = first + "".join(f"{i}{part}" for i, part in zip(index, rest, strict=True))
         shape = tuple(self.value(one) for one in pattern.shape)
-        for size in shape:
+        for size, one in zip(shape, pattern.shape, strict=True):
             if not isinstance(size, int) or not 0 <= size <= DIMENSION_MAX:
-                raise ParameterError(f"{name} would have a dimension of {size}")
+                message = f"{name} would have a dimension of {size}"
+                raise ParameterError(message, place(one.text))
         for case in pattern.cases:
             if self.value(case.when):
                 init, blocks = self._init(case, name, shape)

@@ -115,6 +115,11 @@ def _place(node: ast.AST) -> tuple[str | int, ...]:
     return ()
 
 
+def place(text: str) -> tuple[str | int, ...]:
+    """The first field that an expression names, as the path of an error; none if it names none."""
+    return _place(ast.parse(text, mode="eval"))
+
+
 def _build(node: ast.expr) -> Evaluator:  # noqa: C901, PLR0911, PLR0912, PLR0915 - one branch a kind of node
     match node:
         case ast.Constant(value=value):
