@@ -7,6 +7,7 @@
     │   ├── TokenError                a URL token that does not decode to a spec
     │   └── IdError                   a name that a stored spec cannot have
     ├── LimitError                    the request is sound, but larger than a setting allows
+    ├── BusyError                     the request is sound, but there is no room for it now
     ├── RegistryError                 of stored specs
     │   ├── UnknownSpecError (LookupError)  there is none of that name, or no such content of it
     │   ├── ConflictError             what is stored is not what the writer expects
@@ -82,6 +83,18 @@ class LimitError(SeedbedError):
         self.actual = actual
         self.maximum = maximum
         self.unit = unit
+
+
+class BusyError(SeedbedError):
+    """The request is sound, but there is no room for it, or nobody free, now.
+
+    Attributes:
+        retry_seconds: when to ask again.
+    """
+
+    def __init__(self, message: str, retry_seconds: int) -> None:
+        super().__init__(message)
+        self.retry_seconds = retry_seconds
 
 
 class RegistryError(SeedbedError):

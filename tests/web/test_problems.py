@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seedbed.errors import (
+    BusyError,
     ConflictError,
     EngineError,
     IdError,
@@ -271,6 +272,7 @@ CLASSES: dict[str, tuple[SeedbedError, int, str, dict[str, Any]]] = {
     "UnavailableError": (
         UnavailableError("gone", 3), 503, "registry-unavailable", {"detail": "gone"},
     ),
+    "BusyError": (BusyError("no room", 3), 503, "busy", {"detail": "no room"}),
     "LimitError": (
         LimitError("max_rank", 33, 32, "dimensions"), 422, "limit",
         {"limit": "SEEDBED_MAX_RANK", "actual": 33, "maximum": 32, "unit": "dimensions"},

@@ -22,6 +22,7 @@ from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
 from seedbed.errors import (
+    BusyError,
     ConflictError,
     IdError,
     LimitError,
@@ -110,6 +111,7 @@ STATUSES: dict[type[SeedbedError], tuple[int, str, str]] = {
     UnknownSpecError: (404, "not-found", "There is no such spec"),
     ConflictError: (412, "precondition-failed", "Precondition Failed"),
     OverwriteError: (428, "precondition-required", "Precondition Required"),
+    BusyError: (503, "busy", "Service Unavailable"),
     UnavailableError: (503, "registry-unavailable", "Stored specs cannot be had"),
     LimitError: (422, "limit", "The request is larger than this service allows"),
 }
@@ -200,7 +202,7 @@ def _headers_of(error: SeedbedError) -> dict[str, str]:
     """What a client needs to try again."""
     if isinstance(error, ConflictError) and error.etag is not None:
         return {"etag": f'"{error.etag}"'}
-    if isinstance(error, UnavailableError) and error.retry_seconds is not None:
+    if isinstance(error, UnavailableError | BusyError) and error.retry_seconds is not None:
         return {"retry-after": str(error.retry_seconds)}
     return {}
 
