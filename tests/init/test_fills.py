@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from seedbed.errors import ParameterError
 from seedbed.init import Fill, Source
-from seedbed.init.dense import MatrixCache
 from seedbed.init.fills import Constant, Drawn
+from seedbed.init.matrices import MatrixCache
 from seedbed.stream import (
     DTYPES,
     NUMPY,

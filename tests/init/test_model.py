@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from seedbed.errors import LimitError, ParameterError, ShapeError, SpecError
 from seedbed.init import Limits, Rule, Source, TensorPlan, TensorSpec, plan
-from seedbed.init.dense import MatrixCache
+from seedbed.init.matrices import MatrixCache
 from seedbed.stream import DTYPES, NUMPY, get_engine
 from tests.strategies import ODD_NAMES, bodies, globs, names, untimed
 

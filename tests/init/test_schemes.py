@@ -15,9 +15,20 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError, to_jsonable_python
 
 from seedbed.errors import ParameterError, ShapeError, SpecError
-from seedbed.init import SCHEMES, Init, Limits, Scheme, TensorPlan, TensorSpec, canonical_name, plan
-from seedbed.init.dense import MatrixCache
-from seedbed.init.fills import Constant, Derived, Drawn, Fill, Source
+from seedbed.init import (
+    SCHEMES,
+    Fill,
+    Init,
+    Limits,
+    Scheme,
+    Source,
+    TensorPlan,
+    TensorSpec,
+    canonical_name,
+    plan,
+)
+from seedbed.init.fills import Constant, Derived, Drawn
+from seedbed.init.matrices import MatrixCache
 from seedbed.init.schemes import FAMILIES, TRUNCATED_STD, Nonlinearity, fans_of, gain_of, meaning_of
 from seedbed.stream import DTYPES, Normal, TruncatedNormal, Uniform, get_engine
 from tests.strategies import REQUIRED, scheme_objects, shapes, untimed

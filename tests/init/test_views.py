@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from seedbed.errors import ParameterError
-from seedbed.init import Dense, Fill, MatrixCache, Source, is_local, views
+from seedbed.init import Dense, Fill, MatrixCache, Source, views
 from seedbed.init.arrays import Array, concatenate, stack, zeros
 from seedbed.init.fills import Constant, Drawn
 from seedbed.init.views import (
@@ -22,8 +22,6 @@ from seedbed.init.views import (
     Summed,
     Transposed,
     boxes,
-    dense_elements,
-    reach,
     tiles,
 )
 from seedbed.stream import DTYPES, NUMPY, Normal, Summary, Uniform, get_engine
@@ -32,7 +30,7 @@ from tests.strategies import untimed
 
 
 @dataclass(frozen=True)
-class Counting:
+class Counting(Fill):
     """A fill that holds its own indices, with what it was asked for written down."""
 
     asked: list[int] = field(default_factory=list, compare=False, repr=False)
@@ -323,7 +321,7 @@ def test_views_hand_on_what_a_fill_cannot(view: Any) -> None:
     """A dtype that is too narrow for the fill is too narrow for every view of it."""
     made = view(Drawn(Uniform(-500.0, 500.0)))
     assert made.check(DTYPES["F16"]) is None
-    assert reach(made) == (-500.0, 500.0)
+    assert made.reach == (-500.0, 500.0)
     with pytest.raises(ParameterError):
         made.check(DTYPES["F8_E4M3"])
 
@@ -343,8 +341,8 @@ class Matrix:
         return Summary(0.0, 1.0, -2.0, 2.0, 0.0)
 
 
-def test_what_is_whole_or_transposed_is_not_local() -> None:
-    """Only where every element costs the same is a file read without a thread."""
+def test_views_need_the_matrices_of_what_they_show() -> None:
+    """What is made as a whole is so in every view, and what is drawn by the element is not."""
     dense = Dense(Matrix(), 6)
     drawn = Drawn(Normal(0.0, 1.0))
     for view in (
@@ -353,13 +351,10 @@ def test_what_is_whole_or_transposed_is_not_local() -> None:
         lambda fill: Joined(((drawn, 2), (fill, 3))),
         lambda fill: Summed(drawn, fill),
     ):
-        assert is_local(view(drawn))
-        assert not is_local(view(dense))
-        assert dense_elements(view(dense)) == 6
-        assert dense_elements(view(drawn)) == 0
-        assert reach(view(dense))[1] >= 2.0
-    assert not is_local(Transposed(drawn, (2, 3), (1, 0)))
-    assert dense_elements(Transposed(dense, (2, 3), (1, 0))) == 6
+        assert view(dense).dense_elements == 6
+        assert view(drawn).dense_elements == 0
+        assert view(dense).reach[1] >= 2.0
+    assert Transposed(dense, (2, 3), (1, 0)).dense_elements == 6
     assert written(Transposed(dense, (2, 3), (1, 0)), 0, 6).tolist() == [0, 3, 1, 4, 2, 5]
 
 

@@ -14,7 +14,7 @@ from functools import cached_property
 from seedbed.files.header import make_header
 from seedbed.files.layout import lay_out
 from seedbed.files.spec import CheckpointSpec
-from seedbed.init import Limits, MatrixCache, Source, TensorPlan, is_local, plan
+from seedbed.init import Limits, MatrixCache, Source, TensorPlan, plan
 from seedbed.stream import STREAM_VERSION, Engine, get_engine
 
 CHUNK_BYTES = 1 << 20
@@ -97,8 +97,8 @@ class VirtualFile:
 
     @cached_property
     def is_seekable(self) -> bool:
-        """Whether every range costs O(range): not so for whole matrices and transposed ones."""
-        return all(is_local(tensor.fill) for tensor in self.tensors)
+        """Whether every range costs what the range holds: not so where matrices are made whole."""
+        return not any(tensor.fill.dense_elements for tensor in self.tensors)
 
     @property
     def header(self) -> bytes:

@@ -9,7 +9,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from seedbed.init.fills import Constant, Fill
+from seedbed.init.fill import Fill
+from seedbed.init.fills import Constant
 from seedbed.init.views import Joined, Named, Shape, Sliced, Summed, Transposed
 
 

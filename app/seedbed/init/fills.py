@@ -1,4 +1,4 @@
-"""What fills a tensor: writes elements `[start, stop)` into a buffer, whatever lies before them."""
+"""Fills of one draw, one number or one formula."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seedbed.errors import ParameterError
-from seedbed.init.dense import MatrixCache, require_room
+from seedbed.init.fill import Fill, require_room
+from seedbed.init.source import Source
 from seedbed.stream import (
     DTYPES,
     Distribution,
     Dtype,
-    Engine,
     LogUniform,
     Summary,
     Uniform,
@@ -30,51 +30,20 @@ BLOCK = 1 << 14
 """Elements made together by what is not compiled; its temporaries should stay in cache."""
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Where the numbers of one tensor come from, and the form they take.
-
-    Attributes:
-        engine: who draws.
-        seed: of the checkpoint.
-        name: the tensor's.
-        dtype: of its elements.
-        matrices: where whole matrices are kept.
-    """
-
-    engine: Engine
-    seed: int
-    name: str
-    dtype: Dtype
-    matrices: MatrixCache
-
-
-class Fill(Protocol):
-    """The content of a tensor as a function of element index."""
-
-    def check(self, dtype: Dtype) -> None:
-        """Refuse a dtype that cannot hold every value, so that no file has an infinity or NaN.
-
-        Raises:
-            ParameterError: with the values and the dtype's range.
-        """
-
-    def write(self, source: Source, start: int, out: memoryview) -> None:
-        """Write elements `[start, start + len(out) // size)` into `out`, whole elements."""
-
-    def summary(self) -> Summary:
-        """Moments and bounds of the values before rounding to the dtype."""
-
-
 @dataclass(frozen=True)
-class Drawn:
+class Drawn(Fill):
     """Independent draws, one stream word an element."""
 
     distribution: Distribution
 
+    @property
+    def reach(self) -> tuple[float, float]:
+        """Of the distribution."""
+        return self.distribution.reach
+
     def check(self, dtype: Dtype) -> None:
         """Draws need a float, wide enough for the furthest of them."""
-        require_room(dtype, self.distribution.reach, "draws")
+        require_room(dtype, self.reach, "draws")
 
     def write(self, source: Source, start: int, out: memoryview) -> None:
         """Draw straight into the caller's buffer."""
@@ -86,7 +55,7 @@ class Drawn:
 
 
 @dataclass(frozen=True)
-class Constant:
+class Constant(Fill):
     """The same value everywhere: a float32 by definition where the dtype is a float."""
 
     value: int | float
@@ -139,7 +108,7 @@ class Formula(Protocol):
 
 
 @dataclass(frozen=True)
-class Pattern:
+class Pattern(Fill):
     """What depends on the index alone: nothing is drawn, and a range costs no more than its size.
 
     Every element is computed in float64 and rounded once to float32.
@@ -147,9 +116,14 @@ class Pattern:
 
     formula: Formula
 
+    @property
+    def reach(self) -> tuple[float, float]:
+        """Of the formula."""
+        return self.formula.reach
+
     def check(self, dtype: Dtype) -> None:
         """Only floats wide enough for every element."""
-        require_room(dtype, self.formula.reach, "values")
+        require_room(dtype, self.reach, "values")
 
     def write(self, source: Source, start: int, out: memoryview) -> None:
         """Compute the elements block by block."""
@@ -172,7 +146,7 @@ class Transform(Protocol):
 
 
 @dataclass(frozen=True)
-class Derived:
+class Derived(Fill):
     """Independent draws, each put through a function in float64 and rounded once to float32.
 
     The function is made of operations that IEEE 754 fixes (`elementary`), so that the bytes are

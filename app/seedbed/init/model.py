@@ -11,13 +11,13 @@ from pydantic import BaseModel, ConfigDict, FailFast, Field
 
 from seedbed.errors import ParameterError, Path, ShapeError, SpecError
 from seedbed.init.arrays import Array
-from seedbed.init.fills import Fill
+from seedbed.init.fill import Fill
 from seedbed.init.layers import Framework, Layer, Parameter, Stored
 from seedbed.init.limits import Limits
 from seedbed.init.names import Dimension, TensorName, count_elements
 from seedbed.init.rules import Rule, Rules
 from seedbed.init.schemes import Fans, Init, Scheme, Shape
-from seedbed.init.views import Named, dense_elements
+from seedbed.init.views import Named
 from seedbed.stream import DTYPES, Dtype, DtypeCode, FloatCode, ParameterProblem
 
 
@@ -326,8 +326,7 @@ class _Planner:
 
     def _bound(self, fill: Fill) -> None:
         """Refuse a matrix that is too large to be made as a whole."""
-        elements = dense_elements(fill)
-        if elements:
+        if elements := fill.dense_elements:
             self._limits.require("max_dense_elements", elements, "elements made as a whole")
 
     def _placed_in_model(self, error: SpecError, name: str) -> SpecError:

@@ -26,8 +26,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seedbed.errors import ParameterError
-from seedbed.init.dense import Dense
-from seedbed.init.fills import Fill, Source
+from seedbed.init.fill import Fill
+from seedbed.init.source import Source
 from seedbed.stream import DTYPES, Dtype, Summary
 
 Shape = tuple[int, ...]
@@ -56,47 +56,54 @@ _SUM_ELEMENTS = 1 << 16
 
 
 @dataclass(frozen=True)
-class Named:
-    """A fill that draws from the stream of another name than that of the file's tensor."""
+class _View(Fill):
+    """One fill, read in another way: its values, and what they need, are those of the fill."""
 
     fill: Fill
-    name: str
+
+    @property
+    def reach(self) -> tuple[float, float]:
+        """Of the fill."""
+        return self.fill.reach
+
+    @property
+    def dense_elements(self) -> int:
+        """Of the fill."""
+        return self.fill.dense_elements
 
     def check(self, dtype: Dtype) -> None:
         """As the fill's."""
         self.fill.check(dtype)
+
+    def summary(self) -> Summary:
+        """Of the fill."""
+        return self.fill.summary()
+
+
+@dataclass(frozen=True)
+class Named(_View):
+    """A fill that draws from the stream of another name than that of the file's tensor."""
+
+    name: str
 
     def write(self, source: Source, start: int, out: memoryview) -> None:
         """From that stream."""
         self.fill.write(replace(source, name=self.name), start, out)
 
-    def summary(self) -> Summary:
-        """Of the fill."""
-        return self.fill.summary()
-
 
 @dataclass(frozen=True)
-class Sliced:
+class Sliced(_View):
     """Elements from `offset` on of a fill."""
 
-    fill: Fill
     offset: int
-
-    def check(self, dtype: Dtype) -> None:
-        """As the fill's."""
-        self.fill.check(dtype)
 
     def write(self, source: Source, start: int, out: memoryview) -> None:
         """From further on."""
         self.fill.write(source, start + self.offset, out)
 
-    def summary(self) -> Summary:
-        """Of the fill."""
-        return self.fill.summary()
-
 
 @dataclass(frozen=True)
-class Joined:
+class Joined(Fill):
     """Fills one after the other.
 
     Attributes:
@@ -109,6 +116,17 @@ class Joined:
     def starts(self) -> tuple[int, ...]:
         """Index of each part's first element, then of the end."""
         return tuple(accumulate((count for _, count in self.parts), initial=0))
+
+    @property
+    def reach(self) -> tuple[float, float]:
+        """The furthest of any part."""
+        lows, highs = zip(*(part.reach for part, _ in self.parts), strict=True)
+        return min(lows), max(highs)
+
+    @property
+    def dense_elements(self) -> int:
+        """Of the part with the largest."""
+        return max(part.dense_elements for part, _ in self.parts)
 
     def check(self, dtype: Dtype) -> None:
         """As every part's."""
@@ -149,17 +167,28 @@ class Joined:
 
 
 @dataclass(frozen=True)
-class Summed:
+class Summed(Fill):
     """Two float32 draws added, one rounding, and then rounded to the dtype."""
 
     first: Fill
     second: Fill
 
+    @property
+    def reach(self) -> tuple[float, float]:
+        """The sums of what both reach."""
+        first, second = self.first.reach, self.second.reach
+        return first[0] + second[0], first[1] + second[1]
+
+    @property
+    def dense_elements(self) -> int:
+        """Of the term with the larger."""
+        return max(self.first.dense_elements, self.second.dense_elements)
+
     def check(self, dtype: Dtype) -> None:
         """Both must fit, and so must the sum of what they reach."""
         self.first.check(dtype)
         self.second.check(dtype)
-        low, high = reach(self)
+        low, high = self.reach
         range_of = DTYPES["F32"] if dtype.code == "F64" else dtype
         if low < range_of.lowest or high > range_of.highest:
             raise ParameterError(
@@ -194,7 +223,7 @@ class Summed:
 
 
 @dataclass(frozen=True)
-class Transposed:
+class Transposed(_View):
     """A fill with its axes in another order.
 
     Attributes:
@@ -204,7 +233,6 @@ class Transposed:
         flipped: axes before that run backwards.
     """
 
-    fill: Fill
     shape: Shape
     axes: tuple[int, ...]
     flipped: tuple[int, ...] = ()
@@ -217,10 +245,6 @@ class Transposed:
     def _key(self) -> str:
         # Not the fill itself, which may be equal to one with a zero of the other sign.
         return repr(self)
-
-    def check(self, dtype: Dtype) -> None:
-        """As the fill's."""
-        self.fill.check(dtype)
 
     def write(self, source: Source, start: int, out: memoryview) -> None:
         """A short range alone, a long one out of panels."""
@@ -277,10 +301,6 @@ class Transposed:
             wanted[axis] = self.shape[axis] - stop, self.shape[axis] - first
         gathered = gather(self.fill, source, self.shape, tuple(wanted))
         return np.flip(gathered, self.flipped).transpose(self.axes)
-
-    def summary(self) -> Summary:
-        """Of the fill."""
-        return self.fill.summary()
 
 
 def gather(fill: Fill, source: Source, shape: Shape, box: Box) -> NDArray[Any]:
@@ -366,53 +386,6 @@ def tiles(extents: Shape, most: int) -> Iterator[Box]:
             for extent, piece in zip(extents, pieces, strict=True)
         )
     )
-
-
-def reach(fill: Fill) -> tuple[float, float]:
-    """Values that no element of a fill passes."""
-    if isinstance(fill, Named | Sliced | Transposed):
-        return reach(fill.fill)
-    if isinstance(fill, Joined):
-        lows, highs = zip(*(reach(part) for part, _ in fill.parts), strict=True)
-        return min(lows), max(highs)
-    if isinstance(fill, Summed):
-        first, second = reach(fill.first), reach(fill.second)
-        return first[0] + second[0], first[1] + second[1]
-    for part in ("distribution", "recipe", "formula"):
-        if hasattr(fill, "reach"):
-            break
-        fill = getattr(fill, part, fill)
-    if ends := getattr(fill, "reach", None):
-        low, high = ends
-        return float(low), float(high)
-    summary = fill.summary()
-    low = -math.inf if summary.lower is None else summary.lower
-    high = math.inf if summary.upper is None else summary.upper
-    return low, high
-
-
-def dense_elements(fill: Fill) -> int:
-    """Elements of the largest matrix that a fill makes as a whole; 0 for none."""
-    if isinstance(fill, Dense):
-        return fill.elements
-    if isinstance(fill, Named | Sliced | Transposed):
-        return dense_elements(fill.fill)
-    if isinstance(fill, Joined):
-        return max(dense_elements(part) for part, _ in fill.parts)
-    if isinstance(fill, Summed):
-        return max(dense_elements(fill.first), dense_elements(fill.second))
-    return 0
-
-
-def is_local(fill: Fill) -> bool:
-    """Whether every range costs what the range costs: nothing whole, nothing transposed."""
-    if isinstance(fill, Dense | Transposed):
-        return False
-    if isinstance(fill, Named | Sliced):
-        return is_local(fill.fill)
-    if isinstance(fill, Joined):
-        return all(is_local(part) for part, _ in fill.parts)
-    return not isinstance(fill, Summed) or (is_local(fill.first) and is_local(fill.second))
 
 
 def _bytes_of(values: NDArray[Any]) -> memoryview:

@@ -14,7 +14,6 @@ import pytest
 from seedbed.errors import LimitError, SpecError
 from seedbed.files import CheckpointSpec, VirtualFile
 from seedbed.init import MatrixCache, Parameter, Source
-from seedbed.init.views import reach
 from seedbed.models import presets
 from seedbed.models.vision import PRESETS
 from seedbed.stream import DTYPES, get_engine
@@ -145,7 +144,7 @@ def test_the_bytes_have_the_distributions_of_golden_files(saved: dict[str, Any])
         values = drawn(parameter, min(max(2, -(-POOL // count)), SEEDS_MAX)).ravel()
         assert_drawn_alike(name, values, init)
         if kind == "uniform":
-            low, high = reach(parameter.fill(parameter.init, name))
+            low, high = parameter.fill(parameter.init, name).reach
             assert -low == high == pytest.approx(init["bound"], rel=12 / init["n"] + 2e-5), name
 
 

@@ -25,7 +25,8 @@ from pydantic_core import PydanticCustomError
 
 from seedbed.errors import SpecError
 from seedbed.init.arrays import Array, joined
-from seedbed.init.fills import Constant, Drawn, Fill
+from seedbed.init.fill import Fill
+from seedbed.init.fills import Constant, Drawn
 from seedbed.init.names import DIMENSION_MAX, TensorName
 from seedbed.init.schemes import SCHEMES, Fans, Init, Scheme
 from seedbed.init.views import Named

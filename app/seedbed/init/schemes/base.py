@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, field_validator
 
 from seedbed.errors import ShapeError
-from seedbed.init.fills import Fill
+from seedbed.init.fill import Fill
 
 Shape = tuple[int, ...]
 

@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from seedbed.init import fills
-from seedbed.init.fills import Fill
+from seedbed.init.fill import Fill
 from seedbed.init.schemes.base import Fans, Scheme, Shape, named, noted
 
 

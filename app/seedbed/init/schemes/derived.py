@@ -12,7 +12,8 @@ import numpy as np
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from seedbed.init.fills import Derived, Doubles, Fill
+from seedbed.init.fill import Fill
+from seedbed.init.fills import Derived, Doubles
 from seedbed.init.schemes.base import Fans, Scheme, Shape, named, noted
 from seedbed.stream import LogUniform, Uniform, elementary
 

@@ -7,7 +7,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from seedbed.init.fills import Drawn, Fill
+from seedbed.init.fill import Fill
+from seedbed.init.fills import Drawn
 from seedbed.init.schemes.base import Fans, Scheme, Shape, named, noted
 from seedbed.stream import LogUniform as LogUniformDistribution
 from seedbed.stream import Normal, TruncatedNormal, Uniform

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from seedbed.init.fills import Source
 from seedbed.init.schemes.base import Shape, require_rank
+from seedbed.init.source import Source
 from seedbed.stream import DTYPES, Normal
 
 Matrix = NDArray[np.float32]

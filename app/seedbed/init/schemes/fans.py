@@ -9,7 +9,8 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from seedbed.init.fills import Drawn, Fill
+from seedbed.init.fill import Fill
+from seedbed.init.fills import Drawn
 from seedbed.init.schemes.base import (
     CONVENTIONS,
     Convention,

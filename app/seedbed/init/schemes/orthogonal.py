@@ -11,7 +11,7 @@ from pydantic import Field
 
 from seedbed.errors import ShapeError
 from seedbed.init.dense import Dense
-from seedbed.init.fills import Fill, Source
+from seedbed.init.fill import Fill
 from seedbed.init.schemes.base import Fans, Scheme, Shape, named, noted, require_rank
 from seedbed.init.schemes.draws import (
     Doubles,
@@ -21,6 +21,7 @@ from seedbed.init.schemes.draws import (
     matrix_of,
     sum_in_order,
 )
+from seedbed.init.source import Source
 from seedbed.stream import Summary
 
 

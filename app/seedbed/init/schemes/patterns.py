@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from seedbed.errors import ParameterError
-from seedbed.init.fills import Doubles, Fill, Indices, Pattern
+from seedbed.init.fill import Fill
+from seedbed.init.fills import Doubles, Indices, Pattern
 from seedbed.init.schemes.base import Fans, Scheme, Shape, named, noted, require_rank
 from seedbed.stream import Summary
 

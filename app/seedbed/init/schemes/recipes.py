@@ -10,7 +10,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from seedbed.init.fills import Drawn, Fill
+from seedbed.init.fill import Fill
+from seedbed.init.fills import Drawn
 from seedbed.init.schemes.base import Fans, Scheme, Shape, fan_of, fans_of, named, noted
 from seedbed.stream import Normal, Uniform
 

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from seedbed.init.dense import Dense
-from seedbed.init.fills import Fill, Source
+from seedbed.init.fill import Fill
 from seedbed.init.schemes.base import Fans, Scheme, Shape, named, noted, require_rank
 from seedbed.init.schemes.draws import (
     Matrix,
@@ -19,6 +19,7 @@ from seedbed.init.schemes.draws import (
     matrix_of,
     sum_in_order,
 )
+from seedbed.init.source import Source
 from seedbed.stream import Normal, Summary, derive_key
 from seedbed.stream.aesctr import keystream, scratch
 

@@ -11,7 +11,8 @@ import numpy as np
 from pydantic import Field
 
 from seedbed.errors import ShapeError
-from seedbed.init.fills import Doubles, Fill, Indices, Pattern, moments
+from seedbed.init.fill import Fill
+from seedbed.init.fills import Doubles, Indices, Pattern, moments
 from seedbed.init.schemes.base import Fans, Scheme, Shape, require_rank
 from seedbed.init.schemes.patterns import SAMPLED, sampled
 from seedbed.stream import Summary, elementary

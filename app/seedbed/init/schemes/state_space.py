@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seedbed.errors import ShapeError
-from seedbed.init.fills import Doubles, Fill, Indices, Pattern, moments
+from seedbed.init.fill import Fill
+from seedbed.init.fills import Doubles, Indices, Pattern, moments
 from seedbed.init.schemes.base import Fans, Scheme, Shape, named, noted, require_rank
 from seedbed.init.schemes.patterns import sampled
 from seedbed.init.schemes.sequences import AlongAxis, Rule, Sequence

@@ -15,7 +15,8 @@ import numpy as np
 from pydantic import Field
 
 from seedbed.errors import ParameterError, ShapeError
-from seedbed.init.fills import BLOCK, Doubles, Fill, Indices, Pattern, Source, moments
+from seedbed.init import Fill, Source
+from seedbed.init.fills import BLOCK, Doubles, Indices, Pattern, moments
 from seedbed.init.schemes.base import Fans, Scheme, Shape
 from seedbed.init.schemes.patterns import sampled
 from seedbed.stream import Dtype, Summary, elementary

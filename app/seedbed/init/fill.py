@@ -1,0 +1,67 @@
+"""What every fill can do: say what it holds, and write any part of it, whatever lies before."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+
+from seedbed.errors import ParameterError
+from seedbed.init.source import Source
+from seedbed.stream import DTYPES, Dtype, Summary
+
+
+class Fill(ABC):
+    """The content of a tensor as a function of element index; a frozen dataclass."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def check(self, dtype: Dtype) -> None:
+        """Refuse a dtype that cannot hold every value, so that no file has an infinity or NaN.
+
+        Raises:
+            ParameterError: with the values and the dtype's range.
+        """
+
+    @abstractmethod
+    def write(self, source: Source, start: int, out: memoryview) -> None:
+        """Write elements `[start, start + len(out) // size)` into `out`, whole elements."""
+
+    @abstractmethod
+    def summary(self) -> Summary:
+        """Moments and bounds of the values before rounding to the dtype."""
+
+    @property
+    def reach(self) -> tuple[float, float]:
+        """Values that no element passes."""
+        _, _, lower, upper, _ = self.summary()
+        return -math.inf if lower is None else lower, math.inf if upper is None else upper
+
+    @property
+    def dense_elements(self) -> int:
+        """Elements of the largest matrix that is made as a whole for it; 0 for none.
+
+        Without one, any part costs what the part holds.
+        """
+        return 0
+
+
+def require_room(dtype: Dtype, reach: tuple[float, float], what: str) -> None:
+    """Refuse a dtype that is no float, or too narrow for values that reach so far.
+
+    Raises:
+        ParameterError: with the values and the dtype's range.
+    """
+    if not dtype.is_float:
+        raise ParameterError(
+            f"{dtype.code} holds whole numbers; only constants can fill it", ("dtype",)
+        )
+    # A float64 element is a widened float32, so float32's range is its range too.
+    range_of = DTYPES["F32"] if dtype.code == "F64" else dtype
+    low, high = reach
+    if not range_of.lowest <= low <= high <= range_of.highest:
+        raise ParameterError(
+            f"{what} reach {low:.6g} … {high:.6g}, but {dtype.code} ends at "
+            f"{range_of.lowest:.6g} … {range_of.highest:.6g}",
+            ("init",),
+        )

@@ -1,0 +1,27 @@
+"""Where the numbers of a tensor come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from seedbed.init.matrices import MatrixCache
+from seedbed.stream import Dtype, Engine
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where the numbers of one tensor come from, and the form they take.
+
+    Attributes:
+        engine: who draws.
+        seed: of the checkpoint.
+        name: the tensor's.
+        dtype: of its elements.
+        matrices: where whole matrices are kept.
+    """
+
+    engine: Engine
+    seed: int
+    name: str
+    dtype: Dtype
+    matrices: MatrixCache
