@@ -48,7 +48,7 @@ check: $(VENV)/.dev
 	$(BIN)/python scripts/vendor_page.py --check
 	$(BIN)/python scripts/models_doc.py --check
 	$(BIN)/python scripts/catalogue_doc.py --check
-	$(BIN)/python scripts/study_doc.py --check
+	$(BIN)/python -m scripts.study_doc --check
 
 audit: $(VENV)/.dev
 	$(BIN)/python scripts/audit.py $(AUDIT)
@@ -64,8 +64,8 @@ catalogue-report: $(VENV)/.dev
 	$(BIN)/python scripts/catalogue_doc.py
 
 study: $(INTEROP)/.interop
-	$(INTEROP)/bin/seedbed study $(STUDY)
-	$(INTEROP)/bin/python scripts/study_doc.py
+	$(INTEROP)/bin/python -m study $(STUDY)
+	$(INTEROP)/bin/python -m scripts.study_doc
 
 lint-openapi:
 	scripts/lint_openapi.sh

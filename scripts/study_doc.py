@@ -1,4 +1,4 @@
-"""Write docs/normal-vs-uniform.md and its figures from the study's result file.
+"""Write docs/normal-vs-uniform.md, its figures and the advice's evidence from the study's results.
 
 The words are in docs/study/template.md; every number in them is a {{name}} that is filled in here.
 `--check` only says whether page and figures are fresh. What the words claim stands in `claims`, and
@@ -7,6 +7,7 @@ must hold for the result file: other results ask for other words.
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,15 +16,17 @@ from pathlib import Path
 import numpy as np
 
 from seedbed.compare.student import interval
-from seedbed.study.analysis import Contrast, Results, committed
-from seedbed.study.design import SCALES
-from seedbed.study.figures import Row, Series, forest, lines
-from seedbed.study.statistics import Effect, corrected
+from study.analysis import Contrast, Results, committed
+from study.design import SCALES
+from study.evidence import evidence
+from study.figures import Row, Series, forest, lines
+from study.statistics import Effect, corrected
 
 DOCS = Path(__file__).parent.parent / "docs"
 DOCUMENT = DOCS / "normal-vs-uniform.md"
 FIGURES = DOCS / "study"
 TEMPLATE = FIGURES / "template.md"
+EVIDENCE = Path(__file__).parent.parent / "app/seedbed/advice/evidence.json"
 
 NETWORKS = {
     "mlp": "plain, no norm",
@@ -453,7 +456,7 @@ def render(results: Results | None = None) -> str:
 
 
 def main() -> int:
-    """Write page and figures, or say whether they are fresh and true."""
+    """Write them, or say whether they are fresh and true."""
     results = committed()
     wrong = [claim for claim, holds in claims(results).items() if not holds]
     if wrong:
@@ -461,6 +464,7 @@ def main() -> int:
         return 1
     made = {FIGURES / name: text for name, text in figures(results).items()}
     made[DOCUMENT] = render(results)
+    made[EVIDENCE] = json.dumps(evidence(results), indent=1, sort_keys=True) + "\n"
     stale = [
         path
         for path, text in made.items()

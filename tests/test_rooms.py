@@ -13,7 +13,7 @@ import seedbed
 
 ROOT = Path(seedbed.__file__).parent
 
-ROOMS = ("stream", "init", "models", "files", "registry", "hub", "compare", "study", "web")
+ROOMS = ("stream", "init", "models", "files", "registry", "hub", "compare", "advice", "web")
 """From the innermost to the outermost: each may import those before it."""
 
 INNER = ROOMS[:-1]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from scripts import study_doc
-from seedbed.study.analysis import committed
+from study.analysis import committed
 
 TEXT = study_doc.DOCUMENT.read_text(encoding="utf-8")
 

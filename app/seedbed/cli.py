@@ -456,45 +456,5 @@ def serve(
         run(settings)
 
 
-@app.command()
-def study(
-    *,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            help="Result file; the package's own if not given. What is in it of "
-            "the same design is not done again.",
-        ),
-    ] = None,
-    only: Annotated[
-        list[str] | None, typer.Option("--only", help="An experiment by name; may be repeated.")
-    ] = None,
-    quick: Annotated[
-        bool, typer.Option("--quick", help="A minute's part of it, compared with the result file.")
-    ] = False,
-    fashion_mnist: Annotated[
-        Path | None,
-        typer.Option(help="Directory of Fashion-MNIST's four .gz files [where Debian has them]."),
-    ] = None,
-) -> None:
-    """Train the networks behind docs/normal-vs-uniform.md; needs PyTorch and scikit-learn."""
-    from seedbed.study import FASHION, RESULTS, agreement, choose, run_study
-
-    with _refusals():
-        experiments = choose(only)
-        fashion = fashion_mnist or FASHION
-        if quick:
-            found = run_study(None, experiments, fashion=fashion, quick=True, tell=typer.echo)
-            rows = [*agreement(found)]
-            for row in rows:
-                typer.echo(row)
-            if not all(row.agrees for row in rows):
-                raise typer.Exit(1)
-            return
-        run_study(output or RESULTS, experiments, fashion=fashion, tell=typer.echo)
-
-
 if __name__ == "__main__":
     app()

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from seedbed.study import agreement, choose, run_study
-from seedbed.study.data import Data, load
-from seedbed.study.design import ARMS, Architecture, Experiment, weights_of
-from seedbed.study.train import Replicas, train
+from study import agreement, choose, run_study
+from study.data import Data, load
+from study.design import ARMS, Architecture, Experiment, weights_of
+from study.train import Replicas, train
 
 pytestmark = pytest.mark.interop
 

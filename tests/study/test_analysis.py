@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from seedbed.study.again import agreement
-from seedbed.study.analysis import Results
-from seedbed.study.design import ARMS
+from study.again import agreement
+from study.analysis import Results
+from study.design import ARMS
 
 SEEDS = 6
 RATES = [0.01, 0.1]

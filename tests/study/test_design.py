@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from seedbed.files import VirtualFile
-from seedbed.study.design import ARMS, EXPERIMENTS, SCALES, SHAPES, init_of, spec_of, weights_of
-from seedbed.study.run import choose, design_of, digest_of, quick_of
+from study.design import ARMS, EXPERIMENTS, SCALES, SHAPES, init_of, spec_of, weights_of
+from study.run import choose, design_of, digest_of, quick_of
 
 FAN_IN, FAN_OUT = 300, 500
 

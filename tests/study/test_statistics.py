@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from seedbed.study.statistics import corrected, effect_of, holm
+from study.statistics import corrected, effect_of, holm
 from tests.stream.strategies import untimed
 
 differences = st.lists(st.floats(-5, 5).map(lambda x: round(x, 3)), min_size=3, max_size=20).filter(

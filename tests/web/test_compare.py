@@ -7,9 +7,9 @@ from typing import Any
 import httpx
 import pytest
 
+from seedbed.advice import Advice
 from seedbed.compare import CompareRequest, CompareResult, Comparison
 from seedbed.init import SCHEMES
-from seedbed.study.advice import Advice
 from tests.serving import wait_until
 from tests.web.local import Local
 

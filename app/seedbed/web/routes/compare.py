@@ -11,13 +11,13 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
+from seedbed.advice import Advice, Question, advise
 from seedbed.compare import CompareRequest, CompareResult, Comparison, Finished
 from seedbed.compare.request import Network, SchemeEntry, SpecEntry
 from seedbed.errors import ParameterError, Path
 from seedbed.files import CheckpointSpec
 from seedbed.files.findings import allowed_by
 from seedbed.init import SCHEMES
-from seedbed.study.advice import Advice, Question, advise
 from seedbed.web.comparing import Running, until_disconnected
 from seedbed.web.documentation import PROBLEMS
 from seedbed.web.problems import Finding, RequestProblem, pointer, problem

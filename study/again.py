@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from seedbed.compare.student import half_width
-from seedbed.study.analysis import Results, committed
+from study.analysis import Results, committed
 
 CONFIDENCE = 0.99
 """Of both intervals. Weights and batches are the same again, so that only rounding differs: the

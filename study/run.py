@@ -14,10 +14,10 @@ from typing import Any
 
 from seedbed.errors import ParameterError
 from seedbed.stream import STREAM_VERSION
-from seedbed.study.data import FASHION, load
-from seedbed.study.design import EXPERIMENTS, Experiment
-from seedbed.study.start import measure_start
-from seedbed.study.train import as_records, torch_or_refuse, train
+from study.data import FASHION, load
+from study.design import EXPERIMENTS, Experiment
+from study.start import measure_start
+from study.train import as_records, torch_or_refuse, train
 
 RESULTS = Path(__file__).parent / "results.json"
 """The committed result file; it is part of the package, since advice points into it."""

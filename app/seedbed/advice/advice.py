@@ -7,9 +7,9 @@ from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from seedbed.advice.evidence import Evidence, measured
 from seedbed.compare.request import Activation, Norm
 from seedbed.compare.theory import numbers_of
-from seedbed.study.evidence import Evidence, measured
 
 LayerKind = Literal[
     "linear", "conv", "depthwise_conv", "recurrent", "embedding", "attention", "output"

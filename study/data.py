@@ -68,7 +68,7 @@ def _digits() -> Data:
         from sklearn.datasets import load_digits  # noqa: PLC0415 (heavy, and only needed here)
     except ImportError as error:
         raise MissingDataError(
-            "the study's digits come with scikit-learn: pip install 'seedbed[study]'"
+            "the study's digits come with scikit-learn: pip install scikit-learn"
         ) from error
     pixels, classes = load_digits(return_X_y=True)
     order = np.random.Generator(np.random.Philox(0)).permutation(len(pixels))

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from seedbed.compare.student import interval
-from seedbed.study.design import SCALES, SHAPES
-from seedbed.study.run import RESULTS, read
-from seedbed.study.statistics import Effect, Values, corrected, effect_of
+from study.design import SCALES, SHAPES
+from study.run import RESULTS, read
+from study.statistics import Effect, Values, corrected, effect_of
 
 LEARNED = 50.0
 """A cell whose mean accuracy is below this, in per cent, has not learned."""

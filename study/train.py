@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seedbed.study.data import Data, MissingDataError
-from seedbed.study.design import Architecture, Arm, Experiment, weights_of
+from study.data import Data, MissingDataError
+from study.design import Architecture, Arm, Experiment, weights_of
 
 MOMENTUM = 0.9
 EPSILON = 1e-5
@@ -53,9 +53,7 @@ def torch_or_refuse() -> Any:
     try:
         import torch  # noqa: PLC0415 (only the study needs it)
     except ImportError as error:
-        raise MissingDataError(
-            "the study trains with PyTorch: pip install 'seedbed[study]'"
-        ) from error
+        raise MissingDataError("the study trains with PyTorch: pip install torch") from error
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)  # weights of 0.01 fade into them, and they are slow
     return torch

@@ -6,7 +6,7 @@ from typing import Any
 
 from seedbed.compare import CompareRequest, Comparison
 from seedbed.compare.result import Column, SchemeResult
-from seedbed.study.design import ARMS, DEPTH
+from study.design import ARMS, DEPTH
 
 WIDTH = 64
 SEEDS = 48
