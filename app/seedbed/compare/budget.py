@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from seedbed.compare.network import input_shape, is_image, is_residual, output_shape, weights_of
 from seedbed.compare.request import CompareRequest
-from seedbed.init.limits import Bounds
+from seedbed.init import Bounds
 
 _SVD_FLOPS = 12
 """Operations for each a·b·min(a, b) of a singular value decomposition without vectors, about."""

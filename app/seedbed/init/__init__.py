@@ -2,38 +2,76 @@
 
 from seedbed.init.dense import Dense
 from seedbed.init.fill import Fill
+from seedbed.init.fills import BLOCK, Doubles, Indices, Pattern, moments
 from seedbed.init.layers import LAYERS, AnyLayer, Framework, Layer, Parameter
-from seedbed.init.layers.base import Block
-from seedbed.init.limits import Limits
+from seedbed.init.layers.base import (
+    Block,
+    Size,
+    kernel,
+    one,
+    over_root,
+    scheme,
+    symmetric,
+    zero,
+)
+from seedbed.init.limits import Bounds, Limits
 from seedbed.init.matrices import MatrixCache
 from seedbed.init.model import Origin, TensorPlan, TensorSpec, plan
-from seedbed.init.names import TensorName, Text
+from seedbed.init.names import DIMENSION_MAX, Dimension, TensorName, Text
 from seedbed.init.rules import Rule
-from seedbed.init.schemes import SCHEMES, Init, Scheme, canonical_name, meaning_of
+from seedbed.init.schemes import (
+    SCHEMES,
+    TRUNCATED_STD,
+    Init,
+    Scheme,
+    canonical_name,
+    meaning_of,
+)
+from seedbed.init.schemes.base import Fans, Shape
+from seedbed.init.schemes.patterns import sampled
 from seedbed.init.source import Source
 
 __all__ = [
+    "BLOCK",
+    "DIMENSION_MAX",
     "LAYERS",
     "SCHEMES",
+    "TRUNCATED_STD",
     "AnyLayer",
     "Block",
+    "Bounds",
     "Dense",
+    "Dimension",
+    "Doubles",
+    "Fans",
     "Fill",
     "Framework",
+    "Indices",
     "Init",
     "Layer",
     "Limits",
     "MatrixCache",
     "Origin",
     "Parameter",
+    "Pattern",
     "Rule",
     "Scheme",
+    "Shape",
+    "Size",
     "Source",
     "TensorName",
     "TensorPlan",
     "TensorSpec",
     "Text",
     "canonical_name",
+    "kernel",
     "meaning_of",
+    "moments",
+    "one",
+    "over_root",
     "plan",
+    "sampled",
+    "scheme",
+    "symmetric",
+    "zero",
 ]

@@ -12,9 +12,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from seedbed.init import Init, Parameter, Scheme, TensorName
-from seedbed.init.layers.base import one, scheme, zero
-from seedbed.init.names import Dimension
+from seedbed.init import Dimension, Init, Parameter, Scheme, TensorName, one, scheme, zero
 from seedbed.models.base import Model
 from seedbed.stream import DTYPES, DtypeCode
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from seedbed.files import CheckpointSpec
-from seedbed.init.limits import Bounds
+from seedbed.init import Bounds
 from seedbed.registry.ids import SpecId
 
 ETAG_DIGITS = 32

@@ -10,9 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from seedbed.errors import LimitError, ParameterError, SpecError
-from seedbed.init import SCHEMES, Parameter, Scheme
-from seedbed.init.layers.base import Block, scheme
-from seedbed.init.names import DIMENSION_MAX
+from seedbed.init import DIMENSION_MAX, SCHEMES, Block, Parameter, Scheme, scheme
 from seedbed.models.base import Model
 from seedbed.models.catalogue.expressions import Evaluator, compile_expression, place
 from seedbed.models.catalogue.settling import Settled

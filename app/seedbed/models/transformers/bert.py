@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from seedbed.init import Parameter
-from seedbed.init.layers.base import scheme
+from seedbed.init import Parameter, scheme
 from seedbed.models.base import prefixed
 from seedbed.models.config import Config, words
 from seedbed.models.transformers.encoder import Encoder

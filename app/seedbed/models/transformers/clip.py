@@ -8,9 +8,7 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from seedbed.init import Parameter, Scheme
-from seedbed.init.layers.base import scheme, zero
-from seedbed.init.schemes import TRUNCATED_STD
+from seedbed.init import TRUNCATED_STD, Parameter, Scheme, scheme, zero
 from seedbed.models.base import Json, prefixed
 from seedbed.models.config import Config, words
 from seedbed.models.transformers.family import TRANSFORMER, Family

@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import ClassVar, Literal
 
-from seedbed.init import Parameter, Scheme
-from seedbed.init.layers.base import one
+from seedbed.init import Parameter, Scheme, one
 from seedbed.models.base import prefixed
 from seedbed.models.config import Config
 from seedbed.models.transformers.family import Family

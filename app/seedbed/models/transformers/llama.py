@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from seedbed.init import Parameter, Scheme
-from seedbed.init.layers.base import zero
+from seedbed.init import Parameter, Scheme, zero
 from seedbed.models.config import words
 from seedbed.models.transformers.decoder import Decoder, Kind
 from seedbed.models.transformers.fields import (

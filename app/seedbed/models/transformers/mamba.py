@@ -8,8 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from seedbed.init import Parameter, Scheme
-from seedbed.init.layers.base import one, scheme, symmetric
+from seedbed.init import Parameter, Scheme, one, scheme, symmetric
 from seedbed.models.base import prefixed
 from seedbed.models.config import Config, words
 from seedbed.models.transformers.decoder import Decoder, Kind

@@ -10,8 +10,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from seedbed.init import Parameter
-from seedbed.init.layers.base import zero
+from seedbed.init import Parameter, zero
 from seedbed.models.base import prefixed
 from seedbed.models.config import words
 from seedbed.models.transformers.decoder import PLAIN, Decoder, Kind

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import TypeVar
 
-from seedbed.init import Block, Parameter, Scheme
-from seedbed.init.layers.base import one, scheme, zero
+from seedbed.init import Block, Parameter, Scheme, one, scheme, zero
 
 Shape = tuple[int, ...]
 Kind = TypeVar("Kind", bound=Hashable)

@@ -8,8 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from seedbed.init import Parameter
-from seedbed.init.layers.base import scheme
+from seedbed.init import Parameter, scheme
 from seedbed.models.base import Json, prefixed
 from seedbed.models.config import Config, words
 from seedbed.models.transformers.family import Family

@@ -11,8 +11,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from seedbed.init import Parameter, Scheme
-from seedbed.init.layers.base import one, scheme, zero
+from seedbed.init import Parameter, Scheme, one, scheme, zero
 from seedbed.models.base import prefixed
 from seedbed.models.config import Config, words
 from seedbed.models.transformers.family import Family

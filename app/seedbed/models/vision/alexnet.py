@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from seedbed.init import Parameter
-from seedbed.init.layers.base import one, zero
+from seedbed.init import Parameter, one, zero
 from seedbed.models.base import Architecture, Preset
 from seedbed.models.vision.modules import TORCHVISION, Classes, Modules, normal
 

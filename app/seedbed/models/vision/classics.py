@@ -7,8 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from seedbed.init import Parameter
-from seedbed.init.layers.base import Size
+from seedbed.init import Parameter, Size
 from seedbed.models.base import Architecture, Preset
 from seedbed.models.vision.modules import (
     TORCHVISION,

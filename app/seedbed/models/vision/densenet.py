@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 from pydantic import Field
 
-from seedbed.init import Parameter
-from seedbed.init.layers.base import Size, scheme, zero
+from seedbed.init import Parameter, Size, scheme, zero
 from seedbed.models.base import Architecture, Preset
 from seedbed.models.vision.modules import TORCHVISION, Classes, Depths, Modules, batch_norm
 

@@ -14,8 +14,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from seedbed.init import Parameter, Scheme
-from seedbed.init.layers.base import Size, kernel, one, over_root, scheme, zero
+from seedbed.init import Parameter, Scheme, Size, kernel, one, over_root, scheme, zero
 
 TORCHVISION = "torchvision 0.28.0"
 """Whose names, shapes and initial distributions these are."""

@@ -9,8 +9,7 @@ from typing import Annotated
 from pydantic import Field
 
 from seedbed.errors import ParameterError
-from seedbed.init import Parameter
-from seedbed.init.layers.base import zero
+from seedbed.init import Parameter, zero
 from seedbed.models.base import Architecture, Preset
 from seedbed.models.vision.modules import (
     KAIMING_FAN_OUT,

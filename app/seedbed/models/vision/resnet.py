@@ -8,8 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from seedbed.errors import ParameterError
-from seedbed.init import Parameter
-from seedbed.init.layers.base import Size, zero
+from seedbed.init import Parameter, Size, zero
 from seedbed.models.base import Architecture, Preset
 from seedbed.models.vision.modules import (
     KAIMING_FAN_OUT,

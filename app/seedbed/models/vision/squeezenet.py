@@ -7,8 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from seedbed.init import Parameter
-from seedbed.init.layers.base import scheme, zero
+from seedbed.init import Parameter, scheme, zero
 from seedbed.models.base import Architecture, Preset
 from seedbed.models.vision.modules import TORCHVISION, Classes, Modules, normal
 

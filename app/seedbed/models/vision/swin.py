@@ -8,8 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from seedbed.errors import ParameterError
-from seedbed.init import Parameter
-from seedbed.init.layers.base import Size, scheme, zero
+from seedbed.init import Parameter, Size, scheme, zero
 from seedbed.models.base import Architecture, Preset
 from seedbed.models.vision.modules import (
     TORCHVISION,

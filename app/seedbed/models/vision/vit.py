@@ -9,8 +9,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from seedbed.errors import ParameterError
-from seedbed.init import Parameter, Scheme
-from seedbed.init.layers.base import Size, scheme, zero
+from seedbed.init import Parameter, Scheme, Size, scheme, zero
 from seedbed.models.base import Architecture, Preset
 from seedbed.models.vision.modules import (
     DEFAULT,

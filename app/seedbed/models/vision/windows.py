@@ -15,10 +15,19 @@ import numpy as np
 from pydantic import Field
 
 from seedbed.errors import ParameterError, ShapeError
-from seedbed.init import Fill, Source
-from seedbed.init.fills import BLOCK, Doubles, Indices, Pattern, moments
-from seedbed.init.schemes.base import Fans, Scheme, Shape
-from seedbed.init.schemes.patterns import sampled
+from seedbed.init import (
+    BLOCK,
+    Doubles,
+    Fans,
+    Fill,
+    Indices,
+    Pattern,
+    Scheme,
+    Shape,
+    Source,
+    moments,
+    sampled,
+)
 from seedbed.stream import Dtype, Summary, elementary
 
 
