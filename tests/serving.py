@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-PATIENCE_SECONDS = 120.0
-"""How long to poll for what must come about. A bound on a hang, not a claim about speed."""
+from tests.processes import PATIENCE_SECONDS, environment, start, wait_until
+
+__all__ = ["PATIENCE_SECONDS", "Server", "free_port", "serving", "wait_until"]
 
 
 def free_port() -> int:
@@ -24,19 +23,6 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-def wait_until(condition: Callable[[], object], what: str) -> None:
-    """Poll until a condition holds.
-
-    Raises:
-        TimeoutError: it never did; `what` says what was waited for.
-    """
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"waited {PATIENCE_SECONDS:g} seconds for {what}")
-        time.sleep(0.01)
 
 
 class Server:
@@ -53,10 +39,9 @@ class Server:
         self.log = directory / f"serve-{self.port}.log"
         registry = f"sqlite:///{directory}/registry-{self.port}.db"
         given = {"port": self.port, "registry_url": registry, **settings}
-        self._environment = {
-            **{key: text for key, text in os.environ.items() if not key.startswith("SEEDBED_")},
-            **{f"SEEDBED_{name.upper()}": str(value) for name, value in given.items()},
-        }
+        self._environment = environment(
+            **{f"SEEDBED_{name.upper()}": str(value) for name, value in given.items()}
+        )
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -68,13 +53,10 @@ class Server:
     def start(self) -> None:
         """Start it and wait until it is ready."""
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "seedbed.cli", "serve"],
-                env=self._environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
+            self._process = start(
+                sys.executable, "-m", "seedbed.cli", "serve",
+                env=self._environment, stdout=log, stderr=log,
+            )  # fmt: skip
         wait_until(self._ready, f"{self.url} to be ready")
 
     def end(self, by: signal.Signals = signal.SIGTERM) -> None:
@@ -86,7 +68,7 @@ class Server:
             self._process.wait(PATIENCE_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.wait()
+            self._process.wait(PATIENCE_SECONDS)
             raise
         finally:
             self._process = None

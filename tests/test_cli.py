@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,11 +21,11 @@ from seedbed.files import Checkpoint, CheckpointSpec, VirtualFile
 from seedbed.files.one_tensor import OneTensor, scheme_parameters, spec_of_one
 from seedbed.init import SCHEMES
 from seedbed.stream import NUMPY, get_engine
+from tests import processes
 from tests.files.suite import BODY, ReaderSuite
+from tests.processes import PATIENCE_SECONDS, SCRIPT, attempts, environment, start, wait_until
 from tests.strategies import REQUIRED
 from tests.test_disk import FileOnDisk
-
-SCRIPT = str(Path(sys.executable).parent / "seedbed")
 
 SPEC: dict[str, Any] = {
     "seed": 42,
@@ -38,24 +37,16 @@ SPEC: dict[str, Any] = {
 }
 
 
-def environment(**more: str) -> dict[str, str]:
-    """This one's, but for settings; UTF-8 whatever the locale."""
-    kept = {key: text for key, text in os.environ.items() if not key.startswith("SEEDBED_")}
-    return {**kept, "PYTHONUTF8": "1", "SEEDBED_ENGINE": NUMPY, **more}
-
-
 def run(
     *arguments: str | Path, stdin: bytes = b"", command: tuple[str, ...] = (SCRIPT,), **more: str
 ) -> subprocess.CompletedProcess[bytes]:
-    """A command line in a process of its own."""
-    return subprocess.run(
-        [*command, *map(str, arguments)],
-        input=stdin,
-        capture_output=True,
-        env=environment(**more),
-        timeout=120,
-        check=False,
-    )
+    """A command line in a process of its own; `more` is its environment beside the usual."""
+    return processes.run(*command, *arguments, stdin=None, input=stdin, env=told(**more))
+
+
+def told(**more: str) -> dict[str, str]:
+    """The environment of a command line."""
+    return environment(SEEDBED_ENGINE=NUMPY, **more)
 
 
 def expected(spec: CheckpointSpec) -> bytes:
@@ -223,19 +214,22 @@ def long_bytes() -> bytes:
 def stopped_at(target: Path, share: float, number: int) -> subprocess.CompletedProcess[bytes]:
     """LONG, sent a signal when so much of its partial file is there; again if it was faster."""
     size = 3_000_000 * 8
-    while True:
-        child = subprocess.Popen(
-            [SCRIPT, *LONG, "-o", str(target)],
-            env=environment(SEEDBED_THREADS="1"),
-            stderr=subprocess.PIPE,
+    for _ in attempts("a signal to come before the end"):
+        child = start(
+            SCRIPT, *LONG, "-o", target, env=told(SEEDBED_THREADS="1"), stderr=subprocess.PIPE
         )
-        while child.poll() is None and partial_bytes(target.parent) <= share * size:
-            time.sleep(0.001)
+        wait_until(
+            lambda child=child: (
+                child.poll() is not None or partial_bytes(target.parent) > share * size
+            ),
+            "the partial file to grow",
+        )
         child.send_signal(number)
-        _, said = child.communicate(timeout=60)
+        _, said = child.communicate(timeout=PATIENCE_SECONDS)
         if child.returncode != 0:
             return subprocess.CompletedProcess(child.args, child.returncode, b"", said)
         target.unlink()
+    raise AssertionError
 
 
 def partial_bytes(directory: Path) -> int:
@@ -272,7 +266,7 @@ def test_interrupted_by_hand(tmp_path: Path) -> None:
 def test_no_room(tmp_path: Path, long_bytes: bytes) -> None:
     """A disk that is full is said in a line, exit code 1; with room the command goes on."""
     target = tmp_path / "long.safetensors"
-    limited = ("sh", "-c", f'ulimit -f 8000; exec {SCRIPT} "$@"', "sh")
+    limited = ("sh", "-c", f'ulimit -f 8000; exec "{SCRIPT}" "$@"', "sh")
     assert "File too large" in refused(run(*LONG, "-o", target, command=limited), code=1)
     assert not target.exists()
     assert run(*LONG, "-o", target).returncode == 0
@@ -281,35 +275,61 @@ def test_no_room(tmp_path: Path, long_bytes: bytes) -> None:
 
 def test_a_reader_that_has_seen_enough() -> None:
     """A pipe that is closed ends the command quietly."""
-    with subprocess.Popen(
-        [SCRIPT, "generate", "zeros", "4000000", "-o", "-"],
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    ) as child:
+    child = start(
+        SCRIPT, "generate", "zeros", "4000000", "-o", "-",
+        env=told(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    with child:
         assert child.stdout is not None
         assert child.stderr is not None
         assert len(child.stdout.read(100)) == 100
         child.stdout.close()
-        said = child.stderr.read()
-        assert child.wait(60) == 1
-    assert said == b""
+        assert child.wait(PATIENCE_SECONDS) == 1
+        assert child.stderr.read() == b""
 
 
-def test_standard_output_that_is_full() -> None:
-    """What the system says of standard output is said in a line."""
+PRINT = [
+    ("generate", "zeros", "3", "-o", "-"), ("generate", "zeros", "3000000", "-o", "-"),
+    ("inspect", "zeros", "3"), ("key", "ci"), ("--version",), ("--help",), ("generate", "--help"),
+]  # fmt: skip
+"""Commands that print, a little or much."""
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("arguments", PRINT, ids=" ".join)
+def test_standard_output_that_is_full(arguments: tuple[str, ...], unbuffered: str) -> None:
+    """What the system says of standard output is said in a line, by every command, buffered or not.
+
+    Python itself would say nothing to the user's purpose, and exit with 120.
+    """
     with Path("/dev/full").open("wb") as full:
-        done = subprocess.run(
-            [SCRIPT, "generate", "zeros", "3", "-o", "-"],
-            env=environment(),
-            stdout=full,
-            stderr=subprocess.PIPE,
-            timeout=60,
-            check=False,
-        )
+        done = processes.run(
+            SCRIPT, *arguments, capture_output=False, stdout=full, stderr=subprocess.PIPE,
+            env=told(PYTHONUNBUFFERED=unbuffered),
+        )  # fmt: skip
     assert done.returncode == 1
-    assert b"No space left" in done.stderr
-    assert b"Traceback" not in done.stderr
+    assert done.stderr == b"[Errno 28] No space left on device\n"
+
+
+@pytest.mark.parametrize("arguments", PRINT, ids=" ".join)
+def test_standard_output_that_is_closed(arguments: tuple[str, ...]) -> None:
+    """What cannot be printed since there is no standard output is not lost in silence."""
+    closed = ("sh", "-c", f'exec "{SCRIPT}" "$@" >&-', "sh")
+    done = run(*arguments, command=closed)
+    assert (done.returncode, done.stderr) == (1, b"[Errno 9] Bad file descriptor\n")
+
+
+def test_streams_that_are_not_needed(tmp_path: Path) -> None:
+    """A command that prints nothing needs no standard output, and a refusal no standard error."""
+    target = tmp_path / "w"
+    closed = ("sh", "-c", f'exec "{SCRIPT}" "$@" <&- >&-', "sh")
+    assert run("generate", "zeros", "3", "-o", target, "-q", command=closed).returncode == 0
+    assert target.read_bytes() == expected(spec_of_one("zeros", "3", {}))
+    for to in ("/dev/full", "&-"):
+        mute = ("sh", "-c", f'exec "{SCRIPT}" "$@" 2>{to}', "sh")
+        assert refused(run("inspect", "nope", "3", command=mute)) == ""
+    nothing = ("sh", "-c", f'exec "{SCRIPT}" "$@" <&-', "sh")
+    assert "Bad file descriptor" in refused(run("inspect", "-", command=nothing), code=1)
 
 
 # inspect
@@ -544,8 +564,12 @@ def test_limits_and_settings() -> None:
     """A limit is said with the setting that raises it, a wrong setting with its name; code 2."""
     said = refused(run("inspect", "normal", "3x3", SEEDBED_MAX_RANK="1"))
     assert "2 dimensions asked for" in said
-    assert "SEEDBED_MAX_RANK" in said
-    assert refused(run("inspect", "normal", "3", SEEDBED_PORT="x")).startswith("port: ")
+    assert "SEEDBED_MAX_RANK allows 1" in said
+    said = refused(run("inspect", "normal", "3", SEEDBED_PORT="x", SEEDBED_MAX_RNAK="5"))
+    first, second = said.splitlines()
+    assert first.startswith("SEEDBED_PORT: ")
+    assert second.startswith("SEEDBED_MAX_RNAK: there is no such setting; did you mean SEEDBED_MAX")
+    assert refused(run("serve", "--port", "65536")).startswith("--port: ")
 
 
 @pytest.mark.parametrize("arguments", [(), ("nope",), ("generate", "normal", "3"), ("inspect",)])
@@ -573,15 +597,11 @@ def _on_a_terminal(**more: str) -> str:
     """What a refused command says to a terminal."""
     ours, theirs = pty.openpty()
     try:
-        subprocess.run(
-            [SCRIPT, "inspect", "nope", "3"],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=theirs,
-            env=environment(TERM="xterm", **more),
-            timeout=60,
-            check=False,
-        )
+        processes.run(
+            SCRIPT, "inspect", "nope", "3",
+            capture_output=False, stdout=subprocess.DEVNULL, stderr=theirs,
+            env=told(TERM="xterm", **more),
+        )  # fmt: skip
         os.close(theirs)
         said = b""
         while part := _read_terminal(ours):

@@ -7,7 +7,8 @@ import pytest
 
 from seedbed.web.settings import Settings
 
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", Settings.model_fields)
@@ -17,7 +18,16 @@ def test_setting_is_in_the_readme(name: str) -> None:
     assert f"| `SEEDBED_{name.upper()}` | `{default}` |" in README
 
 
-def test_readme_names_no_other_setting() -> None:
-    """Each variable that the README names is one."""
-    named = set(re.findall(r"SEEDBED_[A-Z_]+", README)) - {"SEEDBED_"}
-    assert named == {f"SEEDBED_{name.upper()}" for name in Settings.model_fields}
+NAMED = [
+    ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "Dockerfile", ROOT / "Makefile",
+    *(path for folder in ("deploy", "docs", "examples", "scripts", "benchmarks", ".ci")
+      for path in (ROOT / folder).rglob("*") if path.is_file()),
+]  # fmt: skip
+"""Where people read what to set, and where it is set."""
+
+
+@pytest.mark.parametrize("path", NAMED, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_other_setting_is_named(path: Path) -> None:
+    """Each variable that is named there is a setting, since the service refuses all others."""
+    named = set(re.findall(r"\bSEEDBED_[A-Z0-9_]+", path.read_text(errors="replace")))
+    assert named <= {f"SEEDBED_{name.upper()}" for name in Settings.model_fields}

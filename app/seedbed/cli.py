@@ -13,7 +13,7 @@ import io
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
@@ -33,15 +33,17 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 from rich.text import Text
+from typer.core import TyperGroup
 
 from seedbed import disk
-from seedbed.errors import LimitError, SeedbedError, SpecError
+from seedbed.errors import LimitError, SeedbedError, SettingError, SpecError
 from seedbed.files import Checkpoint, CheckpointSpec, File, VirtualFile
 from seedbed.files.findings import findings
 from seedbed.files.one_model import option_of_model, spec_of_preset
 from seedbed.files.one_tensor import OneTensor, option_of, scheme_parameters, spec_of_one
 from seedbed.files.survey import survey
 from seedbed.models import presets
+from seedbed.standard_streams import standard_streams
 from seedbed.stream import (
     STREAM_VERSION,
     compile_and_keep,
@@ -49,9 +51,21 @@ from seedbed.stream import (
     host_levels,
     machine_levels,
 )
-from seedbed.web.settings import Settings
+from seedbed.web.environment import variable
+from seedbed.web.settings import read_settings
+
+
+class _Program(TyperGroup):
+    """All commands, with one end for what the system says: a line, and exit code 1."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run a command and exit; nothing that it printed is lost in silence."""
+        with standard_streams(lambda error: _say((str(error), "red"))):
+            return super().main(*args, **kwargs)  # where a broken pipe ends, quietly
+
 
 app = typer.Typer(
+    cls=_Program,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -137,36 +151,31 @@ def _with_tensor_options(command: Callable[..., None]) -> Callable[..., None]:
 
 @contextmanager
 def _refusals() -> Iterator[None]:
-    """End with a clear line and exit code 2 on what a user can mend, 1 on what the system said."""
+    """End with a clear line and exit code 2 on what a user can mend."""
     try:
         yield
     except SeedbedError as error:
         _complain(error)
         raise typer.Exit(2) from error
-    except ValidationError as error:  # of the settings, or of an option
+    except ValidationError as error:  # of an option
         for finding in findings(error, None):
             _complain(finding)
         raise typer.Exit(2) from error
-    except ExceptionGroup as group:  # of a spec, which may have several faults
+    except ExceptionGroup as group:  # of a spec or the settings, which may have several faults
         for fault in group.exceptions:
             _complain(fault)
         raise typer.Exit(2) from group
-    except BrokenPipeError as error:  # whoever read has seen enough; what is buffered goes nowhere
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit(1) from error
-    except OSError as error:
-        _say((str(error), "red"))
-        raise typer.Exit(1) from error
 
 
 def _complain(error: Exception) -> None:
     """Where, what is wrong, and what would be right."""
-    if not isinstance(error, SpecError):
-        _say((str(error), "red"))
-        if isinstance(error, LimitError):
-            _say(f"raise it with SEEDBED_{error.limit.upper()}")
+    if isinstance(error, LimitError):
+        _say((error.said_of(variable(error.limit)), "red"))
         return
-    place = "/".join(map(str, error.path))
+    if not isinstance(error, SpecError | SettingError):
+        _say((str(error), "red"))
+        return
+    place = "/".join(map(str, error.path)) if isinstance(error, SpecError) else error.name
     _say((place, "bold"), ": " if place else "", (error.message, "red"))
     if error.allowed:
         _say(f"allowed: {', '.join(error.allowed)}")
@@ -175,7 +184,8 @@ def _complain(error: Exception) -> None:
 def _say(*parts: str | tuple[str, str]) -> None:
     """A line on standard error, whatever characters a user's own text in it has."""
     styled = (part if isinstance(part, tuple) else (part, "") for part in parts)
-    errors.print(Text.assemble(*((_printable(text), style) for text, style in styled)))
+    with suppress(OSError):  # nobody is left to be told
+        errors.print(Text.assemble(*((_printable(text), style) for text, style in styled)))
 
 
 def _printable(text: str) -> str:
@@ -214,7 +224,7 @@ def _spec(
             difflib.get_close_matches(source, presets(), 8),
         )
     text = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
-    settings = Settings()
+    settings = read_settings()
     survey(text, settings.limits, settings.max_json_values, settings.max_json_members)
     try:
         spec = CheckpointSpec.model_validate_json(text)
@@ -252,7 +262,7 @@ def _parsed(text: bytes) -> object:
 def _checkpoint(
     source: str, shape: str | None, options: Mapping[str, str], arguments: Sequence[str]
 ) -> Checkpoint:
-    settings = Settings()
+    settings = read_settings()
     spec = _spec(source, shape, options, arguments)
     try:
         return Checkpoint(spec, settings.limits, get_engine(settings.engine))
@@ -317,7 +327,7 @@ def generate(
                 disk.write(
                     file,
                     path,
-                    Settings().worker_threads,
+                    read_settings().worker_threads,
                     functools.partial(_update, bar, task),
                 )
 
@@ -450,7 +460,7 @@ def serve(
 
     given = {"host": host, "port": port, "workers": workers}
     with _refusals():
-        settings = Settings(**{k: v for k, v in given.items() if v is not None})  # type: ignore[arg-type]
+        settings = read_settings(**{k: v for k, v in given.items() if v is not None})
         if settings.workers > 1:
             raise typer.Exit(Supervisor(settings).run())
         run(settings)

@@ -7,6 +7,7 @@
     │   ├── TokenError                a URL token that does not decode to a spec
     │   └── IdError                   a name that a stored spec cannot have
     ├── LimitError                    the request is sound, but larger than a setting allows
+    ├── SettingError (ValueError)     a setting has no such value, or there is no such setting
     ├── BusyError                     the request is sound, but there is no room for it now
     ├── RegistryError                 of stored specs
     │   ├── UnknownSpecError (LookupError)  there is none of that name, or no such content of it
@@ -78,11 +79,31 @@ class LimitError(SeedbedError):
     """
 
     def __init__(self, limit: str, actual: int, maximum: int, unit: str) -> None:
-        super().__init__(f"{actual:,} {unit} asked for; {limit} allows {maximum:,}")
         self.limit = limit
         self.actual = actual
         self.maximum = maximum
         self.unit = unit
+        super().__init__(self.said_of(limit))
+
+    def said_of(self, setting: str) -> str:
+        """The text, with the setting's name as the reader knows it."""
+        return f"{self.actual:,} {self.unit} asked for; {setting} allows {self.maximum:,}"
+
+
+class SettingError(SeedbedError, ValueError):
+    """A setting has a value that it cannot have, or there is no such setting.
+
+    Attributes:
+        name: of the variable or option; empty where several do not go together.
+        message: what is wrong.
+        allowed: what would have been accepted, if that can be listed.
+    """
+
+    def __init__(self, name: str, message: str, allowed: Sequence[str] = ()) -> None:
+        super().__init__(f"{name}: {message}" if name else message)
+        self.name = name
+        self.message = message
+        self.allowed = tuple(allowed)
 
 
 class BusyError(SeedbedError):

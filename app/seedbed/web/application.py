@@ -32,7 +32,7 @@ from seedbed.web.routes import (
     tensors,
 )
 from seedbed.web.service import Service
-from seedbed.web.settings import Settings
+from seedbed.web.settings import Settings, read_settings
 
 log = structlog.get_logger("seedbed")
 
@@ -56,7 +56,7 @@ TAGS = [
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The service with these settings, or with those of the environment."""
-    settings = settings or Settings()
+    settings = settings or read_settings()
     configure_logging(settings.log_format, settings.log_level)
     service = Service(settings)
     at_end: list[Callable[[], None]] = []

@@ -36,6 +36,7 @@ from seedbed.errors import (
 )
 from seedbed.files.findings import allowed_by, findings
 from seedbed.files.one_tensor import option_of
+from seedbed.web.environment import variable
 
 MEDIA_TYPE = "application/problem+json"
 _TYPE = "urn:seedbed:problem:"
@@ -190,10 +191,10 @@ def response_to(error: SeedbedError, *, in_query: bool) -> Response:
         found = [_finding(error, in_query=in_query or isinstance(error, IdError))]
         return problem(status, kind, title, error.message, errors=found)
     if isinstance(error, LimitError):
+        setting = variable(error.limit)
         return problem(
-            status, kind, title, str(error),
-            limit=f"SEEDBED_{error.limit.upper()}", actual=error.actual,
-            maximum=error.maximum, unit=error.unit,
+            status, kind, title, error.said_of(setting),
+            limit=setting, actual=error.actual, maximum=error.maximum, unit=error.unit,
         )  # fmt: skip
     return problem(status, kind, title, str(error), headers=_headers_of(error))
 

@@ -8,12 +8,13 @@ from functools import cached_property
 from ipaddress import ip_network
 from typing import Literal, Self
 
-from pydantic import Field, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from seedbed.compare.budget import Budget
 from seedbed.init import Limits
 from seedbed.stream import AUTO, ENGINES
+from seedbed.web.environment import PREFIX, Environment, faults, variable
 from seedbed.web.keys import ANONYMOUS, NO_KEYS, KeyRing, Scope, parse_keys, read_keys
 
 _LIMITS = Limits()
@@ -23,7 +24,19 @@ _BUDGET = Budget()
 class Settings(BaseSettings):
     """Every limit and switch of the service, with its unit and reason."""
 
-    model_config = SettingsConfigDict(env_prefix="SEEDBED_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What is given in code goes before the environment, and there is nothing else."""
+        return init_settings, Environment(settings_cls)
 
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for all.")
     port: int = Field(8000, ge=0, le=65535, description="TCP port to listen on; 0 picks one.")
@@ -321,12 +334,31 @@ class Settings(BaseSettings):
             ip_network(part.strip())
         return text
 
+    @field_validator("api_keys")
+    @classmethod
+    def _are_keys(cls, text: str) -> str:
+        parse_keys(_lines(text), 0, 1, 0)
+        return text
+
+    @field_validator("api_keys_file")
+    @classmethod
+    def _has_keys(cls, path: str) -> str:
+        if path != NO_KEYS:
+            parse_keys(read_keys(path), 0, 1, 0)
+        return path
+
     @model_validator(mode="after")
-    def _keys_are_keys(self) -> Self:
-        keys = self.key_ring  # refuses what is none
+    def _keys_fit_together(self) -> Self:
+        try:
+            keys = self.key_ring
+        except ValueError as error:
+            raise ValueError(
+                f"{variable('api_keys')} and {variable('api_keys_file')}: {error}"
+            ) from error
         if self.anonymous == "none" and not keys:
             raise ValueError(
-                "anonymous is none and there are no api_keys: nobody could do anything"
+                f"{variable('anonymous')} is none and there are no {variable('api_keys')}: "
+                "nobody could do anything"
             )
         return self
 
@@ -337,7 +369,7 @@ class Settings(BaseSettings):
         Raises:
             ValueError: a line is none, or the file cannot be read.
         """
-        lines = "" if self.api_keys == NO_KEYS else self.api_keys.replace(";", "\n")
+        lines = _lines(self.api_keys)
         if self.api_keys_file != NO_KEYS:
             lines += "\n" + read_keys(self.api_keys_file)
         return parse_keys(lines, self.key_rate, self.key_burst, self.key_concurrency)
@@ -364,6 +396,24 @@ class Settings(BaseSettings):
     def worker_threads(self) -> int:
         """Threads that draw."""
         return self.threads or usable_cores()
+
+
+def read_settings(**options: object) -> Settings:
+    """The settings of the environment, or of options of the command line that go before it.
+
+    Raises:
+        ExceptionGroup: of a `SettingError` for each that is wrong.
+    """
+    try:
+        return Settings.model_validate(options)
+    except ValidationError as error:
+        found = list(faults(error, Settings.model_fields, options))
+        raise ExceptionGroup("settings that cannot be meant", found) from error
+
+
+def _lines(keys: str) -> str:
+    """API keys of one variable, as the lines of a file."""
+    return "" if keys == NO_KEYS else keys.replace(";", "\n")
 
 
 def usable_cores() -> int:
