@@ -52,6 +52,15 @@ def references(part: object) -> Iterator[str]:
             yield from references(value)
 
 
+def parameters_of(operation: dict[str, Any]) -> list[dict[str, Any]]:
+    """The parameters of an operation, references followed."""
+    known = DOCUMENT["components"]["parameters"]
+    return [
+        known[parameter["$ref"].rpartition("/")[2]] if "$ref" in parameter else parameter
+        for parameter in operation.get("parameters", [])
+    ]
+
+
 def test_file_is_what_the_application_says() -> None:
     """openapi/openapi.json equals the application's OpenAPI: after a change, run `make openapi`."""
     assert openapi.TARGET.read_text(encoding="utf-8") == openapi.render()
@@ -65,8 +74,12 @@ def test_document_is_valid() -> None:
 
 def test_components_are_used_and_there() -> None:
     """Every reference leads to a component, and every component is referred to."""
-    used = {reference.removeprefix("#/components/schemas/") for reference in references(DOCUMENT)}
-    assert used == DOCUMENT["components"]["schemas"].keys()
+    there = {
+        f"#/components/{kind}/{name}"
+        for kind, components in DOCUMENT["components"].items()
+        for name in components
+    }
+    assert {*references(DOCUMENT)} == there
 
 
 @each_operation
@@ -88,7 +101,7 @@ def test_operation_ids_are_unique() -> None:
 @each_operation
 def test_parameters_are_described(operation: dict[str, Any]) -> None:
     """Every parameter has a description and a schema, and no name twice in one place."""
-    parameters = operation.get("parameters", [])
+    parameters = parameters_of(operation)
     places = [(parameter["in"], parameter["name"]) for parameter in parameters]
     assert len(set(places)) == len(places)
     assert [
@@ -147,16 +160,44 @@ def test_document_admits_every_sound_body(body: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("name", [*SCHEMES, *(a for s in SCHEMES.values() for a in s.aliases)])
 def test_document_admits_every_name_of_a_scheme(name: str) -> None:
-    """A scheme's name and its aliases are admitted, alone and in an object."""
+    """A scheme's name and its aliases are admitted, alone and in an object.
+
+    But for the names themselves none is in an enum, of which generators make constants.
+    """
+    assert (name in DOCUMENT["components"]["schemas"]["SchemeName"]["enum"]) == (name in SCHEMES)
     required = REQUIRED.get(canonical_name(name), {})
     for init in (name, {"scheme": name, **required}):
         body = {"tensors": [{"name": "w", "shape": [1, 1], "init": init}]}
         validator("CheckpointSpec").validate(body)
 
 
+MANIFESTS = {
+    "shapes": {"fc.weight": [10, 4], "scale": []},
+    "entries": {"fc.weight": {"shape": [10, 4], "dtype": "BF16", "init": "he_normal"}},
+    "a header": {
+        "__metadata__": {"format": "pt"},
+        "fc.weight": {"dtype": "F32", "shape": [10, 4], "data_offsets": [0, 160]},
+    },
+    "headers": [{"a": [1]}, {"b": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}],
+}
+
+
+@pytest.mark.parametrize("manifest", MANIFESTS.values(), ids=MANIFESTS)
+def test_document_admits_every_manifest(manifest: object) -> None:
+    """Every form of a manifest that the service takes is admitted, a header as it is too."""
+    body = {"model": {"manifest": manifest}}
+    assert Checkpoint(CheckpointSpec.model_validate(body)).tensors
+    validator("CheckpointSpec").validate(body)
+
+
 NOT_SPECS = {
     "nothing": {},
+    "a seed alone": {"seed": 1},
     "no tensors": {"tensors": []},
+    "no model": {"model": None},
+    "an empty manifest": {"model": {"manifest": {}}},
+    "an entry of a manifest with another field": {"model": {"manifest": {"w": {"dims": [1]}}}},
+    "a size that is none": {"model": {"preset": "lenet5"}, "max_shard_size": "5 gigabytes"},
     "a field of another": {"tensors": [{"name": "w", "shape": [1], "init": "zeros"}], "layer": 1},
     "no shape": {"tensors": [{"name": "w", "init": "zeros"}]},
     "a negative dimension": {"tensors": [{"name": "w", "shape": [-1], "init": "zeros"}]},

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from seedbed.files import Checkpoint, CheckpointSpec
-from seedbed.files.shards import ShardSize, make_index, shard_names, split_tensors
+from seedbed.files.shards import MAX_SHARD_BYTES, ShardSize, make_index, shard_names, split_tensors
 from seedbed.init import TensorPlan
 from tests.strategies import untimed
 
@@ -27,16 +27,18 @@ SIZE = TypeAdapter(ShardSize)
         ("2TB", 2 * 10**12),
         ("17B", 17),
         (123, 123),
+        ("49000000000", MAX_SHARD_BYTES),
         (2**63 - 1, 2**63 - 1),
     ],
 )
 def test_sizes(text: Any, size: int) -> None:
-    """A size is a number of bytes, or text with a unit of thousands or of 1,024s."""
+    """A size is a number of bytes, digits, or text with a unit of thousands or of 1,024s."""
     assert SIZE.validate_python(text) == size
 
 
 @pytest.mark.parametrize(
-    "text", ["", "5", "GB", "-5GB", "5XB", "0.1B", "0GB", 0, -1, 1.5, None, "9" * 19 + "B", "5GBB"]
+    "text",
+    ["", "5.5", "5G", "GB", "-5GB", "5XB", "0.1B", "0GB", 0, -1, 1.5, None, "9" * 19 + "B", "5GBB"],
 )
 def test_what_is_no_size(text: Any) -> None:
     """Anything else is refused."""

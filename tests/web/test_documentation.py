@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, get_args
 
 import httpx
 import pytest
@@ -10,6 +10,7 @@ from starlette.routing import Route
 
 from seedbed.files.one_tensor import OneTensor, scheme_parameters
 from seedbed.init import SCHEMES
+from seedbed.models import presets
 from seedbed.web.application import create_app
 from seedbed.web.routes import hub
 from seedbed.web.settings import Settings
@@ -54,9 +55,39 @@ def test_query_of_one_tensor_is_read_from_the_models(document: Any) -> None:
         for scheme in takers:
             assert f"`{scheme}`" in query[name]["description"]
     assert {p["name"] for p in operation["parameters"] if p["in"] == "path"} == {"scheme", "shape"}
-    modes = {str(kind["enum"]) for kind in query["mode"]["schema"]["anyOf"]}
-    assert len(modes) == 2
+    modes = {
+        mode
+        for scheme in SCHEMES.values()
+        if "mode" in scheme.model_fields
+        for mode in get_args(scheme.model_fields["mode"].annotation)
+    }
+    assert {*query["mode"]["schema"]["enum"]} == modes
     assert query["gain"]["schema"]
+
+
+def test_presets_are_read_from_the_models(document: Any) -> None:
+    """Each preset is in the schema of its architecture, and its arguments are there and in queries.
+
+    None has a default there: that is the preset's own.
+    """
+    schemas = document["components"]["schemas"]
+    union = [part["$ref"].rpartition("/")[2] for part in schemas["ModelOfPreset"]["anyOf"]]
+    said = {
+        name: schemas[one] for one in union for name in schemas[one]["properties"]["preset"]["enum"]
+    }
+    assert said.keys() == presets().keys()
+    for name, preset in presets().items():
+        arguments = {one.name for one in preset.arguments()}
+        assert said[name]["properties"].keys() == arguments | {"preset"}
+        assert "'default'" not in str(said[name])
+        assert arguments <= document["components"]["parameters"].keys()
+    for path in ("/v1/models/{preset}", "/v1/models/{preset}/{file}"):
+        references = [
+            p["$ref"] for p in document["paths"][path]["get"]["parameters"] if "$ref" in p
+        ]
+        assert references == [
+            f"#/components/parameters/{name}" for name in document["components"]["parameters"]
+        ]
 
 
 def test_bodies_are_the_specs(document: Any) -> None:
@@ -80,7 +111,7 @@ def test_files_are_described(document: Any) -> None:
     for path in paths:
         operation = document["paths"][path]["get"]
         assert {"200", "206", "304"} <= operation["responses"].keys()
-        headers = {p["name"] for p in operation["parameters"] if p["in"] == "header"}
+        headers = {p["name"] for p in operation["parameters"] if p.get("in") == "header"}
         assert headers == {"Range", "If-Range", "If-None-Match", "If-Match"}
     posted = document["paths"]["/v1/checkpoints"]["post"]["responses"]["200"]
     assert {"ETag", "Content-Location"} <= posted["headers"].keys()

@@ -21,17 +21,23 @@ INDEX_NAME = "model.safetensors.index.json"
 MAX_SHARD_BYTES = 49_000_000_000
 """With its header a file stays below 50 GB, beyond which Hub clients refuse to download it."""
 
-_SIZE = re.compile(r"\s*([0-9]{1,18}(?:\.[0-9]{1,9})?)\s*([KMGT]i?)?B\s*", re.IGNORECASE)
+_SIZE = re.compile(
+    r"^\s*(?:([0-9]{1,19})|([0-9]{1,18}(?:\.[0-9]{1,9})?)\s*([KMGTkmgt][Ii]?)?[Bb])\s*$"
+)
+"""Digits alone, or with a unit; as JSON Schema reads it too."""
+
 _POWERS = {"K": 1, "M": 2, "G": 3, "T": 4}
 
 
 def parse_size(value: object) -> object:
-    """`5GB` as 5,000,000,000 and `1GiB` as 1,073,741,824; anything else as it is."""
+    """`5GB` as 5,000,000,000, `1GiB` as 1,073,741,824, digits as themselves; else as it is."""
     if not isinstance(value, str):
         return value
     if (found := _SIZE.fullmatch(value)) is None:
         raise PydanticCustomError("size", "a size is a number of bytes, or text as 5GB or 512MiB")
-    number, unit = found.groups()
+    digits, number, unit = found.groups()
+    if digits:
+        return int(digits)
     base = 1024 if unit and unit[1:] else 1000
     scale = base ** _POWERS[unit[0].upper()] if unit else 1
     whole, _, part = number.partition(".")
@@ -42,7 +48,9 @@ ShardSize = Annotated[
     int,
     Field(ge=1, le=2**63 - 1),
     BeforeValidator(
-        parse_size, json_schema_input_type=int | Annotated[str, Field(pattern=_SIZE.pattern)]
+        parse_size,
+        json_schema_input_type=Annotated[int, Field(ge=1, le=2**63 - 1)]
+        | Annotated[str, Field(pattern=_SIZE.pattern)],
     ),
 ]
 

@@ -26,17 +26,15 @@ class Rule(BaseModel):
     )
     init: Init | None = Field(None, description="Scheme for the tensors that match.")
     dtype: DtypeCode | None = Field(None, description="Dtype for the tensors that match.")
-    drop: bool = Field(
-        default=False,
+    drop: bool | None = Field(
+        None,
         description="Leave what matches out of the file, of layers and models; tensors of their "
-        "own stay. False keeps what an earlier rule drops.",
+        "own stay. False keeps what an earlier rule drops; null says nothing of it.",
     )
 
     @model_validator(mode="after")
     def _says_something(self) -> Rule:
-        if not {"init", "dtype", "drop"} & {
-            name for name in self.model_fields_set if getattr(self, name) is not None
-        }:
+        if self.init is None and self.dtype is None and self.drop is None:
             raise PydanticCustomError("empty_rule", "a rule needs init, dtype or drop")
         return self
 
@@ -49,7 +47,7 @@ class Rules:
             (re.compile(fnmatch.translate(rule.match)).match, rule) for rule in reversed(rules)
         ]
         self._droppers = [
-            (match, rule.drop) for match, rule in self._rules if "drop" in rule.model_fields_set
+            (match, rule.drop) for match, rule in self._rules if rule.drop is not None
         ]
 
     def apply(self, name: str) -> tuple[Scheme | None, DtypeCode | None]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field
 from pydantic_core import PydanticCustomError
 
 from seedbed.init import Dimension, Init, Parameter, Scheme, TensorName, one, scheme, zero
@@ -20,10 +20,23 @@ INITIALIZER_RANGE = 0.02
 """Standard deviation of a weight of which nothing is known: most of transformers' models use it."""
 
 
+def _offsets_in_schema(schema: dict[str, Any]) -> None:
+    """Let JSON Schema admit an entry of a header as it is."""
+    schema["properties"]["data_offsets"] = {
+        "type": "array",
+        "items": {"type": "integer", "minimum": 0},
+        "minItems": 2,
+        "maxItems": 2,
+        "description": "Of an entry of a safetensors header; the file that is made has its own.",
+    }
+
+
 class Entry(BaseModel):
     """One tensor of a manifest."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, json_schema_extra=_offsets_in_schema
+    )
 
     shape: Annotated[tuple[Dimension, ...], FailFast(), Field(strict=False)] = Field(
         description="Dimensions in the order of the file; [] is a scalar."
@@ -43,15 +56,7 @@ def _entry(value: object) -> object:
 
 _EntryOrShape = Annotated[
     Entry,
-    BeforeValidator(_entry),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "array", "items": {"type": "integer", "minimum": 0}},
-                {"$ref": "#/components/schemas/Entry"},
-            ]
-        }
-    ),
+    BeforeValidator(_entry, json_schema_input_type=list[Annotated[int, Field(ge=0)]] | Entry),
 ]
 
 
@@ -77,12 +82,27 @@ def _headers(value: object) -> object:
     return merged
 
 
+_Header = Annotated[
+    dict[str, _EntryOrShape],
+    Field(
+        min_length=1,
+        json_schema_extra={
+            "properties": {
+                "__metadata__": {
+                    "type": "object",
+                    "additionalProperties": {"type": "string"},
+                    "description": "Of a header that is given as it is; no tensor.",
+                }
+            }
+        },
+    ),
+]
+"""What a client may send, for JSON Schema."""
+
 Entries = Annotated[
     dict[TensorName, _EntryOrShape],
-    BeforeValidator(
-        _headers, json_schema_input_type=dict[str, _EntryOrShape] | list[dict[str, _EntryOrShape]]
-    ),
     Field(min_length=1),
+    BeforeValidator(_headers, json_schema_input_type=_Header | list[_Header]),
 ]
 
 

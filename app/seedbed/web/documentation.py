@@ -13,8 +13,10 @@ from pydantic.json_schema import models_json_schema
 
 from seedbed.compare import CompareRequest
 from seedbed.files import CheckpointSpec
+from seedbed.files.one_model import OneModel
 from seedbed.files.one_tensor import OneTensor, scheme_parameters
 from seedbed.init import SCHEMES
+from seedbed.web.preset_schemas import argument_parameters, as_text, one_of, preset_components
 from seedbed.web.problems import MEDIA_TYPE as PROBLEM_TYPE
 from seedbed.web.problems import Problem
 from seedbed.web.responses import MEDIA_TYPE as FILE_TYPE
@@ -54,6 +56,10 @@ _CONDITIONS = {
 }
 
 
+PRESET_ARGUMENTS: dict[str, Any] = {"name": "the arguments of all presets"}
+"""Stands for them among the parameters of an operation until the document is asked for."""
+
+
 def _condition_parameters() -> list[dict[str, Any]]:
     return [
         {"name": name, "in": "header", "description": text, "schema": {"type": "string"}}
@@ -71,14 +77,9 @@ def tensor_parameters() -> list[dict[str, Any]]:
         for taker in takers:
             kind = dict(schemas[taker]["properties"][name])
             texts.setdefault(kind.pop("description", ""), []).append(taker)
-            kind.pop("default", None)
-            kind.pop("title", None)
-            if kind not in kinds:
-                kinds.append(kind)
+            kinds += [one for one in as_text(kind) if one not in kinds]
         text = " ".join(f"{meaning} (`{'`, `'.join(who)}`)" for meaning, who in texts.items())
-        parameters.append(
-            _query_parameter(name, kinds[0] if len(kinds) == 1 else {"anyOf": kinds}, text)
-        )
+        parameters.append(_query_parameter(name, one_of(kinds), text))
     return parameters
 
 
@@ -175,8 +176,16 @@ def install(app: FastAPI) -> None:
             components.update(models["$defs"])
             for name in ("HTTPValidationError", "ValidationError"):
                 components.pop(name, None)
+            components.update(preset_components())
+            arguments = argument_parameters(frozenset(OneModel.model_fields))
+            schema["components"]["parameters"] = arguments
             for operation in (o for path in schema["paths"].values() for o in path.values()):
                 operation["responses"].pop("422", None)  # FastAPI's own, which is never sent
+                if PRESET_ARGUMENTS in (parameters := operation.get("parameters", [])):
+                    at = parameters.index(PRESET_ARGUMENTS)
+                    parameters[at : at + 1] = [
+                        {"$ref": f"#/components/parameters/{name}"} for name in arguments
+                    ]
             app.openapi_schema = schema
         return app.openapi_schema
 

@@ -11,7 +11,7 @@ import difflib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Union
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypeAliasType
 
@@ -183,6 +183,34 @@ def _share(scheme: Scheme) -> Scheme:
     return _shared.setdefault(key, scheme)
 
 
+_ALIASES = [name for name in _BY_NAME if name not in SCHEMES]
+
+SchemeName = TypeAliasType(
+    "SchemeName",
+    Annotated[str, Field(json_schema_extra={"enum": [*SCHEMES]}, description="A scheme.")],
+)
+
+SchemeAlias = TypeAliasType(
+    "SchemeAlias",
+    Annotated[
+        str,
+        Field(
+            pattern=f"^({'|'.join(_ALIASES)})$",
+            description="Another name of a scheme, as frameworks spell it. It means what it means "
+            "there: GET /v1/schemes says which parameters it implies.",
+        ),
+    ],
+)
+
+
+class AliasedScheme(BaseModel):
+    """A scheme under another of its names, and its parameters beside that: a form for documents."""
+
+    model_config = ConfigDict(extra="allow")
+
+    scheme: SchemeAlias
+
+
 if TYPE_CHECKING:
     Init = Scheme
 else:
@@ -193,10 +221,7 @@ else:
             Annotated[AnyScheme, Field(discriminator="scheme")],
             BeforeValidator(
                 _spell_out,
-                json_schema_input_type=Annotated[
-                    str, Field(json_schema_extra={"enum": [*_BY_NAME]})
-                ]
-                | AnyScheme,
+                json_schema_input_type=SchemeName | SchemeAlias | AnyScheme | AliasedScheme,
             ),
             AfterValidator(_share),
         ],

@@ -137,19 +137,14 @@ def require_rank(shape: Shape, scheme: str, least: int, most: int | None = None)
 
 
 def _name_in_schema(schema: dict[str, Any], scheme: type[Scheme]) -> None:
-    """Let JSON Schema say what a request must: an object names its scheme, by whatever name.
+    """Let JSON Schema say what a request must: an object names its scheme.
 
-    A parameter without a default is required, but under a name that implies it.
+    By its canonical name: other names have a schema of their own, so that generators of clients
+    make one class of each scheme, and no enum whose members differ in case alone.
     """
-    names = [scheme.model_fields["scheme"].default, *scheme.aliases]
-    schema["properties"]["scheme"] = {"type": "string", "enum": names, "title": "Scheme"}
-    implied = {name for meaning in scheme.aliases.values() for name in meaning}
-    required = schema.get("required", [])
-    schema["required"] = ["scheme", *(name for name in required if name not in implied)]
-    for parameter in implied.intersection(required):
-        bare = [name for name in names if parameter not in scheme.aliases.get(name, ())]
-        schema["if"] = {"properties": {"scheme": {"enum": bare}}}
-        schema["then"] = {"properties": {parameter: True}, "required": [parameter]}
+    name = scheme.model_fields["scheme"].default
+    schema["properties"]["scheme"] = {"type": "string", "const": name, "title": "Scheme"}
+    schema["required"] = ["scheme", *schema.get("required", [])]
 
 
 class Scheme(BaseModel):

@@ -119,6 +119,11 @@ _HE_NOTES = noted(
 )
 
 
+def _unless_gain(schema: dict[str, Any]) -> None:
+    """Leave the default out of JSON Schema: it is none beside a gain, and some clients send all."""
+    schema["description"] += f" {schema.pop('default')} unless there is a gain."
+
+
 class He(FanScheme):
     """Standard deviation gain / √n, n = fan_in by default."""
 
@@ -127,9 +132,15 @@ class He(FanScheme):
 
     mode: Literal["fan_in", "fan_out"] = Field("fan_in", description="Which fan n is.")
     nonlinearity: Nonlinearity = Field(
-        "leaky_relu", description="Sets the gain; with the default slope a = 0 it is ReLU's √2."
+        "leaky_relu",
+        description="Sets the gain; with the default slope a = 0 it is ReLU's √2.",
+        json_schema_extra=_unless_gain,
     )
-    a: float = Field(0.0, description="Negative slope of leaky_relu; no effect on the others.")
+    a: float = Field(
+        0.0,
+        description="Negative slope of leaky_relu; no effect on the others.",
+        json_schema_extra=_unless_gain,
+    )
     gain: float | None = Field(
         None, gt=0.0, description="The gain itself, instead of nonlinearity and a."
     )

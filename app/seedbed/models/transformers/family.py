@@ -235,7 +235,12 @@ class ConfigPreset(Preset):
             yield Argument(one.name, default, one.description, accepts)
         classes = list(self.architecture.classes())
         default = self.defaults.get("architectures", [self.architecture.default_class()])
-        accepts = {"type": "array", "items": {"enum": classes}, "minItems": 1, "maxItems": 1}
+        accepts = {
+            "type": "array",
+            "items": {"type": "string", "enum": classes},
+            "minItems": 1,
+            "maxItems": 1,
+        }
         yield Argument("architectures", default, "The class whose weights these are.", accepts)
 
     def build(self, arguments: Json) -> Model:

@@ -39,7 +39,9 @@ async def list_schemes() -> list[SchemeDescription]:
     "/v1/schemes/{name}", operation_id="getScheme", summary="One scheme", responses=PROBLEMS
 )
 async def get_scheme(
-    name: Annotated[str, Path(description="The scheme's name or an alias.")],
+    name: Annotated[
+        str, Path(description="The scheme's name or an alias.", examples=["he_normal"])
+    ],
 ) -> SchemeDescription:
     """One initialisation scheme."""
     try:

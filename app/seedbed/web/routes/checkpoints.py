@@ -13,6 +13,12 @@ from seedbed.web.service import ServiceOf
 
 router = APIRouter(tags=["checkpoints"])
 
+_LINK = (
+    "DchLCoAgFAXQvdyxNBD74FZEQuqVQj5DhQbi3vMMT0MhOqGVFKjEJeUCbRoChwoNTzunHN0DAXaRRl3H9FG4fR1VvHvH"
+    "GTkvYt2U7bb_"
+)
+"""The token of a spec of one tensor: written down, since another zlib would spell it otherwise."""
+
 _SPEC_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -71,9 +77,18 @@ async def get_checkpoint(
     service: ServiceOf,
     token: Annotated[
         str,
-        Path(description="The spec itself, compressed: from Content-Location or describe's links."),
+        Path(
+            description="The spec itself, compressed: from Content-Location or describe's links.",
+            examples=[_LINK],
+        ),
     ],
-    file: Annotated[str, Path(description="model.safetensors; a shard, the index, config.json.")],
+    file: Annotated[
+        str,
+        Path(
+            description="model.safetensors; a shard, the index, config.json.",
+            examples=["model.safetensors"],
+        ),
+    ],
 ) -> Response:
     """The same file as POST made, whole or in ranges, from any replica and after any restart.
 

@@ -131,7 +131,7 @@ async def list_layers() -> list[LayerDescription]:
 @router.head("/v1/layers/{kind}", include_in_schema=False)
 @router.get("/v1/layers/{kind}", operation_id="getLayer", summary="One layer", responses=PROBLEMS)
 async def get_layer(
-    kind: Annotated[str, Path(description="The layer's type.")],
+    kind: Annotated[str, Path(description="The layer's type.", examples=["conv2d"])],
 ) -> LayerDescription:
     """One layer."""
     if kind not in LAYERS:

@@ -18,13 +18,22 @@ from seedbed.files.one_model import OneModel, option_of_model, spec_of_preset
 from seedbed.models import Model, presets
 from seedbed.models.registry import preset as find_preset
 from seedbed.stream import DTYPES
-from seedbed.web.documentation import PROBLEMS, file_routes, query_parameters
+from seedbed.web.documentation import (
+    PRESET_ARGUMENTS,
+    PROBLEMS,
+    file_routes,
+    query_parameters,
+)
 from seedbed.web.problems import RequestProblem
 from seedbed.web.requests import query_options
 from seedbed.web.schemas import Parameter
 from seedbed.web.service import ServiceOf, load_presets
 
 router = APIRouter(tags=["models"])
+
+Preset = Annotated[str, Path(description="The preset's name.", examples=["tiny-gpt2"])]
+
+_QUERY = [*query_parameters(OneModel), PRESET_ARGUMENTS]
 
 
 class ModelSummary(BaseModel):
@@ -114,12 +123,12 @@ async def list_models(
     summary="One preset",
     responses=PROBLEMS,
     response_model=ModelDescription,
-    openapi_extra={"parameters": query_parameters(OneModel)},
+    openapi_extra={"parameters": _QUERY},
 )
 async def get_model(
     request: Request,
     service: ServiceOf,
-    preset: Annotated[str, Path(description="The preset's name.")],
+    preset: Preset,
 ) -> Response:
     """What it takes, and its files for a seed, a dtype and arguments.
 
@@ -196,8 +205,14 @@ async def known(preset: str) -> None:
 async def get_model_file(
     request: Request,
     service: ServiceOf,
-    preset: Annotated[str, Path(description="The preset's name.")],
-    file: Annotated[str, Path(description="model.safetensors, a shard, the index, config.json, …")],
+    preset: Preset,
+    file: Annotated[
+        str,
+        Path(
+            description="model.safetensors, a shard, the index, config.json, …",
+            examples=["model.safetensors", "README.md"],
+        ),
+    ],
 ) -> Response:
     """A file of the preset's checkpoint, whole or in ranges.
 
@@ -225,5 +240,5 @@ file_routes(
     get_model_file,
     operation="ModelFile",
     summary="a file of a preset",
-    parameters=query_parameters(OneModel),
+    parameters=_QUERY,
 )

@@ -79,9 +79,16 @@ class NamedSpecs(BaseModel):
     next: str | None = Field(description="Path of the next page; null if this is the last.")
 
 
-Namespace = Annotated[str, Path(description="Whose specs. seedbed and some others are reserved.")]
+Namespace = Annotated[
+    str,
+    Path(description="Whose specs. seedbed and some others are reserved.", examples=["team"]),
+]
 Name = Annotated[
-    str, Path(description="Up to 96 letters, digits, _, - and ., as in the Hub's ids.")
+    str,
+    Path(
+        description="Up to 96 letters, digits, _, - and ., as in the Hub's ids.",
+        examples=["experiment"],
+    ),
 ]
 
 _ETAG = {"ETag": {"description": "Strong validator.", "schema": {"type": "string"}}}
@@ -261,7 +268,13 @@ async def get_spec_file(
     service: ServiceOf,
     namespace: Namespace,
     name: Name,
-    file: Annotated[str, Path(description="model.safetensors, or another file of the spec.")],
+    file: Annotated[
+        str,
+        Path(
+            description="model.safetensors, or another file of the spec.",
+            examples=["model.safetensors"],
+        ),
+    ],
 ) -> Response:
     """A file of a stored spec, whole or in ranges.
 

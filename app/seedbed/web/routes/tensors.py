@@ -18,9 +18,19 @@ router = APIRouter(tags=["tensors"])
 async def get_tensor(
     request: Request,
     service: ServiceOf,
-    scheme: Annotated[str, Path(description="A scheme's name or alias; see /v1/schemes.")],
+    scheme: Annotated[
+        str,
+        Path(
+            description="A scheme's name or alias; see /v1/schemes.",
+            examples=["he_normal", "kaiming_normal_"],
+        ),
+    ],
     shape: Annotated[
-        str, Path(description="Dimensions joined by x, (out)x(in)x(kernel…); or scalar.")
+        str,
+        Path(
+            description="Dimensions joined by x, (out)x(in)x(kernel…); or scalar.",
+            examples=["256x784", "64x3x7x7"],
+        ),
     ],
 ) -> Response:
     """A safetensors file with one tensor, whole or in ranges.
