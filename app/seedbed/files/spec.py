@@ -1,7 +1,9 @@
 """The request body: everything a file depends on, and its canonical form.
 
 A `CheckpointSpec` is the request body of POST, what a URL token decodes to, what the one-line GET
-and the command line build. Two specs mean the same file exactly if their canonical JSON is equal.
+and the command line build. Specs whose canonical JSON is equal mean the same file: the canonical
+JSON is itself a spec and means what it was made from, to the byte. Ways of writing one thing (order,
+defaults written out, aliases) have one canonical JSON; two schemes that happen to draw alike do not.
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ _EntryOrShape = Annotated[
 
 def _headers(value: object) -> object:
     """One manifest, from one header of a safetensors file or from those of all its shards."""
-    if isinstance(value, dict) and isinstance(value.get("weight_map"), dict):
+    if isinstance(value, dict) and _is_index(value.get("weight_map")):
         raise PydanticCustomError(
             "index_has_no_shapes",
             "an index has names but no shapes: give the headers of its shards, as a list",
@@ -98,6 +98,12 @@ _Header = Annotated[
     ),
 ]
 """What a client may send, for JSON Schema."""
+
+
+def _is_index(value: object) -> bool:
+    """Whether a value is the map of an index, name → file, and not a tensor of that name."""
+    return isinstance(value, dict) and all(isinstance(file, str) for file in value.values())
+
 
 Entries = Annotated[
     dict[TensorName, _EntryOrShape],

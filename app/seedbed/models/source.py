@@ -23,14 +23,18 @@ from seedbed.models.base import Model
 from seedbed.models.manifest import INITIALIZER_RANGE, Entries, build_manifest, manifest_to_json
 
 
-def _finite(value: Any) -> Any:
-    """Numbers that are not finite as transformers 5 spells them, so that the value is JSON."""
+def _plain(value: Any) -> Any:
+    """A value as JSON in one order and one spelling.
+
+    Members are sorted, since the canonical spec sorts them and must mean the same; numbers that are
+    not finite are as transformers 5 spells them.
+    """
     if isinstance(value, float) and not math.isfinite(value):
         return {"__float__": "NaN" if math.isnan(value) else ("-" * (value < 0) + "Infinity")}
     if isinstance(value, list):
-        return [_finite(part) for part in value]
-    if isinstance(value, dict):
-        return {key: _finite(part) for key, part in value.items()}
+        return [_plain(part) for part in value]
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        return {key: _plain(value[key]) for key in sorted(value)}
     if value is not None and not isinstance(value, str | int | float):
         raise PydanticCustomError(
             "json", "must be JSON, not {kind}", {"kind": type(value).__name__}
@@ -38,7 +42,7 @@ def _finite(value: Any) -> Any:
     return value
 
 
-AnyJson = Annotated[Any, AfterValidator(_finite)]
+AnyJson = Annotated[Any, AfterValidator(_plain)]
 
 
 class ModelOfPreset(BaseModel):
@@ -57,7 +61,7 @@ class ModelOfPreset(BaseModel):
         Raises:
             SpecError: there is no such preset, or it takes no such argument; path within the model.
         """
-        return registry.preset(self.preset).build(self.__pydantic_extra__)
+        return registry.preset(self.preset).build(dict(sorted(self.__pydantic_extra__.items())))
 
     def canonical(self) -> dict[str, Any]:
         """The JSON of this source."""
@@ -69,7 +73,7 @@ class ModelOfConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    config: dict[str, AnyJson] = Field(
+    config: Annotated[dict[str, Any], AfterValidator(_plain)] = Field(
         description="A config.json: model_type, architectures, and its fields; absent ones have "
         "the defaults of transformers."
     )

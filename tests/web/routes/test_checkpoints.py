@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from seedbed.files import CheckpointSpec, VirtualFile
+from tests.neighbours import bodies_by_kind
 from tests.strategies import SEED_MAX, bodies, untimed
 from tests.web.local import Local, bytes_of
 
@@ -258,3 +259,23 @@ def test_token_of_a_spec_that_is_no_file(client: httpx.Client) -> None:
     assert problem["type"] == "urn:seedbed:problem:invalid-token"
     assert problem["errors"][0]["parameter"] == "token"
     assert "tensors/1/name" in problem["detail"]
+
+
+@pytest.mark.parametrize("kind", sorted(bodies_by_kind()))
+def test_a_posted_spec_of_any_kind_is_what_its_link_leads_to(
+    client: httpx.Client, kind: str
+) -> None:
+    """POST and GET by Content-Location agree in every byte, of large models in size and ETag."""
+    body = bodies_by_kind()[kind]
+    described = client.post("/v1/describe", json=body)
+    assert described.status_code == 200, described.text
+    plan = described.json()
+    head = client.head(plan["links"]["file"])
+    assert head.headers["etag"] == f'"{plan["etag"]}"'
+    assert head.headers["content-length"] == str(plan["size_bytes"])
+    if plan["size_bytes"] < 2**20:
+        posted = client.post("/v1/checkpoints", json=body)
+        got = client.get(posted.headers["content-location"])
+        assert posted.headers["etag"] == got.headers["etag"] == head.headers["etag"]
+        assert posted.content == got.content
+        assert len(got.content) == plan["size_bytes"]

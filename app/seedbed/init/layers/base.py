@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import (
     BaseModel,
@@ -263,15 +263,21 @@ class Layer(BaseModel):
                 if value:
                     found[name] = {key: scheme.canonical() for key, scheme in value.items()}
             elif name in ("type", "name") or value != info.default:
-                found[name] = _short(value)
+                found[name] = _short(value, info.annotation)
         return found
 
 
-def _short(value: Any) -> Any:
-    """Sizes that are alike as one."""
-    if isinstance(value, tuple):
-        return value[0] if len(value) and len(set(value)) == 1 else list(value)
-    return value
+def _short(value: Any, declared: Any) -> Any:
+    """Sizes as one where that one means the same.
+
+    So it does for one size, and for alike ones of which the field's type fixes how many there are.
+    """
+    if not isinstance(value, tuple):
+        return value
+    is_fixed = Ellipsis not in get_args(declared)
+    if len(value) == 1 or (is_fixed and len(set(value)) == 1):
+        return value[0]
+    return list(value)
 
 
 @cache

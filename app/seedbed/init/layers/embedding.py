@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -52,6 +52,13 @@ class Embedding(Layer):
         yield Parameter(
             "weight", (rows, columns), init, fans={"keras": fans, "jax": fans}, blocks=blocks
         )
+
+    def canonical(self) -> dict[str, Any]:
+        """As of any layer, with the row counted from the first."""
+        found = super().canonical()
+        if self.padding_idx is not None:
+            found["padding_idx"] = self.padding_idx % self.num_embeddings
+        return found
 
     def keras(self, arrays: Arrays) -> Iterator[Stored]:
         yield Stored("embeddings", arrays["weight"])
