@@ -10,6 +10,7 @@
 #   make study            train the networks behind docs/normal-vs-uniform.md anew; half an hour
 #   make audit            known vulnerabilities of the pinned versions; needs a network
 #   make sbom             build/sbom.cdx.json: what is installed, as CycloneDX
+#   make generate         all that is made from the code: OpenAPI, generated pages, new digests
 #   make fix              format and mend what ruff can
 #   make constraints      pin the versions that are installed now
 #   make clean            remove environments and caches
@@ -24,7 +25,7 @@ BIN := $(VENV)/bin
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: serve test test-stress check audit sbom test-interop lint-openapi bench fix constraints openapi clean study catalogue-report
+.PHONY: serve test test-stress check audit sbom test-interop lint-openapi bench fix constraints generate openapi clean study catalogue-report
 
 serve: $(VENV)/.serve
 	SEEDBED_PORT=$(PORT) $(BIN)/seedbed serve
@@ -41,14 +42,7 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/python scripts/audit.py --if-possible
-	$(BIN)/python scripts/openapi.py --check
-	$(BIN)/python scripts/schemes_doc.py --check
-	$(BIN)/python scripts/layers_doc.py --check
-	$(BIN)/python scripts/reliability.py --check
-	$(BIN)/python scripts/vendor_page.py --check
-	$(BIN)/python scripts/models_doc.py --check
-	$(BIN)/python scripts/catalogue_doc.py --check
-	$(BIN)/python -m scripts.study_doc --check
+	$(BIN)/python -m scripts.generate --check
 
 audit: $(VENV)/.dev
 	$(BIN)/python scripts/audit.py $(AUDIT)
@@ -76,6 +70,9 @@ bench: $(INTEROP)/.interop
 fix: $(VENV)/.dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+generate: $(VENV)/.dev
+	$(BIN)/python -m scripts.generate
 
 openapi: $(VENV)/.dev
 	$(BIN)/python scripts/openapi.py

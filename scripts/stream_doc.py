@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -40,5 +41,17 @@ def render(text: str) -> str:
     return text
 
 
+def main() -> int:
+    """Write the document, or say that it is stale."""
+    page = DOCUMENT.read_text(encoding="utf-8")
+    text = render(page)
+    if sys.argv[1:] != ["--check"]:
+        DOCUMENT.write_text(text, encoding="utf-8")
+    elif page != text:
+        print(f"{DOCUMENT.name} is stale: run scripts/stream_doc.py", file=sys.stderr)
+        return 1
+    return 0
+
+
 if __name__ == "__main__":
-    DOCUMENT.write_text(render(DOCUMENT.read_text()))
+    sys.exit(main())
