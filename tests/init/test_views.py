@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from seedbed.errors import ParameterError
-from seedbed.init import Dense, Fill, MatrixCache, Source, views
+from seedbed.init import Dense, Fill, MatrixCache, Source
 from seedbed.init.arrays import Array, concatenate, stack, zeros
 from seedbed.init.fills import Constant, Drawn
 from seedbed.init.views import (
@@ -21,12 +21,11 @@ from seedbed.init.views import (
     Sliced,
     Summed,
     Transposed,
-    boxes,
-    tiles,
 )
-from seedbed.stream import DTYPES, NUMPY, Normal, Summary, Uniform, get_engine
+from seedbed.stream import DTYPES, NUMPY, Box, Normal, Summary, Uniform, get_engine
 from tests.oracles import NUMPY_DTYPES
 from tests.strategies import untimed
+from tests.stream.test_boxes import numbers, small_boxes
 
 
 @dataclass(frozen=True)
@@ -38,11 +37,10 @@ class Counting(Fill):
     def check(self, dtype: Any) -> None:
         """Any will do."""
 
-    def write(self, source: Source, start: int, out: memoryview) -> None:
+    def write_box(self, _source: Source, box: Box, out: NDArray[Any]) -> None:
         """Elements as float32 indices."""
-        count = len(out) // source.dtype.size_bytes
-        self.asked.append(count)
-        np.frombuffer(out, source.dtype.storage)[:] = np.arange(start, start + count)
+        self.asked.append(box.size)
+        out[...] = box.indices().reshape(box.extents)
 
     def summary(self) -> Summary:
         """Nothing is known."""
@@ -127,107 +125,40 @@ def test_other_dtypes_are_the_rounded_float32(pair: tuple[Array, NDArray[Any]], 
 
 
 @untimed
-@given(
-    st.lists(st.integers(1, 9), min_size=2, max_size=4),
-    st.data(),
-    st.sampled_from((0, 1 << 20)),
-)
-def test_panels_and_tiles_cannot_be_seen(shape: list[int], data: st.DataObject, cache: int) -> None:
-    """Panels, tiles and runs of any size give the same elements, kept or not."""
-    axes = tuple(data.draw(st.permutations(range(len(shape)))))
-    fill = Transposed(Counting(), tuple(shape), axes)
-    total = math.prod(shape)
-    real = np.arange(total, dtype=np.float32).reshape(shape).transpose(axes).reshape(-1)
-    where = source(cache=cache)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(views, "PANEL_BYTES", 4 * data.draw(st.integers(1, 40)))
-        patch.setattr(views, "DIRECT_BYTES", 4 * data.draw(st.integers(0, 40)))
-        patch.setattr(views, "TILE_ELEMENTS", data.draw(st.integers(1, 40)))
-        patch.setattr(views, "PANEL_ROWS", data.draw(st.integers(0, 4)))
-        patch.setattr(views, "RUN_COST", data.draw(st.integers(0, 40)))
-        patch.setattr(views, "BLOCK_ELEMENTS", data.draw(st.integers(1, 40)))
-        for _ in range(3):
-            start = data.draw(st.integers(0, total))
-            stop = data.draw(st.integers(start, total))
-            assert np.array_equal(written(fill, start, stop - start, where), real[start:stop])
+@given(arrays(), st.data())
+def test_boxes_of_arrays_are_numpys(pair: tuple[Array, NDArray[Any]], data: st.DataObject) -> None:
+    """Any strided box of a lazy array is that of NumPy's, as rows and columns of a shard are."""
+    lazy, real = pair
+    box = data.draw(small_boxes(real.size, real.size))
+    out = np.zeros(box.extents, "<f4")
+    lazy.fill.write_box(source(), box, out)
+    assert np.array_equal(out, real.reshape(-1)[numbers(box)])
 
 
 @pytest.mark.parametrize(
     ("shape", "axes"),
     [((100_000, 100_000), (1, 0)), ((512, 512, 9), (2, 1, 0)), ((3, 1 << 30), (1, 0)),
-     ((1 << 20, 64, 27), (2, 1, 0)), ((1 << 30, 3), (1, 0))],
+     ((1 << 20, 64, 27), (2, 1, 0)), ((1 << 30, 3), (1, 0)), ((1 << 21, 1 << 21), (1, 0))],
 )  # fmt: skip
-def test_a_short_range_draws_little(shape: tuple[int, ...], axes: tuple[int, ...]) -> None:
-    """A kilobyte from anywhere in a huge transposed tensor costs a run for each of its elements."""
+@pytest.mark.parametrize("count", [1, 256, 100_000])
+def test_a_range_makes_what_it_holds(
+    shape: tuple[int, ...], axes: tuple[int, ...], count: int
+) -> None:
+    """A range from anywhere in a huge transposed tensor asks for its elements, in a few boxes."""
     total = math.prod(shape)
-    for start in (0, total // 3, total - 256):
+    for start in (0, total // 3, total - count):
         counting = Counting()
-        written(Transposed(counting, shape, axes), start, 256)
-        assert len(counting.asked) <= 257
-        assert sum(counting.asked) <= 257 * views.RUN_COST
-        assert max(counting.asked) <= 257 * views.RUN_COST
-        if min(shape) > views.RUN_COST:
-            assert sum(counting.asked) <= 300_000
+        written(Transposed(counting, shape, axes), start, count)
+        assert len(counting.asked) <= 2 * len(shape) - 1
+        assert sum(counting.asked) == count
 
 
-def test_reading_on_costs_each_run_once_a_panel() -> None:
-    """In pieces of 64 KiB, a transposed matrix of 16 MiB is drawn once, not once a piece."""
+def test_parts_behind_a_transposition_cost_a_box_each() -> None:
+    """Columns of a fused kernel fall into a box for each gate, not into one for each row."""
     counting = Counting()
-    fill = Transposed(counting, (2048, 2048), (1, 0))
-    where = source(cache=1 << 28)
-    for start in range(0, 2048 * 2048, 1 << 18):
-        written(fill, start, 1 << 18, where)
-    assert sum(counting.asked) <= 4 * 2048 * 2048
-    assert max(counting.asked) <= views.TILE_ELEMENTS
-    counting.asked.clear()
-    for start in range(0, 8192 * 8192, 1 << 22):  # where a panel is a part of each row
-        written(Transposed(counting, (8192, 8192), (1, 0)), start, 1 << 18, where)
-    runs, elements = len(counting.asked), sum(counting.asked)
-    assert runs * views.RUN_COST + elements <= 16 * (8192 * views.RUN_COST + (1 << 22))
-    assert max(counting.asked) <= views.TILE_ELEMENTS
-
-
-def test_where_panels_are_of_no_use_there_are_none() -> None:
-    """Of a matrix with millions of rows a range is drawn alone, and no element beside it."""
-    counting = Counting()
-    written(Transposed(counting, (1 << 21, 1 << 21), (1, 0)), 12345, 1 << 15)
-    assert sum(counting.asked) == 1 << 15
-
-
-def test_a_panel_of_a_zero_is_not_that_of_the_other() -> None:
-    """0 and −0.0 are equal, and their panels are two."""
-    where = source(cache=1 << 28)
-    panels = []
-    for zero in (0.0, -0.0):
-        part = Joined(((Constant(zero), 1 << 19), (Drawn(Normal(0.0, 1.0)), 1 << 19)))
-        panels.append(written(Transposed(part, (1 << 10, 1 << 10), (1, 0)), 0, 1 << 20, where))
-    assert np.array_equal(panels[0], panels[1])
-    assert panels[0].tobytes() != panels[1].tobytes()
-
-
-@untimed
-@given(st.lists(st.integers(0, 5), max_size=4), st.data())
-def test_boxes_are_the_range_in_order(shape: list[int], data: st.DataObject) -> None:
-    """The boxes of a range have exactly its elements, each box contiguous, one after the other."""
-    total = math.prod(shape)
-    start = data.draw(st.integers(0, total))
-    stop = data.draw(st.integers(start, total))
-    indices = np.arange(total).reshape(shape)
-    found = [indices[tuple(slice(*e) for e in box)] for box in boxes(tuple(shape), start, stop)]
-    assert [i for part in found for i in part.reshape(-1)] == list(range(start, stop))
-    assert len(found) <= max(2 * len(shape) - 1, 1)
-
-
-@untimed
-@given(st.lists(st.integers(1, 9), min_size=1, max_size=4), st.integers(1, 50))
-def test_tiles_cover_a_box_once(extents: list[int], most: int) -> None:
-    """Tiles are no larger than asked and have every element exactly once."""
-    counts = np.zeros(extents, int)
-    for tile in tiles(tuple(extents), most):
-        part = counts[tuple(slice(*ends) for ends in tile)]
-        assert part.size <= most
-        part += 1
-    assert (counts == 1).all()
+    gates = Joined(tuple((Sliced(counting, 1000 * gate), 1 << 20) for gate in range(4)))
+    written(Transposed(gates, (4096, 1024), (1, 0)), 5 * 4096, 64 * 4096)
+    assert sorted(counting.asked) == [1 << 16] * 4
 
 
 # What the simplest form is

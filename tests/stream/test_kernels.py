@@ -10,7 +10,16 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from scripts.make_golden import DISTRIBUTIONS
-from seedbed.stream import DTYPES, NUMPY, Distribution, Dtype, Normal, TruncatedNormal, get_engine
+from seedbed.stream import (
+    DTYPES,
+    NUMPY,
+    Box,
+    Distribution,
+    Dtype,
+    Normal,
+    TruncatedNormal,
+    get_engine,
+)
 from seedbed.stream import compiled as compiled_module
 from seedbed.stream.aesctr import keystream, round_keys, scratch
 from tests.stream.strategies import (
@@ -52,22 +61,19 @@ class ChosenStreams:
         """Of the stream whose number is in the key."""
         return self._schedules[int.from_bytes(key, "big")]
 
-    def keystream(
-        self, key: bytes, start: int, count: int, buffer: NDArray[np.uint32]
-    ) -> NDArray[np.uint32]:
+    def words_of(self, key: bytes, box: Box, _buffer: NDArray[np.uint32]) -> NDArray[np.uint32]:
         """The same words, for kernels that are given them."""
-        buffer[:count] = self.words[int.from_bytes(key, "big"), start : start + count]
-        return buffer[:count]
+        return np.ascontiguousarray(self.words[int.from_bytes(key, "big"), box.indices()])
 
     def drawn(self, engine: str, distribution: Distribution, dtype: Dtype) -> bytes:
         """`COUNT` elements of every stream."""
         out = np.zeros((len(self.words), COUNT * dtype.size_bytes), np.uint8)
-        with patch.multiple(compiled_module, round_keys=self.round_keys, keystream=self.keystream):
+        with patch.multiple(compiled_module, round_keys=self.round_keys, words_of=self.words_of):
             for number, row in enumerate(out):
                 aligned = np.empty(COUNT, dtype.storage)
-                target = aligned.view(np.uint8)
-                get_engine(engine).fill(number.to_bytes(16, "big"), distribution, dtype, 0, target)
-                row[:] = target
+                key, box = number.to_bytes(16, "big"), Box.run(0, COUNT)
+                get_engine(engine).fill(key, distribution, dtype, box, aligned)
+                row[:] = aligned.view(np.uint8)
         return out.tobytes()
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-
-from seedbed.init.fill import Fill, require_room
+from seedbed.init.fill import Elements, Fill, require_room
 from seedbed.init.matrices import Matrix
 from seedbed.init.source import Source
-from seedbed.stream import Dtype, Summary
+from seedbed.stream import Box, Dtype, Summary, boxes
+
+BLOCK = 1 << 16
+"""Elements taken at a time."""
 
 
 class Recipe(Protocol):
@@ -53,12 +54,12 @@ class Dense(Fill):
         """Only floats wide enough for every element."""
         require_room(dtype, self.reach, "values")
 
-    def write(self, source: Source, start: int, out: memoryview) -> None:
-        """Cut the elements out of the whole."""
+    def write_box(self, source: Source, box: Box, out: Elements) -> None:
+        """Take the elements out of the whole."""
         key = (self.recipe, source.seed, source.name)
         whole = source.matrices.get(key, lambda: self.recipe.make(source)).reshape(-1)
-        target = np.frombuffer(out, source.dtype.storage)
-        target[:] = source.dtype.encode(whole[start : start + len(target)])
+        for piece, part in boxes.pieces(box, out, BLOCK):
+            part[...] = source.dtype.encode(whole[piece.indices()]).reshape(part.shape)
 
     def summary(self) -> Summary:
         """Of the recipe."""

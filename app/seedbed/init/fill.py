@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from seedbed.errors import ParameterError
 from seedbed.init.source import Source
-from seedbed.stream import DTYPES, Dtype, Summary
+from seedbed.stream import DTYPES, Box, Dtype, Summary
+
+Elements = NDArray[Any]
 
 
 class Fill(ABC):
@@ -24,8 +30,19 @@ class Fill(ABC):
         """
 
     @abstractmethod
+    def write_box(self, source: Source, box: Box, out: Elements) -> None:
+        """Write the elements of a box, in time and memory that depend on its size only.
+
+        Args:
+            source: where numbers come from, and the dtype.
+            box: which elements, of the tensor in row-major order.
+            out: of the box's extents and the dtype's `storage`; a view of anything, in any order.
+        """
+
     def write(self, source: Source, start: int, out: memoryview) -> None:
         """Write elements `[start, start + len(out) // size)` into `out`, whole elements."""
+        elements = np.frombuffer(out, source.dtype.storage)
+        self.write_box(source, Box.run(start, len(elements)), elements)
 
     @abstractmethod
     def summary(self) -> Summary:
@@ -41,7 +58,7 @@ class Fill(ABC):
     def dense_elements(self) -> int:
         """Elements of the largest matrix that is made as a whole for it; 0 for none.
 
-        Without one, any part costs what the part holds.
+        Without one, any box costs what the box holds.
         """
         return 0
 

@@ -11,15 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seedbed.errors import ParameterError
-from seedbed.init.fill import Fill, require_room
+from seedbed.init.fill import Elements, Fill, require_room
 from seedbed.init.source import Source
 from seedbed.stream import (
     DTYPES,
+    Box,
     Distribution,
     Dtype,
     LogUniform,
     Summary,
     Uniform,
+    boxes,
     exact,
 )
 
@@ -45,9 +47,10 @@ class Drawn(Fill):
         """Draws need a float, wide enough for the furthest of them."""
         require_room(dtype, self.reach, "draws")
 
-    def write(self, source: Source, start: int, out: memoryview) -> None:
+    def write_box(self, source: Source, box: Box, out: Elements) -> None:
         """Draw straight into the caller's buffer."""
-        source.engine.draw(source.seed, source.name, self.distribution, source.dtype, start, out)
+        draw = source.engine.draw_box
+        draw(source.seed, source.name, self.distribution, source.dtype, box, out)
 
     def summary(self) -> Summary:
         """Of the distribution."""
@@ -73,9 +76,9 @@ class Constant(Fill):
                 ("init", "value"),
             )
 
-    def write(self, source: Source, start: int, out: memoryview) -> None:
+    def write_box(self, source: Source, box: Box, out: Elements) -> None:
         """Repeat one element."""
-        np.frombuffer(out, source.dtype.storage)[:] = self._element(source.dtype)
+        out[...] = self._element(source.dtype)
 
     def _element(self, dtype: Dtype) -> NDArray[np.generic]:
         """An array of one element."""
@@ -125,13 +128,15 @@ class Pattern(Fill):
         """Only floats wide enough for every element."""
         require_room(dtype, self.reach, "values")
 
-    def write(self, source: Source, start: int, out: memoryview) -> None:
+    def write_box(self, source: Source, box: Box, out: Elements) -> None:
         """Compute the elements block by block."""
-        target = np.frombuffer(out, source.dtype.storage)
-        for done in range(0, len(target), BLOCK):
-            block = target[done : done + BLOCK]
-            indices = np.arange(start + done, start + done + len(block), dtype=np.int64)
-            block[:] = source.dtype.encode(self.formula.at(indices).astype(np.float32))
+        for piece, part in boxes.pieces(box, out, BLOCK):
+            values = self.formula.at(piece.indices())
+            part[...] = self.stored(values, source.dtype).reshape(part.shape)
+
+    def stored(self, values: Doubles, dtype: Dtype) -> Elements:
+        """Values as elements of a dtype."""
+        return dtype.encode(values.astype(np.float32))
 
     def summary(self) -> Summary:
         """Of the formula."""
@@ -167,19 +172,14 @@ class Derived(Fill):
         """Only floats wide enough for the furthest value."""
         require_room(dtype, self.reach, "values")
 
-    def write(self, source: Source, start: int, out: memoryview) -> None:
+    def write_box(self, source: Source, box: Box, out: Elements) -> None:
         """Draw as float32, and go on from there, block by block."""
-        target = np.frombuffer(out, source.dtype.storage)
-        draws = np.empty(min(len(target), BLOCK), np.float32)
-        for done in range(0, len(target), BLOCK):
-            block = target[done : done + BLOCK]
-            some = draws[: len(block)]
-            source.engine.draw(
-                source.seed, source.name, self.distribution, DTYPES["F32"], start + done,
-                some.view(np.uint8).data,
-            )  # fmt: skip
-            values = self.transform.of(some.astype(np.float64))
-            block[:] = source.dtype.encode(values.astype(np.float32))
+        draw, wide = source.engine.draw_box, DTYPES["F32"]
+        for piece, part in boxes.pieces(box, out, BLOCK):
+            draws = np.empty(piece.extents, np.float32)
+            draw(source.seed, source.name, self.distribution, wide, piece, draws)
+            values = self.transform.of(draws.reshape(-1).astype(np.float64))
+            part[...] = source.dtype.encode(values.astype(np.float32)).reshape(part.shape)
 
     def summary(self) -> Summary:
         """By the midpoint rule over the distribution's quantiles."""

@@ -4,6 +4,8 @@ Nothing here knows of shapes, schemes or files. `docs/stream.md` specifies what 
 so that it can be written again in another language.
 """
 
+from seedbed.stream import boxes
+from seedbed.stream.boxes import Box
 from seedbed.stream.distributions import (
     Distribution,
     LogUniform,
@@ -26,6 +28,7 @@ __all__ = [
     "NUMPY",
     "SEED_MAX",
     "STREAM_VERSION",
+    "Box",
     "Distribution",
     "Dtype",
     "DtypeCode",
@@ -37,6 +40,7 @@ __all__ = [
     "Summary",
     "TruncatedNormal",
     "Uniform",
+    "boxes",
     "compile_and_keep",
     "derive_key",
     "get_engine",

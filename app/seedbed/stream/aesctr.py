@@ -1,4 +1,4 @@
-"""Keystream words `[start, stop)` at any offset: AES-128 in counter mode.
+"""Keystream words at any offset, together or scattered: AES-128 in counter mode.
 
 NIST SP 800-38A §6.5, with the counter a 128-bit big-endian integer that starts at 0. Word *i* is
 the little-endian 32-bit integer at byte 4·*i* of the keystream, so four words make a block.
@@ -11,6 +11,8 @@ from functools import lru_cache
 import numpy as np
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from numpy.typing import NDArray
+
+from seedbed.stream.boxes import Box
 
 ROUNDS = 10
 WORDS_PER_BLOCK = 4
@@ -79,3 +81,28 @@ def keystream(key: bytes, start: int, count: int, buffer: NDArray[np.uint32]) ->
         encryptor.update_into(_ZEROS[:step], target[done:])
         done += step
     return buffer[:count]
+
+
+def keystream_at(key: bytes, indices: NDArray[np.int64]) -> NDArray[np.uint32]:
+    """The words with these indices: one encryption for each block that follows another one.
+
+    Args:
+        key: 16 bytes.
+        indices: of words, in any order.
+    """
+    blocks = indices // WORDS_PER_BLOCK
+    fresh = np.ones(len(blocks), bool)
+    np.not_equal(blocks[1:], blocks[:-1], out=fresh[1:])
+    counters = np.zeros((np.count_nonzero(fresh), 2), ">u8")
+    counters[:, 1] = blocks[fresh]
+    encryptor = Cipher(algorithms.AES128(key), modes.ECB()).encryptor()  # noqa: S305  of counters
+    words = np.frombuffer(encryptor.update(counters.data.cast("B")), "<u4")
+    places = (np.cumsum(fresh) - 1) * WORDS_PER_BLOCK + indices % WORDS_PER_BLOCK
+    return words[places]
+
+
+def words_of(key: bytes, box: Box, buffer: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """The words of a box in order, in `buffer` if they follow each other; see `keystream`."""
+    if box.is_run:
+        return keystream(key, box.start, box.size, buffer)
+    return keystream_at(key, box.indices())

@@ -12,13 +12,14 @@ import subprocess
 import sys
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 from seedbed.errors import EngineError
 from seedbed.stream.levels import LEVELS, Level
 
 _SOURCES = (
     "aesctr", "aesni", "build", "compiled", "distributions", "householder", "kernels", "levels",
-    "tiles",
+    "scattered", "tiles",
 )  # fmt: skip
 
 
@@ -52,14 +53,14 @@ def compile_here(level: Level) -> bytes:
     config.CPU_NAME, config.CPU_FEATURES = level.cpu, level.extra
     from numba import njit, types
 
-    from seedbed.stream import kernels, tiles
+    from seedbed.stream import kernels, scattered, tiles
 
     integer, pointer = types.int64, types.CPointer
     words, floats, doubles = (
         pointer(kind) for kind in (types.uint32, types.float32, types.float64)
     )
     source = pointer(types.uint64) if level.vector_blocks else words
-    entries = {
+    entries: dict[str, tuple[Any, tuple[Any, ...]]] = {
         "fill": (
             kernels.fill_entry(level.vector_blocks),
             (integer, integer, source, integer, integer, words, words, words, floats,
@@ -71,6 +72,14 @@ def compile_here(level: Level) -> bytes:
             (doubles, doubles, integer, integer, doubles, doubles, doubles),
         ),
     }  # fmt: skip
+    if level.vector_blocks:
+        places = pointer(integer)
+        entries["box"] = (
+            scattered.box_entry(level.vector_blocks),
+            (integer, integer, source, integer, integer, places, places, integer, integer, integer,
+             places, words, words, places, places, places, words, words, floats,
+             pointer(types.uint8)),
+        )  # fmt: skip
     table, objects = [], []
     for name, (entry, arguments) in entries.items():
         # Without the wrappers for Python and C, whose error handling would need both at run time.

@@ -16,17 +16,20 @@ import threading
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seedbed.errors import EngineError
-from seedbed.stream.aesctr import keystream, round_keys, scratch
+from seedbed.stream.aesctr import round_keys, scratch, words_of
+from seedbed.stream.boxes import Box, Indices, pieces
 from seedbed.stream.distributions import Distribution, LogUniform, Normal, TruncatedNormal, Uniform
 from seedbed.stream.dtypes import Dtype
 from seedbed.stream.householder import PANEL, STRIPE, Doubles, Reflectors
 from seedbed.stream.levels import Level
+
+Elements = NDArray[Any]
 
 UNIFORM, NORMAL, TRUNCATED_NORMAL, LOG_UNIFORM = range(4)
 """Kinds of distribution, as kernels know them."""
@@ -37,9 +40,20 @@ FLOAT32, FLOAT64, BFLOAT16, NARROW_16, NARROW_8 = range(5)
 PIECE_WORDS = 1024
 """Elements that a kernel carries from key to bytes before it begins the next ones: 4 KB."""
 
+APART_WORDS = 512
+"""The same of elements that do not follow each other, each of which takes a block."""
+
+TOGETHER = 8
+"""So many elements that follow each other share blocks; for fewer, seeing that takes longer."""
+
+_GROUP_BLOCKS = 16
+"""Blocks that any level encrypts together: so many may be one too many."""
+
 _DIGEST_BYTES = 32
 
-_KEYSTREAM_WORDS = 1 << 18  # of OpenSSL's, at a time; see `Kernels.fill`
+_SCATTERED_WORDS = 1 << 14  # of words apart, which take more room
+
+_KEYSTREAM_WORDS = 1 << 18  # of OpenSSL's, at a time; see `Kernels._fill_from_words`
 
 _KINDS = {
     Uniform: UNIFORM,
@@ -89,13 +103,55 @@ def pack_dtype(dtype: Dtype) -> tuple[int, _Held]:
 
 
 class _Room(threading.local):
-    """A thread's own buffers, as addresses: words and draws of one piece, and a keystream."""
+    """A thread's own buffers, as addresses.
+
+    Words and draws of one piece; a keystream; of a box blocks, places in them, and their words.
+    """
 
     def __init__(self) -> None:
         self._piece = np.empty(2 * PIECE_WORDS, np.uint32)
         self.words = self._piece.ctypes.data
         self.values = self.words + 4 * PIECE_WORDS
         self.keystream = np.empty(0, np.uint32)
+        blocks = APART_WORDS + _GROUP_BLOCKS
+        self._places = np.zeros(blocks + PIECE_WORDS, np.int64)
+        self._blocks = np.empty(4 * blocks, np.uint32)
+        place = self._places.ctypes.data
+        self.box = place, place + 8 * blocks, self._blocks.ctypes.data
+
+
+class _Steps(NamedTuple):
+    """A box as the kernel goes through it: rows of elements, some of them at a time.
+
+    Attributes:
+        places: extents and strides of the axes that are counted, and room for places along them.
+        rows: of the last of those axes, in a step.
+        width: elements of a row: those of all axes behind.
+        run: elements of a row that follow each other, 0 if they are too few to count.
+        table: distances of a step's elements from its first.
+    """
+
+    places: Indices
+    rows: int
+    width: int
+    run: int
+    table: Indices
+
+    @classmethod
+    def of(cls, box: Box) -> _Steps:
+        """As few steps as there is room for."""
+        runs = box.strides[-1] == 1 and box.extents[-1] >= TOGETHER
+        most = PIECE_WORDS if runs else APART_WORDS
+        width, cut = 1, len(box.extents) - 1
+        while cut and width * box.extents[cut] <= most:
+            width *= box.extents[cut]
+            cut -= 1
+        rows = min(box.extents[cut], most // width)
+        shape = (rows, *box.extents[cut + 1 :])
+        run = shape[-1] if runs else 0
+        counted = box.extents[: cut + 1], box.strides[: cut + 1], [0] * (cut + 1)
+        table = Box(0, shape, box.strides[cut:]).indices()
+        return cls(np.array(counted, np.int64), rows, width, run, table)
 
 
 class Kernels:
@@ -123,46 +179,60 @@ class Kernels:
         self._linker.finalize_object()
         symbols = {name: symbol for name, symbol, _size in table}
         integer, pointer = ctypes.c_int64, ctypes.c_void_p
+        from_where = integer, integer, pointer, integer, integer
         types = {
-            "fill": (integer, integer, pointer, integer, integer, *[pointer] * 5),
+            "fill": (*from_where, *[pointer] * 5),
             "gram": (pointer, integer, pointer),
             "reflect": (pointer, pointer, integer, integer, *[pointer] * 3),
+            "box": (*from_where, *[pointer] * 2, *[integer] * 3, *[pointer] * 10),
         }
-        self._calls = {
-            name: self._function(symbols[name], arguments) for name, arguments in types.items()
-        }
+        self._calls = {name: self._function(symbols[name], types[name]) for name in symbols}
         self._fused = level.vector_blocks > 0
         self._room = _Room()
 
     def fill(
-        self,
-        key: bytes,
-        distribution: Distribution,
-        dtype: Dtype,
-        start: int,
-        out: NDArray[np.uint8],
+        self, key: bytes, distribution: Distribution, dtype: Dtype, box: Box, out: Elements
     ) -> None:
-        """Write the draws from element `start` on into `out`, aligned to the element's size."""
+        """Write the draws of a box into `out`, in order and aligned to the element's size."""
         kind, parameters = pack(distribution)
         form, narrow = pack_dtype(dtype)
         room = self._room
-        size = dtype.size_bytes
-        count = len(out) // size
-        target = out.ctypes.data
-        rest = parameters.address, narrow.address, room.words, room.values
-        call = self._calls["fill"]
-        if self._fused:
-            keys = round_keys(key)  # held here: other threads may drive it out of the cache
-            call(kind, form, keys.ctypes.data, start, count, *rest, target)
+        if not self._fused:
+            self._fill_from_words(key, (kind, parameters, form, narrow), box, out)
             return
+        keys = round_keys(key)  # held here: other threads may drive it out of the cache
+        head = kind, form, keys.ctypes.data, box.start
+        if box.is_run:
+            self._calls["fill"](
+                *head, out.size, parameters.address, narrow.address, room.words, room.values,
+                out.ctypes.data,
+            )  # fmt: skip
+            return
+        steps = _Steps.of(box)
+        places, table = steps.places, steps.table
+        extents, strides, index = (places.ctypes.data + n * places.strides[0] for n in range(3))
+        self._calls["box"](
+            *head, places.shape[1], extents, strides, steps.rows, steps.width, steps.run,
+            table.ctypes.data, parameters.address, narrow.address, index, *room.box, room.words,
+            room.values, out.ctypes.data,
+        )  # fmt: skip
+
+    def _fill_from_words(
+        self, key: bytes, packed: tuple[int, _Held, int, _Held], box: Box, out: Elements
+    ) -> None:
+        """The same where the keystream is OpenSSL's."""
+        kind, parameters, form, narrow = packed
+        room = self._room
         # Few, long calls: smaller blocks make threads queue for the GIL, larger leave the cache.
         if not len(room.keystream):
             room.keystream = scratch(_KEYSTREAM_WORDS)
-        for done in range(0, count, _KEYSTREAM_WORDS):
-            step = min(_KEYSTREAM_WORDS, count - done)
-            words = keystream(key, start + done, step, room.keystream)
-            place = target + done * size
-            call(kind, form, words.ctypes.data, 0, step, *rest, place)
+        most = _KEYSTREAM_WORDS if box.is_run else _SCATTERED_WORDS
+        for piece, part in pieces(box, out, most):
+            words = words_of(key, piece, room.keystream)
+            self._calls["fill"](
+                kind, form, words.ctypes.data, 0, part.size, parameters.address, narrow.address,
+                room.words, room.values, part.ctypes.data,
+            )  # fmt: skip
 
     def gram(self, vectors: Doubles) -> Doubles:
         """`householder.Gram`."""

@@ -11,13 +11,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import platformdirs
 from numpy.typing import NDArray
 
 from seedbed.errors import EngineError
-from seedbed.stream.aesctr import keystream, scratch
+from seedbed.stream.aesctr import scratch, words_of
+from seedbed.stream.boxes import Box, ordered, pieces
 from seedbed.stream.build import build, fingerprint
 from seedbed.stream.compiled import Kernels, find, keep
 from seedbed.stream.distributions import Distribution
@@ -33,9 +35,9 @@ from seedbed.stream.householder import (
 from seedbed.stream.keys import VALUES, derive_key
 from seedbed.stream.levels import LEVELS, Level, host_levels
 
-Bytes = NDArray[np.uint8]
-Fill = Callable[[bytes, Distribution, Dtype, int, Bytes], None]
-"""Writes elements from an index on: key, distribution, dtype, index, aligned buffer."""
+Elements = NDArray[Any]
+Fill = Callable[[bytes, Distribution, Dtype, Box, Elements], None]
+"""Writes the elements of a box: key, distribution, dtype, box, aligned array in order."""
 
 NUMPY = "numpy"
 AUTO = "auto"
@@ -55,6 +57,8 @@ CACHES = (Path(__file__).parent / "__compiled__", *_user_caches())
 INDEX_MAX = 2**63 - 1
 
 _NUMPY_BLOCK = 1 << 14  # the definition makes a dozen temporaries, which should stay in cache
+
+_APART_ELEMENTS = 1 << 16  # drawn at a time where they do not lie together
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,18 +83,38 @@ class Engine:
         lane: str = VALUES,
     ) -> None:
         """Write elements `[start, start + n)` of a tensor's draws into `out`, n·size bytes."""
-        target = np.frombuffer(out, np.uint8)
-        if not len(target):
+        target = np.frombuffer(out, dtype.storage)
+        box = Box.run(start, len(target))
+        self.draw_box(seed, tensor, distribution, dtype, box, target, lane)
+
+    def draw_box(
+        self,
+        seed: int,
+        tensor: str,
+        distribution: Distribution,
+        dtype: Dtype,
+        box: Box,
+        out: Elements,
+        lane: str = VALUES,
+    ) -> None:
+        """Write the elements of a box of a tensor's draws into `out`, of its extents, anywhere.
+
+        An element costs one block of the keystream, or a quarter where four follow each other.
+        """
+        if not out.size:
             return
-        if start + len(target) // dtype.size_bytes > INDEX_MAX:
-            raise EngineError(f"element {start} is further than 63 bits count")
+        if box.last >= INDEX_MAX:
+            raise EngineError(f"element {box.last} is further than 63 bits count")
         key = derive_key(seed, tensor, lane)
-        if target.ctypes.data % dtype.size_bytes:  # a range may start anywhere, kernels may not
-            aligned = np.empty_like(target)
-            self.fill(key, distribution, dtype, start, aligned)
-            target[:] = aligned
-        else:
-            self.fill(key, distribution, dtype, start, target)
+        if not box.is_run:
+            box, out = ordered(box, out)
+        if out.flags.c_contiguous and out.flags.aligned:
+            self.fill(key, distribution, dtype, box, out)
+            return
+        for piece, part in pieces(box, out, _APART_ELEMENTS):
+            drawn = np.empty(piece.extents, dtype.storage)
+            self.fill(key, distribution, dtype, piece, drawn)
+            part[...] = drawn
 
     def orthogonal(self, gaussian: NDArray[np.float32], threads: int = 1) -> Doubles:
         """The Haar-distributed orthogonal matrix of a tall Gaussian one; see `householder`."""
@@ -98,15 +122,13 @@ class Engine:
 
 
 def fill_with_numpy(
-    key: bytes, distribution: Distribution, dtype: Dtype, start: int, out: Bytes
+    key: bytes, distribution: Distribution, dtype: Dtype, box: Box, out: Elements
 ) -> None:
     """The definition, block by block."""
-    elements = out.view(dtype.storage)
-    words = scratch(_NUMPY_BLOCK)
-    for done in range(0, len(elements), _NUMPY_BLOCK):
-        step = min(_NUMPY_BLOCK, len(elements) - done)
-        block = keystream(key, start + done, step, words)
-        elements[done : done + step] = dtype.encode(distribution.draw(block))
+    room = scratch(_NUMPY_BLOCK)
+    for piece, part in pieces(box, out, _NUMPY_BLOCK):
+        words = words_of(key, piece, room)
+        part[...] = dtype.encode(distribution.draw(words)).reshape(part.shape)
 
 
 def get_engine(name: str = AUTO) -> Engine:

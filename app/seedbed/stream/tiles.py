@@ -21,7 +21,7 @@ LANES = 8
 """float64 elements of a vector; LLVM splits it where registers are narrower."""
 
 
-def multiply(rows: int, vectors: int, *, subtract: bool) -> Any:  # noqa: C901  one loop nest
+def multiply(rows: int, vectors: int, *, subtract: bool) -> Any:
     """A function for compiled code that adds a product to a tile, or subtracts it.
 
     Args:

@@ -31,7 +31,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from seedbed.stream import STREAM_VERSION, Distribution, Dtype, Engine
+from seedbed.stream import STREAM_VERSION, Box, Distribution, Dtype, Engine
 from seedbed.web.access import KEY_NAME
 from seedbed.web.admission import Admission
 from seedbed.web.problems import PROBLEM_KIND, failure
@@ -157,12 +157,12 @@ class Metrics:
         count, count_seconds = self._elements.inc, self._draw_seconds.inc
 
         def counting(
-            key: bytes, distribution: Distribution, dtype: Dtype, start: int, out: Any
+            key: bytes, distribution: Distribution, dtype: Dtype, box: Box, out: Any
         ) -> None:
             began = clock()
-            fill(key, distribution, dtype, start, out)
+            fill(key, distribution, dtype, box, out)
             count_seconds(clock() - began)
-            count(len(out) // dtype.size_bytes)
+            count(out.size)
 
         return replace(engine, fill=counting)
 

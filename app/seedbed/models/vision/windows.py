@@ -9,14 +9,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from seedbed.errors import ParameterError, ShapeError
 from seedbed.init import (
-    BLOCK,
     Doubles,
     Fans,
     Fill,
@@ -24,7 +24,6 @@ from seedbed.init import (
     Pattern,
     Scheme,
     Shape,
-    Source,
     moments,
     sampled,
 )
@@ -48,16 +47,9 @@ class Counted(Pattern):
                 ("init",),
             )
 
-    def write(self, source: Source, start: int, out: memoryview) -> None:
-        """Compute the elements block by block; integers without rounding."""
-        if source.dtype.is_float:
-            super().write(source, start, out)
-            return
-        target = np.frombuffer(out, source.dtype.storage)
-        for done in range(0, len(target), BLOCK):
-            block = target[done : done + BLOCK]
-            indices = np.arange(start + done, start + done + len(block), dtype=np.int64)
-            block[:] = self.formula.at(indices)
+    def stored(self, values: Doubles, dtype: Dtype) -> NDArray[Any]:
+        """Integers without rounding."""
+        return super().stored(values, dtype) if dtype.is_float else values.astype(dtype.storage)
 
 
 @dataclass(frozen=True)
