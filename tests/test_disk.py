@@ -153,10 +153,10 @@ def test_what_was_synced_is_not_drawn_again(tmp_path: Path, at: int) -> None:
     drawn = 0
     definition = get_engine(NUMPY).fill
 
-    def fill(key: bytes, distribution: Any, dtype: Any, start: int, out: Any) -> None:
+    def fill(key: bytes, distribution: Any, dtype: Any, box: Any, out: Any) -> None:
         nonlocal drawn
-        drawn += len(out)
-        definition(key, distribution, dtype, start, out)
+        drawn += out.nbytes
+        definition(key, distribution, dtype, box, out)
 
     target = tmp_path / "w"
     cut_off(target, at)

@@ -38,9 +38,9 @@ class Counting:
         """To hand to a file."""
         definition = get_engine(NUMPY).fill
 
-        def fill(key: bytes, distribution: Any, dtype: Any, start: int, out: Any) -> None:
-            self.drawn += len(out) // dtype.size_bytes
-            definition(key, distribution, dtype, start, out)
+        def fill(key: bytes, distribution: Any, dtype: Any, box: Any, out: Any) -> None:
+            self.drawn += out.size
+            definition(key, distribution, dtype, box, out)
 
         return replace(get_engine(NUMPY), fill=fill)
 
