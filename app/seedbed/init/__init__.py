@@ -2,7 +2,7 @@
 
 from seedbed.init.dense import Dense
 from seedbed.init.fill import Fill
-from seedbed.init.fills import BLOCK, Doubles, Indices, Pattern, moments
+from seedbed.init.fills import Doubles, Indices, Pattern, moments
 from seedbed.init.layers import LAYERS, AnyLayer, Framework, Layer, Parameter
 from seedbed.init.layers.base import (
     Block,
@@ -32,7 +32,6 @@ from seedbed.init.schemes.patterns import sampled
 from seedbed.init.source import Source
 
 __all__ = [
-    "BLOCK",
     "DIMENSION_MAX",
     "LAYERS",
     "SCHEMES",
