@@ -397,15 +397,14 @@ def test_refusals_of_a_spec() -> None:
         "[/red]\x1b[31m": 1,
     }
     said = refused(run("inspect", "-", stdin=json.dumps(body).encode())).splitlines()
-    hinted = said.pop(2)
-    assert hinted.startswith("rules/0/init: there is no scheme 'he_norml'; did you mean he_normal")
     assert said == [
-        "tensors/0/init/sdt: Extra inputs are not permitted",
+        "tensors/0/init/sdt: there is no field 'sdt' here; did you mean std?",
         "allowed: scheme, mean, std",
+        "rules/0/init: there is no scheme 'he_norml'; did you mean he_normal?",
         f"allowed: {', '.join(sorted(SCHEMES))}",
-        "sede: Extra inputs are not permitted",
+        "sede: there is no field 'sede' here; did you mean seed?",
         f"allowed: {', '.join(CheckpointSpec.model_fields)}",
-        "[/red]\\x1b[31m: Extra inputs are not permitted",
+        "[/red]\\x1b[31m: there is no field '[/red]\\x1b[31m' here",
         f"allowed: {', '.join(CheckpointSpec.model_fields)}",
     ]
 
@@ -425,7 +424,11 @@ def test_refusals_of_a_spec() -> None:
         (("he_normal", "3x3", "--gain", "1e300"), "scheme", "makes no draws"),
         (("zeros", "3", "--name", "__metadata__"), "name", "format's own key"),
         (("zeros", "3", "--seed", "18446744073709551616"), "seed", "18446744073709551615"),
-        (("missing",), "source", "give a shape after it"),
+        (("missing",), "source", "there is no file, no preset and no scheme"),
+        (("gpt-2",), "source", "did you mean gpt2"),
+        (("he-normal",), "source", "did you mean he_normal"),
+        (("specs/mlp.jsn",), "source", "there is no file 'specs/mlp.jsn'"),
+        (("nothing.yaml",), "source", "there is no file"),
         (("normal",), "source", "normal 256x784"),
     ],
     ids=str,
@@ -474,10 +477,16 @@ def test_refusals_of_text(invoke: Callable[..., Any], text: bytes, said: str) ->
 
 def test_refusals_of_files(tmp_path: Path, invoke: Callable[..., Any]) -> None:
     """What cannot be read is the system's line, exit code 1; where no file can be, ours and 2."""
-    for source in (tmp_path / "missing.json", tmp_path):
-        done = invoke("inspect", source)
-        assert done.exit_code == 1
-        assert str(source) in done.stderr
+    done = invoke("inspect", tmp_path)
+    assert done.exit_code == 1
+    assert str(tmp_path) in done.stderr
+    (tmp_path / "network.json").write_text("{}")
+    done = invoke("inspect", tmp_path / "netwrk.json")
+    assert done.exit_code == 2
+    assert "did you mean network.json?" in done.stderr
+    (tmp_path / "network.yaml").write_text("tensors: []")
+    done = invoke("inspect", tmp_path / "network.yaml")
+    assert (done.exit_code, "YAML" in done.stderr) == (2, True)
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     for target in (tmp_path / "missing" / "w", fifo):

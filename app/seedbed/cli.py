@@ -6,7 +6,6 @@ from scheme, shape and options, which are the fields of the models themselves.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import inspect as introspection
 import io
@@ -15,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -36,12 +36,14 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 from seedbed import disk
-from seedbed.errors import LimitError, SeedbedError, SettingError, SpecError
+from seedbed.errors import Choices, LimitError, SeedbedError, SettingError, SpecError
 from seedbed.files import Checkpoint, CheckpointSpec, File, VirtualFile
 from seedbed.files.findings import findings
 from seedbed.files.one_model import option_of_model, spec_of_preset
 from seedbed.files.one_tensor import OneTensor, option_of, scheme_parameters, spec_of_one
 from seedbed.files.survey import survey
+from seedbed.files.words import told
+from seedbed.init import SCHEMES, is_scheme
 from seedbed.models import presets
 from seedbed.standard_streams import standard_streams
 from seedbed.stream import (
@@ -71,6 +73,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="The weights a model starts from: seeded initial checkpoints as safetensors files.",
 )
+_YAML = (".yaml", ".yml")
+_ENDINGS = {".json", ".safetensors", ".toml", *_YAML}
+"""Of files that somebody may take for a spec; presets have dots in their names too."""
+
+_MOST_FILES = 1000
+"""Files of a folder among which a misspelt name is looked for."""
+
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 Source = Annotated[
@@ -158,27 +167,30 @@ def _refusals() -> Iterator[None]:
         _complain(error)
         raise typer.Exit(2) from error
     except ValidationError as error:  # of an option
-        for finding in findings(error, None):
-            _complain(finding)
+        _complain(*findings(error, None))
         raise typer.Exit(2) from error
     except ExceptionGroup as group:  # of a spec or the settings, which may have several faults
-        for fault in group.exceptions:
-            _complain(fault)
+        _complain(*group.exceptions)
         raise typer.Exit(2) from group
 
 
-def _complain(error: Exception) -> None:
-    """Where, what is wrong, and what would be right."""
-    if isinstance(error, LimitError):
-        _say((error.said_of(variable(error.limit)), "red"))
-        return
-    if not isinstance(error, SpecError | SettingError):
-        _say((str(error), "red"))
-        return
-    place = "/".join(map(str, error.path)) if isinstance(error, SpecError) else error.name
-    _say((place, "bold"), ": " if place else "", (error.message, "red"))
-    if error.allowed:
-        _say(f"allowed: {', '.join(error.allowed)}")
+def _complain(*faults: Exception) -> None:
+    """Of each where, what is wrong, and what would be right."""
+    wrong: list[SpecError | SettingError] = []
+    for fault in faults:
+        if isinstance(fault, LimitError):
+            _say((fault.said_of(variable(fault.limit)), "red"))
+        elif isinstance(fault, SettingError):
+            wrong.append(fault)
+        elif isinstance(fault, SpecError):
+            wrong += [fault, *fault.others]
+        else:
+            _say((str(fault), "red"))
+    for error, shown in zip(wrong, told(wrong), strict=True):
+        place = "/".join(map(str, error.path)) if isinstance(error, SpecError) else error.name
+        _say((place, "bold"), ": " if place else "", (shown.message, "red"))
+        if shown.allowed:
+            _say(f"allowed: {', '.join(shown.allowed)}")
 
 
 def _say(*parts: str | tuple[str, str]) -> None:
@@ -210,19 +222,18 @@ def _spec(
         return spec_of_one(source, shape, options)
     if source in presets() and not Path(source).exists():
         return _spec_of_preset(source, options, arguments)
+    if is_scheme(source) and not Path(source).exists():
+        raise SpecError(f"a scheme needs a shape after it, as in `{source} 256x784`", ("source",))
     if others := options.keys() - {"seed"}:
         raise SpecError(
             f"{source!r} is read as a spec, beside which only --seed can be given; a single tensor "
             "needs a scheme and a shape",
             (min(others),),
         )
-    if source != "-" and not Path(source).exists() and not source.endswith(".json"):
-        raise SpecError(
-            f"there is no file and no preset {source!r}; if it is a scheme, give a shape after "
-            f"it, as in `{source} 256x784`",
-            ("source",),
-            difflib.get_close_matches(source, presets(), 8),
-        )
+    if source != "-" and not Path(source).exists():
+        raise _no_such_source(source)
+    if source.lower().endswith(_YAML):
+        raise SpecError("a spec is JSON; YAML is not read", ("source",))
     text = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
     settings = read_settings()
     survey(text, settings.limits, settings.max_json_values, settings.max_json_members)
@@ -231,6 +242,23 @@ def _spec(
     except ValidationError as error:
         raise ExceptionGroup("no spec", list(findings(error, _parsed(text)))) from error
     return spec.with_seed(options["seed"]) if "seed" in options else spec
+
+
+def _no_such_source(source: str) -> SpecError:
+    """What to say of a name that is no file, no preset and no scheme."""
+    path = Path(source)
+    folder, ending = path.parent, path.suffix.lower()
+    if folder != Path() or ending in _ENDINGS:
+        there = sorted(one.name for one in islice(folder.glob("*.json"), _MOST_FILES))
+        return SpecError(f"there is no file {source!r}", ("source",), Choices(there, path.name))
+    there = [
+        *presets(),
+        *SCHEMES,
+        *(one.name for one in islice(Path().glob("*.json"), _MOST_FILES)),
+    ]
+    return SpecError(
+        f"there is no file, no preset and no scheme {source!r}", ("source",), Choices(there, source)
+    )
 
 
 def _spec_of_preset(

@@ -23,9 +23,34 @@ its own form. Nothing here knows of status codes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
+from typing import Self
 
 Path = tuple[str | int, ...]
+
+
+class Choices(tuple[str, ...]):  # noqa: SLOT001 (a tuple can have no slots of its own)
+    """The members of a closed list, and the word that is none of them.
+
+    Whoever shows the error looks for the members that the word resembles: to look where the error
+    is raised would cost as much for each of a hundred thousand, of which a few are shown.
+
+    Attributes:
+        word: that was given.
+        known: where the word may have been meant, if that is more than the members: aliases too.
+    """
+
+    word: str
+    known: tuple[str, ...]
+
+    def __new__(
+        cls, members: Iterable[str], word: object, known: Iterable[str] | None = None
+    ) -> Self:
+        """The members, in the order in which they are listed."""
+        made = super().__new__(cls, members)
+        made.word = word if isinstance(word, str) else ""
+        made.known = made if known is None else tuple(known)
+        return made
 
 
 class SeedbedError(Exception):
@@ -38,18 +63,24 @@ class SpecError(SeedbedError, ValueError):
     Attributes:
         message: what is wrong, with the offending value.
         path: where, as keys and indices into the spec (`("tensors", 0, "shape")`).
-        allowed: what would have been accepted, if that can be listed.
+        allowed: what would have been accepted, if that can be listed; `Choices`, if what was given
+            is a word that is not on the list.
+        others: what else is wrong with the same request, if that is known.
     """
 
-    def __init__(self, message: str, path: Path = (), allowed: Sequence[str] = ()) -> None:
+    others: tuple[SpecError, ...] = ()
+
+    def __init__(self, message: str, path: Path = (), allowed: Iterable[str] = ()) -> None:
         super().__init__(message)
         self.message = message
         self.path = path
-        self.allowed = tuple(allowed)
+        self.allowed = allowed if isinstance(allowed, tuple) else tuple(allowed)
 
     def within(self, *prefix: str | int) -> SpecError:
         """The same error, seen from an enclosing object."""
-        return type(self)(self.message, (*prefix, *self.path), self.allowed)
+        moved = type(self)(self.message, (*prefix, *self.path), self.allowed)
+        moved.others = tuple(other.within(*prefix) for other in self.others)
+        return moved
 
 
 class ShapeError(SpecError):
@@ -99,11 +130,11 @@ class SettingError(SeedbedError, ValueError):
         allowed: what would have been accepted, if that can be listed.
     """
 
-    def __init__(self, name: str, message: str, allowed: Sequence[str] = ()) -> None:
+    def __init__(self, name: str, message: str, allowed: Iterable[str] = ()) -> None:
         super().__init__(f"{name}: {message}" if name else message)
         self.name = name
         self.message = message
-        self.allowed = tuple(allowed)
+        self.allowed = allowed if isinstance(allowed, tuple) else tuple(allowed)
 
 
 class BusyError(SeedbedError):

@@ -6,8 +6,11 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from seedbed.compare import CompareRequest
+from seedbed.errors import Choices, SpecError
 from seedbed.files import CheckpointSpec
-from seedbed.files.findings import findings
+from seedbed.files.findings import MOST, findings
+from seedbed.files.words import told
 from seedbed.init import LAYERS, SCHEMES
 from tests.strategies import REQUIRED
 
@@ -132,3 +135,83 @@ def test_what_layers_allow() -> None:
             CheckpointSpec.model_validate(body)
         (found,) = findings(caught.value, body)
         assert found.allowed == allowed
+
+
+def test_three_wrong_tensors_are_three_findings() -> None:
+    """Faults of one body are told together, though a list's check ends at its first one."""
+    wrong = [
+        {**TENSOR, "initializer": "x"},
+        TENSOR,
+        {**TENSOR, "init": "zeors"},
+        {**TENSOR, "name": 5},
+    ]
+    body = {
+        "tensors": wrong,
+        "layers": [{"type": "Linear", "name": "a"}, {"type": "linear", "name": "b"}],
+        "rules": [{"match": "*"}, {"match": "*", "init": "zeros"}, {"init": "zeros"}],
+        "sed": 1,
+    }
+    assert [path for path, _, _ in found(body)] == [
+        ("layers", 0, "type"), ("layers", 1, "in_features"), ("layers", 1, "out_features"),
+        ("tensors", 0, "initializer"), ("tensors", 2, "init"), ("tensors", 3, "name"),
+        ("rules", 0), ("rules", 2, "match"), ("sed",),
+    ]  # fmt: skip
+
+
+def test_findings_are_bounded() -> None:
+    """Of very many wrong parts some are told, and each wrong field has its turn."""
+    body = {"tensors": [{"name": 5}] * 10_000, "rules": [{}] * 10_000, "x": 1}
+    paths = [path for path, _, _ in found(body)]
+    assert len(paths) == MOST
+    assert paths[0] == ("tensors", 0, "name")
+    assert paths[-1] == ("x",)
+
+
+@pytest.mark.parametrize(
+    ("body", "place", "word"),
+    [
+        ({**tensor_with(), "sed": 3}, ("sed",), "sed"),
+        (tensor_with(initializer="zeros"), ("tensors", 0, "initializer"), "initializer"),
+        (tensor_with(init="he_norml"), ("tensors", 0, "init"), "he_norml"),
+        (tensor_with(dtype="bf61"), ("tensors", 0, "dtype"), "bf61"),
+        (tensor_with(init={"scheme": "he_normal", "mode": "fanin"}),
+         ("tensors", 0, "init", "mode"), "fanin"),
+        ({**tensor_with(), "framework": "pytorch"}, ("framework",), "pytorch"),
+        ({"layers": [{"type": "Linear", "name": "a"}]}, ("layers", 0, "type"), "Linear"),
+        ({"layers": [{**LAYER, "filters": 2}]}, ("layers", 0, "filters"), "filters"),
+        ({"layers": [{**LAYER, "init": {"wieght": "zeros"}}]}, ("layers", 0), "wieght"),
+        ({"model": {"prest": "gpt2"}}, ("model",), "prest"),
+        ({"model": {"manifest": {"a": {"shape": [1], "intt": 1}}}},
+         ("model", "manifest", "a", "intt"), "intt"),
+    ],
+)  # fmt: skip
+def test_the_word_and_the_list_are_there(
+    body: Any, place: tuple[str | int, ...], word: str
+) -> None:
+    """A word that is not on a closed list comes with the list, and stands in the message."""
+    ((path, message, allowed),) = found(body)
+    assert path == place
+    assert isinstance(allowed, Choices)
+    assert allowed.word == word
+    assert allowed
+    (shown,) = told([SpecError(message, path, allowed)])
+    assert word in shown.message or place == ("model",)
+    assert shown.nearest
+
+
+def test_what_a_comparison_may_have() -> None:
+    """Another kind of body has its own fields, in short forms as in long ones."""
+    body = {
+        "schemes": ["hee", {"scheme": "he_normal", "gian": 1}, {"init": "ones", "lable": "x"},
+                    {"spec": {"tensor": []}}],
+        "network": {"kind": "MLP", "widht": 1},
+    }  # fmt: skip
+    with pytest.raises(ValidationError) as caught:
+        CompareRequest.model_validate_json(json.dumps(body))
+    told_of = {one.path: one.allowed for one in findings(caught.value, body, CompareRequest)}
+    assert ("schemes", 0) in told_of
+    assert "gain" in told_of["schemes", 1, "gian"]
+    assert "label" in told_of["schemes", 2, "lable"]
+    assert "tensors" in told_of["schemes", 3, "spec", "tensor"]
+    assert "mlp" in told_of["network", "kind"]
+    assert "width" in told_of["network", "widht"]

@@ -16,6 +16,7 @@ from seedbed.files.one_tensor import (
     option_of,
     parse_shape,
     scheme_parameters,
+    shape_text,
     spec_of_one,
 )
 from seedbed.init import SCHEMES
@@ -44,13 +45,31 @@ def refusal(scheme: str, options: dict[str, str], shape: str = "2x3") -> SpecErr
 @given(st.lists(st.integers(0, 10**19 - 1), max_size=6))
 def test_shapes_are_dimensions_joined_by_x(shape: list[int]) -> None:
     """Any dimensions read back from their text; no dimensions are the word `scalar`."""
-    assert parse_shape("x".join(map(str, shape)) or SCALAR) == tuple(shape)
+    assert shape_text(tuple(shape)) == ("x".join(map(str, shape)) or SCALAR)
+    assert parse_shape(shape_text(tuple(shape))) == tuple(shape)
+
+
+@untimed
+@given(
+    st.lists(st.integers(0, 10**19 - 1), min_size=1, max_size=6),
+    st.sampled_from(["x", "X", "×", "*", ",", " ", ", ", " x ", "\n"]),
+    st.sampled_from(["{}", "({})", "[{}]", " ( {} ) ", "({},)", "torch.Size([{}])"]),
+)
+def test_shapes_as_people_write_them(shape: list[int], separator: str, form: str) -> None:
+    """One kind of separator, and the brackets of tuples and lists, are a way of writing."""
+    assert parse_shape(form.format(separator.join(map(str, shape)))) == tuple(shape)
+
+
+@pytest.mark.parametrize("text", ["()", "[]", " [ ] ", "scalar", "Scalar", "torch.Size([])"])
+def test_shapes_without_dimensions(text: str) -> None:
+    """Empty brackets are a scalar, as the word is."""
+    assert parse_shape(text) == ()
 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "x", "3x", "x3", "3xx3", "3X3", "3×3", "3*3", "3,3", "[3]", "03", "-3", "+3", "3.0", " 3",
-     "3 ", "3\n", "٣", "Scalar", "1e3", "1" * 20, "3x" * 50_000],
+    ["", " ", "x", "3x", "x3", "3xx3", "3,,3", "3,", "3x3,3", "3 3x3", "(3", "3]", "(3]", "[(3)]",
+     "(,)", "03", "-3", "+3", "3.0", "٣", "1e3", "1_0", "1" * 20, "3x" * 50_000, "3," * 50_000],
     ids=lambda text: repr(text)[:12],
 )  # fmt: skip
 def test_what_is_no_shape(text: str) -> None:
@@ -165,7 +184,7 @@ def test_every_parameter_is_read_from_text(parameter: str, name: str) -> None:
         ("normal", {"seed": "18446744073709551616"}, "seed"),
         ("normal", {"seed": "null"}, "seed"),
         ("normal", {"seed": ""}, "seed"),
-        ("normal", {"dtype": "f32"}, "dtype"),
+        ("normal", {"dtype": "f31"}, "dtype"),
         ("normal", {"dtype": ""}, "dtype"),
         ("normal", {"name": ""}, "name"),
         ("normal", {"name": "__metadata__"}, "name"),

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from seedbed.errors import TokenError
 from seedbed.files import CheckpointSpec, VirtualFile, seed_to_json, spec_from_token
 from seedbed.init import LAYERS, SCHEMES
-from seedbed.stream import DTYPES, NUMPY, SEED_MAX, get_engine
+from seedbed.stream import DTYPES, NUMPY, SEED_MAX, Dtype, get_engine
 from tests.strategies import bodies, names, seeds, specs, untimed
 
 MAX_BYTES = 2**20
@@ -103,14 +103,14 @@ def test_another_seed_is_checked(seed: Any) -> None:
     ("fields", "place"),
     [
         ({"framwork": "torch"}, ("framwork",)),
-        ({"dtype": "f32"}, ("dtype",)),
+        ({"dtype": "float31"}, ("dtype",)),
         ({"dtype": "I64"}, ("dtype",)),  # the default of floating tensors
         ({"dtype": None}, ("dtype",)),
         ({"tensors": []}, ("tensors",)),
         ({"tensors": None}, ("tensors",)),
         ({"tensors": {"a": [2]}}, ("tensors",)),
         ({"tensors": [5]}, ("tensors", 0)),
-        ({"tensors": [{"name": "a", "shape": [2], "dtype": "FP8"}]}, ("tensors", 0, "dtype")),
+        ({"tensors": [{"name": "a", "shape": [2], "dtype": "FP7"}]}, ("tensors", 0, "dtype")),
         ({"tensors": [{"name": "a"}]}, ("tensors", 0, "shape")),
         ({"tensors": [*TINY["tensors"], {"shape": []}]}, ("tensors", 1, "name")),
         ({"tensors": [{"name": 5, "shape": []}]}, ("tensors", 0, "name")),
@@ -127,6 +127,28 @@ def test_wrong_fields_are_refused_at_their_place(fields: Any, place: tuple[str |
     ((found, message),) = findings(json.dumps({**TINY, **fields}))
     assert found == place
     assert message
+
+
+@pytest.mark.parametrize("dtype", DTYPES.values(), ids=lambda dtype: dtype.code)
+def test_a_dtype_by_any_name_is_one_spec(dtype: Dtype) -> None:
+    """Wherever a dtype stands, what a framework calls it is the code, in all of its names."""
+    body = {
+        "tensors": [{"name": "a", "shape": [2], "init": "zeros", "dtype": "?"}],
+        "rules": [{"match": "b.*", "dtype": "?"}],
+        "model": {"manifest": {"b.c": {"shape": [2], "init": "ones", "dtype": "?"}}},
+    }
+    if dtype.is_float:
+        body |= {"dtype": "?", "layers": [{"type": "prelu", "name": "p", "dtype": "?"}]}
+    text = json.dumps(body)
+    coded = CheckpointSpec.model_validate_json(text.replace("?", dtype.code))
+    assert f'"dtype":"{dtype.code}"' in coded.canonical_json or dtype.code == "F32"
+    for name in dtype.spellings:
+        for spelling in (name, name.upper(), f"torch.{name.removeprefix('torch.')}"):
+            other = CheckpointSpec.model_validate_json(text.replace("?", spelling))
+            assert other == coded
+            assert (other.canonical_json, other.digest, other.token) == (
+                coded.canonical_json, coded.digest, coded.token,
+            )  # fmt: skip
 
 
 @pytest.mark.parametrize("key", ["format", "seedbed.spec", "seedbed.", "seedbed.x", "", "a\x00"])

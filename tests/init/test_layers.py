@@ -513,7 +513,7 @@ def test_faults_of_rules_are_at_the_rule(rule: dict[str, Any], path: tuple[Any, 
         ("linear", {"name": ""}, "at least 1 character"),
         ("linear", {"name": "a\nb"}, "control character"),
         ("linear", {"defaults": "tensorflow"}, "'torch', 'keras'"),
-        ("linear", {"dtype": "I8"}, "F64"),
+        ("linear", {"dtype": "I8"}, "only be the dtype of a single tensor"),
     ],
 )
 def test_what_a_layer_refuses(kind: str, fields: dict[str, Any], said: str) -> None:

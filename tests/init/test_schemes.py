@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import difflib
 import json
 import math
 from typing import Any, get_args
@@ -164,24 +163,19 @@ def test_families_are_the_table() -> None:
     assert len(listed) == len(set(listed))
 
 
-@pytest.mark.parametrize(
-    ("given_name", "meant"),
-    [("he_norml", "he_normal"), ("kaiming_unifrm_", "kaiming_uniform_"), ("zeroes", "zeros")],
-)
-def test_a_misspelt_scheme_is_answered_with_what_was_meant(given_name: str, meant: str) -> None:
-    """An unknown name is refused with near ones in the message and all of them as allowed."""
+def test_a_misspelt_scheme_is_answered_with_those_there_are() -> None:
+    """An unknown name is refused with all names as allowed, and aliases to compare it with."""
     with pytest.raises(PydanticCustomError) as caught:
-        canonical_name(given_name)
-    assert repr(given_name) in caught.value.message()
-    assert meant in caught.value.message()
+        canonical_name("kaiming_unifrm_")
+    assert "'kaiming_unifrm_'" in caught.value.message()
     assert caught.value.context is not None
     assert caught.value.context["allowed"] == sorted(SCHEMES)
+    assert "kaiming_uniform_" in caught.value.context["known"]
 
 
 @pytest.mark.parametrize("init", ["x" * 5_000_000, {"scheme": "é" * 5_000_000}])
-def test_an_absurd_name_is_refused_at_once(init: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Megabytes of name are neither compared with anything nor repeated in the message."""
-    monkeypatch.setattr(difflib, "get_close_matches", lambda *_, **__: pytest.fail("compared"))
+def test_an_absurd_name_is_refused_at_once(init: Any) -> None:
+    """Megabytes of name are not repeated in the message."""
     with pytest.raises(ValidationError) as caught:
         scheme_of(init)
     (finding,) = caught.value.errors(include_input=False)

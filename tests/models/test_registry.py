@@ -4,6 +4,7 @@ import importlib
 import re
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -64,3 +65,22 @@ def test_a_start_does_not_pay() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("config", "library"),
+    [
+        ({"_class_name": "UNet2DConditionModel", "_diffusers_version": "0.35.0"}, "diffusers"),
+        ({"_class_name": "AutoencoderKL", "in_channels": 3}, "diffusers"),
+        ({"architecture": "resnet50", "num_classes": 1000, "pretrained_cfg": {}}, "timm"),
+        ({"peft_type": "LORA", "r": 8, "base_model_name_or_path": "gpt2"}, "PEFT"),
+        ({"class_name": "Functional", "config": {}, "module": "keras"}, "Keras"),
+    ],
+)
+def test_a_config_of_another_library_is_told_apart(config: dict[str, Any], library: str) -> None:
+    """It is said whose it is and what to send instead, without hundreds of names."""
+    with pytest.raises(SpecError, match=f"a config of {library}") as caught:
+        registry.of_config(config)
+    assert "manifest" in caught.value.message
+    assert caught.value.path[0] in config
+    assert caught.value.allowed == ()

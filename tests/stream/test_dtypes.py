@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from seedbed.stream import DTYPES, Dtype, DtypeCode, FloatCode
+from seedbed.stream import DTYPES, Dtype, DtypeCode, FloatCode, UnclearDtype, dtype_code
 from seedbed.stream.dtypes import round_bfloat16, round_narrow
 from tests.stream.reference import NARROW, encode
 from tests.stream.strategies import random_words
@@ -208,3 +208,59 @@ def test_ranks_are_the_writer_s_order() -> None:
         header = json.loads(file[8 : 8 + int.from_bytes(file[:8], "little")])
         assert [header[name]["dtype"] for name in "ab"] == [low.code, high.code]
         assert header["b"]["data_offsets"] == [0, high.size_bytes]
+
+
+# Names
+
+
+@pytest.mark.parametrize("code", DTYPES)
+def test_what_numpy_calls_a_dtype_is_its_name(code: str) -> None:
+    """NumPy's and ml_dtypes' own names and prints are taken, and so is the code in any case."""
+    theirs = oracle(DTYPES[code])
+    for name in (
+        theirs.name, f"np.{theirs.name}", repr(theirs), str(theirs.type), code.lower(), f" {code} ",
+        f"jax.numpy.{theirs.name}", f"<dtype: '{theirs.name}'>", f"torch.{theirs.name}".upper(),
+    ):  # fmt: skip
+        assert dtype_code(name) == code, name
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("bf16", "BF16"), ("half", "F16"), ("float", "F32"), ("torch.double", "F64"),
+        ("long", "I64"), ("torch.int", "I32"), ("short", "I16"), ("fp8_e4m3", "F8_E4M3"),
+        ("e5m2", "F8_E5M2"), ("np.bool_", "BOOL"), ("mlx.core.bfloat16", "BF16"),
+    ],
+)  # fmt: skip
+def test_short_names(name: str, code: str) -> None:
+    """The short names of torch, C and papers mean one dtype each."""
+    assert dtype_code(name) == code
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["float8", "fp8", "int", "np.int_", "uint", "np.float", "numpy.float", "NUMPY.LONG", "tf32",
+     "ml_dtypes.float8_e4m3", "byte"],
+)  # fmt: skip
+def test_a_name_with_two_meanings_is_refused(name: str) -> None:
+    """What frameworks understand differently is never guessed; the error says what is clear."""
+    with pytest.raises(UnclearDtype) as caught:
+        dtype_code(name)
+    assert any(code in str(caught.value) for code in DTYPES)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "float7", "float8_e4m3fnuz", "float8_e5m2fnuz", "float8_e4m3b11fnuz", "complex64", "int4",
+     "foo.float32", "torch.torch.half", "float32x", "torch.", "f" * 10**6],
+)  # fmt: skip
+def test_what_is_no_dtype(name: str) -> None:
+    """Other formats are not taken for those that they resemble."""
+    assert dtype_code(name) is None
+
+
+def test_no_name_is_that_of_two() -> None:
+    """Every spelling belongs to one dtype, and is no code of another."""
+    names = [name for one in DTYPES.values() for name in {one.code.lower(), *one.spellings}]
+    assert len(names) == len(set(names))
+    assert all(name == name.lower() for name in names)

@@ -99,13 +99,13 @@ def _spell_out(value: object) -> object:
 
 def _tag(value: object) -> str:
     if isinstance(value, dict):
-        return "spec" if "spec" in value else "scheme"
-    return "spec" if isinstance(value, SpecEntry) else "scheme"
+        return "of_spec" if "spec" in value else "of_scheme"
+    return "of_spec" if isinstance(value, SpecEntry) else "of_scheme"
 
 
 Entry = Annotated[
     Annotated[
-        Annotated[SchemeEntry, Tag("scheme")] | Annotated[SpecEntry, Tag("spec")],
+        Annotated[SchemeEntry, Tag("of_scheme")] | Annotated[SpecEntry, Tag("of_spec")],
         Discriminator(_tag),
     ],
     BeforeValidator(_spell_out, json_schema_input_type=Init | SchemeEntry | SpecEntry),

@@ -12,12 +12,12 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from seedbed.errors import ParameterError, SpecError
+from seedbed.errors import Choices, ParameterError, SpecError
 from seedbed.files.findings import allowed_by
 from seedbed.files.shards import MAX_SHARD_BYTES, ShardSize
 from seedbed.files.spec import CheckpointSpec, Seed
+from seedbed.init import FloatDtype
 from seedbed.models import ModelOfPreset
-from seedbed.stream import FloatCode
 
 
 class OneModel(BaseModel):
@@ -26,7 +26,7 @@ class OneModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     seed: Seed = Field(0, description="0 … 2**64 − 1.")
-    dtype: FloatCode = Field("F32", description="Of all floating-point tensors.")
+    dtype: FloatDtype = Field("F32", description="Of all floating-point tensors.")
     max_shard_size: ShardSize = Field(
         MAX_SHARD_BYTES, description="Largest file, in bytes, or as text: 5GB."
     )
@@ -51,15 +51,23 @@ def spec_of_preset(preset: str, options: Mapping[str, str]) -> CheckpointSpec:
         model = ModelOfPreset.model_validate({"preset": preset, **rest})
         return CheckpointSpec.model_validate({**dict(one), "model": model})
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        raise ParameterError(first["msg"], first["loc"][:1], allowed_by(first)) from error
+        first = error.errors(include_url=False)[0]
+        raise ParameterError(
+            first["msg"], first["loc"][:1], allowed_by(first, first["input"])
+        ) from error
 
 
 def option_of_model(error: SpecError) -> SpecError:
     """An error of a preset's spec, seen from its options: `model/num_classes` is `num_classes`."""
     if error.path[:1] != ("model",):
         return error
-    return type(error)(error.message, error.path[1:2] or ("preset",), error.allowed)
+    allowed = error.allowed
+    if isinstance(allowed, Choices) and error.path[1:2] != ("preset",):
+        own = [name for name in OneModel.model_fields if name not in allowed]
+        allowed = Choices([*own, *allowed], allowed.word)
+    moved = type(error)(error.message, error.path[1:2] or ("preset",), allowed)
+    moved.others = tuple(map(option_of_model, error.others))
+    return moved
 
 
 def _value(key: str, text: str) -> Any:

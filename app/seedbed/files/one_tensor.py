@@ -13,14 +13,17 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
-from seedbed.errors import ParameterError, Path, ShapeError, SpecError
+from seedbed.errors import Choices, ParameterError, Path, ShapeError, SpecError
 from seedbed.files.findings import allowed_by
 from seedbed.files.spec import CheckpointSpec, Seed
-from seedbed.init import SCHEMES, TensorName, meaning_of
-from seedbed.stream import DtypeCode
+from seedbed.init import SCHEMES, AnyDtype, TensorName, meaning_of
 
 SCALAR = "scalar"
-_SHAPE = re.compile(r"(0|[1-9][0-9]{0,18})(x(0|[1-9][0-9]{0,18}))*")
+_DIMENSION = re.compile(r"0|[1-9][0-9]{0,18}")
+_TORCH_SIZE = re.compile(r"torch\.size\((.*)\)", re.IGNORECASE | re.DOTALL)
+_BRACKETS = re.compile(r"\((.*)\)|\[(.*)\]", re.DOTALL)
+_SEPARATORS = re.compile(r"[x×*]", re.IGNORECASE)
+_SHAPE_CHARS = 2000
 
 
 class OneTensor(BaseModel):
@@ -29,7 +32,7 @@ class OneTensor(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     seed: Seed = Field(0, description="0 … 2**64 − 1.")
-    dtype: DtypeCode = Field("F32", description="Dtype of the tensor.")
+    dtype: AnyDtype = Field("F32", description="Dtype of the tensor.")
     name: TensorName = Field(
         "weight", description="Name of the tensor, which takes part in the random stream."
     )
@@ -46,18 +49,40 @@ def scheme_parameters() -> dict[str, dict[str, FieldInfo]]:
 
 
 def parse_shape(text: str) -> tuple[int, ...]:
-    """`256x784` as (256, 784); `scalar` as ().
+    """A shape as people write it: `256x784`, `256,784`, `256×784`, `(256, 784)`, `[256, 784]`.
+
+    `scalar`, `()` and `[]` have no dimensions.
 
     Raises:
-        ShapeError: it is neither.
+        ShapeError: it is none of these.
     """
-    if text == SCALAR:
+    inner = text[: _SHAPE_CHARS + 1].strip()
+    if inner.lower() == SCALAR:
         return ()
-    if not _SHAPE.fullmatch(text):
+    if size := _TORCH_SIZE.fullmatch(inner):
+        inner = size[1].strip()
+    if bracketed := _BRACKETS.fullmatch(inner):
+        inner = (bracketed[1] if bracketed[2] is None else bracketed[2]).strip()
+        if not inner:
+            return ()
+        inner = inner.removesuffix(",")  # of a tuple of one
+    if "," in inner:
+        parts = inner.split(",")
+    else:
+        parts = _SEPARATORS.split(inner) if _SEPARATORS.search(inner) else inner.split()
+    parts = [part.strip() for part in parts]
+    if len(text) > _SHAPE_CHARS or not parts or not all(map(_DIMENSION.fullmatch, parts)):
         raise ShapeError(
-            f"{text[:100]!r} is not a shape", ("shape",), ("256x784", "64x3x7x7", "10", SCALAR)
+            f"{text[:100]!r} is not a shape",
+            ("shape",),
+            ("256x784", "64,3,7,7", "(256, 784)", "[256, 784]", "10", SCALAR),
         )
-    return tuple(map(int, text.split("x")))
+    return tuple(map(int, parts))
+
+
+def shape_text(shape: tuple[int, ...]) -> str:
+    """A shape in its plain spelling: `256x784`, `scalar`."""
+    return "x".join(map(str, shape)) or SCALAR
 
 
 def spec_of_one(scheme: str, shape: str, options: Mapping[str, str]) -> CheckpointSpec:
@@ -75,14 +100,18 @@ def spec_of_one(scheme: str, shape: str, options: Mapping[str, str]) -> Checkpoi
     try:
         name, implied = meaning_of(scheme)
     except PydanticCustomError as error:
-        raise SpecError(error.message(), ("scheme",), sorted(SCHEMES)) from error
+        facts = error.context or {}
+        near = Choices(facts["allowed"], facts["word"], facts["known"])
+        raise SpecError(error.message(), ("scheme",), near) from error
     takes = [field for field in SCHEMES[name].model_fields if field != "scheme"]
     own = {key: value for key, value in options.items() if key in OneTensor.model_fields}
     parameters = {key: value for key, value in options.items() if key not in own}
     for key in parameters:
         if key not in takes:
             raise ParameterError(
-                f"{name} takes no {key[:100]!r}", (key,), (*OneTensor.model_fields, *takes)
+                f"{name} takes no {key[:100]!r}",
+                (key,),
+                Choices((*OneTensor.model_fields, *takes), key[:100]),
             )
     try:
         one = OneTensor.model_validate_strings(own)
@@ -107,8 +136,12 @@ def spec_of_one(scheme: str, shape: str, options: Mapping[str, str]) -> Checkpoi
 
 def first_problem(error: ValidationError) -> SpecError:
     """The first of Pydantic's findings, with the option it is about."""
-    first = error.errors(include_url=False, include_input=False)[0]
-    return ParameterError(first["msg"], option_of(first["loc"]), allowed_by(first))
+    first = error.errors(include_url=False)[0]
+    option, word = option_of(first["loc"]), first["input"]
+    message = first["msg"]
+    if first["type"] == "literal_error":
+        message = f"{word[:100]!r} is none of the values that {option[0]} can have"
+    return ParameterError(message, option, allowed_by(first, word))
 
 
 def option_of(path: Path) -> Path:

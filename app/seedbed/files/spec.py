@@ -33,9 +33,9 @@ from pydantic_core import PydanticCustomError
 from seedbed.errors import SpecError, TokenError
 from seedbed.files.shards import MAX_SHARD_BYTES, ShardSize
 from seedbed.files.survey import survey
-from seedbed.init import AnyLayer, Framework, Layer, Limits, Rule, TensorSpec, Text
+from seedbed.init import AnyLayer, FloatDtype, Framework, Layer, Limits, Rule, TensorSpec, Text
 from seedbed.models import Model, ModelSource, dumps
-from seedbed.stream import SEED_MAX, STREAM_VERSION, DtypeCode, FloatCode
+from seedbed.stream import SEED_MAX, STREAM_VERSION, DtypeCode
 
 _DECIMAL = re.compile(r"0|[1-9][0-9]{0,19}")
 _JSON_SAFE_INTEGER = 2**53 - 1
@@ -138,7 +138,11 @@ class CheckpointSpec(BaseModel):
         description="0 … 2**64 − 1, as a number or, for languages whose numbers end at 2**53, as a "
         "decimal string.",
     )
-    dtype: FloatCode = Field("F32", description="Of every tensor that does not say otherwise.")
+    dtype: FloatDtype = Field(
+        "F32",
+        description="Of every tensor that does not say otherwise: a code, or as frameworks spell "
+        "it, bf16 or torch.bfloat16.",
+    )
     framework: Framework = Field(
         "torch",
         description="Whose names and layouts the layers are stored in: the weights are the same.",

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 from seedbed.errors import SeedbedError
 from seedbed.registry.ids import BUILT_IN
-from seedbed.stream import SEED_MAX, FloatCode
+from seedbed.stream import SEED_MAX, FloatCode, UnclearDtype, dtype_code
 
 NAMESPACE = BUILT_IN
 """Whose repositories the presets are: one that no stored spec can have."""
@@ -32,7 +32,6 @@ DTYPES_IN_COMMITS: tuple[FloatCode, ...] = ("F32", "F64", "F16", "BF16", "F8_E4M
 DIGEST_DIGITS = 22
 _COMMIT = re.compile(r"([0-9a-f]{16})([0-9a-f]{2})([0-9a-f]{22})")
 _REVISION = re.compile(r"(?:(main|HEAD)|(?:seed-)?(0|[1-9][0-9]{0,19}))(?:-([A-Za-z0-9_]+))?")
-_DTYPES = {code.lower(): code for code in DTYPES_IN_COMMITS}
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,96}")
 
 
@@ -72,9 +71,29 @@ def parse_revision(text: str) -> Revision:
     seed = None if branch else int(digits)
     if seed is not None and seed > SEED_MAX:
         raise RevisionError(f"{digits} is no seed: they end at 2**64 - 1")
-    if dtype is not None and dtype.lower() not in _DTYPES:
-        raise RevisionError(f"{dtype[:100]!r} is no dtype of weights: {', '.join(_DTYPES)}")
-    return Revision(seed, _DTYPES[dtype.lower()] if dtype else None)
+    return Revision(seed, _float_code(dtype) if dtype else None)
+
+
+def _float_code(text: str) -> FloatCode:
+    """The dtype of weights by any of its names.
+
+    Raises:
+        RevisionError: there is none.
+    """
+    code = _coded(text)
+    for known in DTYPES_IN_COMMITS:
+        if code == known:
+            return known
+    codes = ", ".join(map(str.lower, DTYPES_IN_COMMITS))
+    raise RevisionError(f"{text[:100]!r} is no dtype of weights: {codes}")
+
+
+def _coded(text: str) -> str:
+    """A dtype's code by any of its names; other text as it is."""
+    try:
+        return dtype_code(text) or text
+    except UnclearDtype:
+        return text
 
 
 def parse_commit(text: str) -> Revision:
@@ -107,7 +126,7 @@ def split_variants(name: str, known: Container[str]) -> tuple[str, dict[str, str
     for variant in reversed(variants):
         key, dash, value = variant.partition("-")
         if not dash:
-            key, value = "dtype", _DTYPES.get(variant.lower(), variant)
+            key, value = "dtype", _coded(variant)
         elif key == "shard":
             key = "max_shard_size"
         if key in options or not value:

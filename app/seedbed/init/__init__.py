@@ -17,7 +17,15 @@ from seedbed.init.layers.base import (
 from seedbed.init.limits import Bounds, Limits
 from seedbed.init.matrices import MatrixCache
 from seedbed.init.model import Origin, TensorPlan, TensorSpec, plan
-from seedbed.init.names import DIMENSION_MAX, Dimension, TensorName, Text
+from seedbed.init.names import (
+    DIMENSION_MAX,
+    FLOAT_CODES,
+    AnyDtype,
+    Dimension,
+    FloatDtype,
+    TensorName,
+    Text,
+)
 from seedbed.init.rules import Rule
 from seedbed.init.schemes import (
     SCHEMES,
@@ -25,6 +33,7 @@ from seedbed.init.schemes import (
     Init,
     Scheme,
     canonical_name,
+    is_scheme,
     meaning_of,
 )
 from seedbed.init.schemes.base import Fans, Shape
@@ -33,9 +42,11 @@ from seedbed.init.source import Source
 
 __all__ = [
     "DIMENSION_MAX",
+    "FLOAT_CODES",
     "LAYERS",
     "SCHEMES",
     "TRUNCATED_STD",
+    "AnyDtype",
     "AnyLayer",
     "Block",
     "Bounds",
@@ -44,6 +55,7 @@ __all__ = [
     "Doubles",
     "Fans",
     "Fill",
+    "FloatDtype",
     "Framework",
     "Indices",
     "Init",
@@ -63,6 +75,7 @@ __all__ = [
     "TensorSpec",
     "Text",
     "canonical_name",
+    "is_scheme",
     "kernel",
     "meaning_of",
     "moments",

@@ -14,11 +14,11 @@ from seedbed.init.arrays import Array
 from seedbed.init.fill import Fill
 from seedbed.init.layers import Framework, Layer, Parameter, Stored
 from seedbed.init.limits import Limits
-from seedbed.init.names import Dimension, TensorName, count_elements
+from seedbed.init.names import AnyDtype, Dimension, TensorName, count_elements
 from seedbed.init.rules import Rule, Rules
 from seedbed.init.schemes import Fans, Init, Scheme, Shape
 from seedbed.init.views import Named
-from seedbed.stream import DTYPES, Dtype, DtypeCode, FloatCode, ParameterProblem
+from seedbed.stream import DTYPES, Dtype, FloatCode, ParameterProblem
 
 
 class TensorSpec(BaseModel):
@@ -33,7 +33,7 @@ class TensorSpec(BaseModel):
     init: Init | None = Field(
         None, description="Scheme name or object; may be left to a rule that matches the name."
     )
-    dtype: DtypeCode | None = Field(
+    dtype: AnyDtype | None = Field(
         None, description="Overrides the checkpoint's dtype. Integers and BOOL hold constants only."
     )
 

@@ -1,15 +1,16 @@
-"""Names and dimensions that every JSON writer and file format can carry."""
+"""Names, dimensions and dtypes as requests have them."""
 
 from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from seedbed.errors import ShapeError
+from seedbed.stream import DTYPES, DtypeCode, FloatCode, UnclearDtype, dtype_code
 
 DIMENSION_MAX = 2**63 - 1
 
@@ -50,6 +51,46 @@ def _tensor_name(name: str) -> str:
 
 TensorName = Annotated[str, Field(min_length=1), AfterValidator(_tensor_name)]
 Text = Annotated[str, AfterValidator(sound_text)]
+
+
+def _code(value: object) -> object:
+    """A dtype's code, whichever of its names it came by."""
+    if not isinstance(value, str) or value in DTYPES:
+        return value
+    try:
+        code = dtype_code(value)
+    except UnclearDtype as error:
+        raise PydanticCustomError(
+            "dtype_unclear",
+            "dtype {word} could mean several: {advice}",
+            {"word": repr(value), "advice": str(error), "allowed": ALL_CODES},
+        ) from error
+    return value if code is None else code
+
+
+def _float_code(value: object) -> object:
+    """Likewise, where only a floating-point dtype will do."""
+    code = _code(value)
+    if isinstance(code, str) and code in DTYPES and not DTYPES[code].is_float:
+        raise PydanticCustomError(
+            "dtype_integer",
+            "{code} can only be the dtype of a single tensor that holds a constant",
+            {"code": code, "allowed": FLOAT_CODES},
+        )
+    return code
+
+
+ALL_CODES = [*DTYPES]
+FLOAT_CODES = [code for code, dtype in DTYPES.items() if dtype.is_float]
+
+if TYPE_CHECKING:
+    AnyDtype = DtypeCode
+    FloatDtype = FloatCode
+else:
+    AnyDtype = Annotated[DtypeCode, BeforeValidator(_code)]
+    """The dtype of a tensor in a request, by its code or as a framework spells it."""
+    FloatDtype = Annotated[FloatCode, BeforeValidator(_float_code)]
+    """A dtype that can hold draws."""
 Dimension = Annotated[int, Field(ge=0, le=DIMENSION_MAX)]
 
 

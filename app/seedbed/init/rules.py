@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from seedbed.init.names import Text
+from seedbed.init.names import AnyDtype, Text
 from seedbed.init.schemes import Init, Scheme
 from seedbed.stream import DtypeCode
 
@@ -25,7 +25,7 @@ class Rule(BaseModel):
         description="Glob on the whole tensor name, case-sensitive: * ? [set] [!set].",
     )
     init: Init | None = Field(None, description="Scheme for the tensors that match.")
-    dtype: DtypeCode | None = Field(None, description="Dtype for the tensors that match.")
+    dtype: AnyDtype | None = Field(None, description="Dtype for the tensors that match.")
     drop: bool | None = Field(
         None,
         description="Leave what matches out of the file, of layers and models; tensors of their "

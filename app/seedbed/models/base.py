@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from seedbed.errors import ParameterError
+from seedbed.errors import Choices, ParameterError
 from seedbed.init import Limits, Parameter
 
 Json = Mapping[str, Any]
@@ -157,11 +157,17 @@ class Preset:
         try:
             return self.architecture.model_validate({**self.defaults, **arguments}).model()
         except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            takes = tuple(self.architecture.model_fields)
-            unknown = first["type"] == "extra_forbidden"
-            message = f"{self.name} takes no such argument" if unknown else first["msg"]
-            raise ParameterError(message, first["loc"], takes if unknown else ()) from error
+            first, *others = map(self._refusal, error.errors(include_url=False))
+            first.others = tuple(others)
+            raise first from error
+
+    def _refusal(self, raw: Mapping[str, Any]) -> ParameterError:
+        """One thing that is wrong with arguments."""
+        name, given = str(raw["loc"][0]), raw["input"]
+        if raw["type"] == "extra_forbidden":
+            takes = Choices(self.architecture.model_fields, name)
+            return ParameterError(f"{self.name} takes no {name[:100]!r}", raw["loc"], takes)
+        return ParameterError(f"{name}: {raw['msg']}", raw["loc"], Choices((), given))
 
 
 def prefixed(prefix: str, parameters: Iterable[Parameter]) -> Iterator[Parameter]:

@@ -8,7 +8,6 @@ it may decide about the weights.
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +16,9 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from seedbed.errors import Path, SpecError
+from seedbed.errors import Choices, Path, SpecError
+from seedbed.init import FLOAT_CODES
+from seedbed.stream import UnclearDtype, dtype_code
 
 Json = Mapping[str, Any]
 Fields = TypeVar("Fields", bound=BaseModel)
@@ -27,16 +28,6 @@ INTEGER_MAX = 2**53
 
 _FLOATS = {"Infinity": math.inf, "-Infinity": -math.inf, "NaN": math.nan}
 """What transformers 5 writes as {"__float__": name}."""
-
-DTYPES = {
-    "float64": "F64",
-    "float32": "F32",
-    "float16": "F16",
-    "bfloat16": "BF16",
-    "float8_e4m3fn": "F8_E4M3",
-    "float8_e5m2": "F8_E5M2",
-}
-"""Names of dtypes in a config.json, and their codes."""
 
 
 def words(text: str) -> frozenset[str]:
@@ -158,7 +149,9 @@ class Config(Mapping[str, Any]):
 
     def error(self, name: str, message: str, allowed: Collection[str] = ()) -> SpecError:
         """An error about a field."""
-        return SpecError(message, self.path(name), tuple(allowed))
+        return SpecError(
+            message, self.path(name), allowed if isinstance(allowed, tuple) else tuple(allowed)
+        )
 
     def require_known(self, *known: Collection[str]) -> None:
         """Refuse fields that are neither among these nor inert in any model, and what never goes.
@@ -172,12 +165,11 @@ class Config(Mapping[str, Any]):
                     raise self.error(name, f"{name} would change the weights in a way not covered")
             elif not (name in INERT or name[:1] == "_" or any(name in some for some in known)):
                 studied = sorted({one for some in known for one in some})
-                near = difflib.get_close_matches(name[:100], studied, 5, 0.5) or studied
                 raise self.error(
                     name,
                     f"{name[:100]} is no field that was studied for this model type: it might "
                     "change the weights",
-                    near,
+                    Choices(studied, name[:100]),
                 )
 
     def integer(
@@ -302,7 +294,7 @@ class Config(Mapping[str, Any]):
             raise SpecError(
                 f"{names[0][:100]} is no class that was studied for this model type",
                 (*self.path("architectures"), 0),
-                tuple(known),
+                Choices(known, names[0][:100]),
             )
         return str(names[0])
 
@@ -316,9 +308,17 @@ class Config(Mapping[str, Any]):
         value = self.fields.get(name)
         if value is None or value == "auto":
             return None
-        if not isinstance(value, str) or value.removeprefix("torch.") not in DTYPES:
-            raise self.error(name, f"there is no dtype {_said(value)}", tuple(DTYPES))
-        return DTYPES[value.removeprefix("torch.")]
+        try:
+            code = dtype_code(value) if isinstance(value, str) else None
+        except UnclearDtype as error:
+            raise self.error(name, f"dtype {_said(value)}: {error}", FLOAT_CODES) from error
+        if code not in FLOAT_CODES:
+            raise self.error(
+                name,
+                f"there is no dtype of weights {_said(value)}",
+                Choices(FLOAT_CODES, value),
+            )
+        return code
 
     def into(self, model: type[Fields], *inert: Collection[str]) -> Fields:
         """The fields of a Pydantic model, checked, with their defaults where they are absent.

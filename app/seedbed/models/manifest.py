@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field
 from pydantic_core import PydanticCustomError
 
-from seedbed.init import Dimension, Init, Parameter, Scheme, TensorName, one, scheme, zero
+from seedbed.init import AnyDtype, Dimension, Init, Parameter, Scheme, TensorName, one, scheme, zero
 from seedbed.models.base import Model
 from seedbed.stream import DTYPES, DtypeCode
 
@@ -41,7 +41,7 @@ class Entry(BaseModel):
     shape: Annotated[tuple[Dimension, ...], FailFast(), Field(strict=False)] = Field(
         description="Dimensions in the order of the file; [] is a scalar."
     )
-    dtype: DtypeCode | None = Field(None, description="Overrides the checkpoint's dtype.")
+    dtype: AnyDtype | None = Field(None, description="Overrides the checkpoint's dtype.")
     init: Init | None = Field(None, description="Scheme; without one it is guessed from the name.")
 
 

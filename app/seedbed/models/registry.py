@@ -5,22 +5,18 @@ Families and data are imported when they are first asked for, so that a start do
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
 from types import ModuleType
 from typing import Any, cast
 
-from seedbed.errors import SpecError
+from seedbed.errors import Choices, SpecError
 from seedbed.init import Limits
 from seedbed.models.base import Model, Preset
 
 LIBRARIES: tuple[str, ...] = ("vision", "transformers")
 """Packages beside this module; each has `PRESETS`."""
-
-_LISTED = 8
-"""Names that an error proposes."""
 
 
 @cache
@@ -41,9 +37,10 @@ def preset(name: str) -> Preset:
     try:
         return presets()[name]
     except KeyError:
-        near = difflib.get_close_matches(name[:100], presets(), _LISTED, 0.4)
         raise SpecError(
-            f"there is no preset {name[:100]!r}; GET /v1/models lists them", ("preset",), near
+            f"there is no preset {name[:100]!r} (GET /v1/models lists all)",
+            ("preset",),
+            Choices(presets(), name[:100]),
         ) from None
 
 
@@ -59,6 +56,7 @@ def of_config(config: Mapping[str, Any]) -> Model:
     said = config.get("model_type")
     known = sorted({*hand.FAMILIES, *catalogue.types()})
     if not isinstance(said, str):
+        _refuse_of_others(config)
         raise SpecError("a config.json names its model_type", ("model_type",), known)
     family = hand.FAMILIES.get(said)
     studied = catalogue.types().get(said)
@@ -67,8 +65,40 @@ def of_config(config: Mapping[str, Any]) -> Model:
         return cast(Model, hand.of_config(config))
     if studied is not None:
         return cast(Model, catalogue.build(config, most=Limits().max_tensors))
-    near = difflib.get_close_matches(said[:100], known, _LISTED, 0.4) or known
-    raise SpecError(f"there is no model type {said[:100]!r}", ("model_type",), near)
+    raise SpecError(
+        f"there is no model type {said[:100]!r} (docs/catalogue.md has all; a manifest takes any "
+        "model)",
+        ("model_type",),
+        Choices(known, said[:100]),
+    )
+
+
+_OTHER_CONFIGS: Mapping[str, str] = {
+    "_diffusers_version": "diffusers",
+    "_class_name": "diffusers",
+    "peft_type": "PEFT",
+    "pretrained_cfg": "timm",
+    "architecture": "timm",
+    "class_name": "Keras",
+    "model_cfg": "open_clip",
+}
+"""Fields that configs of other libraries have, and no config of transformers."""
+
+
+def _refuse_of_others(config: Mapping[str, Any]) -> None:
+    """Say of which library a config is that has no model_type.
+
+    Raises:
+        SpecError: it is that of another library than transformers.
+    """
+    for field, library in _OTHER_CONFIGS.items():
+        if field in config:
+            raise SpecError(
+                f"this is a config of {library}, which is not covered yet, since its "
+                f"{field!r} is none of transformers'; send a manifest instead: the shape of each "
+                "tensor of its state_dict by name, or the header of its safetensors file",
+                (field,),
+            )
 
 
 def _class_of(config: Mapping[str, Any]) -> object:

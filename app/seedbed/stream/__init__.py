@@ -15,7 +15,14 @@ from seedbed.stream.distributions import (
     TruncatedNormal,
     Uniform,
 )
-from seedbed.stream.dtypes import DTYPES, Dtype, DtypeCode, FloatCode
+from seedbed.stream.dtypes import (
+    DTYPES,
+    Dtype,
+    DtypeCode,
+    FloatCode,
+    UnclearDtype,
+    dtype_code,
+)
 from seedbed.stream.engine import AUTO, ENGINES, NUMPY, Engine, compile_and_keep, get_engine
 from seedbed.stream.keys import SEED_MAX, STREAM_VERSION, derive_key
 from seedbed.stream.levels import LEVELS, host_levels, machine_levels
@@ -39,10 +46,12 @@ __all__ = [
     "ParameterProblem",
     "Summary",
     "TruncatedNormal",
+    "UnclearDtype",
     "Uniform",
     "boxes",
     "compile_and_keep",
     "derive_key",
+    "dtype_code",
     "get_engine",
     "host_levels",
     "machine_levels",

@@ -1,4 +1,4 @@
-"""The dtypes of the safetensors format that Seedbed can write.
+"""The dtypes of the safetensors format that Seedbed can write, and what frameworks call them.
 
 A draw is a float32 by definition. `F64` is its widening and every narrower float the one nearest
 to it, ties to even, with gradual underflow: one rounding, by integer arithmetic stated here.
@@ -7,6 +7,7 @@ Values past a dtype's range never reach this module: plans that could make one a
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -31,6 +32,7 @@ class Dtype:
         lowest, highest: the finite range, exact.
         mantissa_bits, exponent_bias: of a narrow float (IEEE 754 or OCP 8-bit floats); 0 elsewhere.
         about: one line for people.
+        spellings: what frameworks call it, in lower case, without the framework's name.
     """
 
     code: DtypeCode
@@ -41,6 +43,7 @@ class Dtype:
     about: str
     mantissa_bits: int = 0
     exponent_bias: int = 0
+    spellings: tuple[str, ...] = field(default=(), kw_only=True)
 
     size_bytes: int = field(init=False)
     """Bytes of one element; a field, since it is asked for at every turn."""
@@ -106,24 +109,109 @@ DTYPES: dict[str, Dtype] = {
     dtype.code: dtype
     for dtype in (
         Dtype("F64", 19, "<f8", -1.7976931348623157e308, 1.7976931348623157e308,
-              "IEEE 754 binary64; draws are float32 values, widened"),
+              "IEEE 754 binary64; draws are float32 values, widened",
+              spellings=("float64", "fp64", "double")),
         Dtype("F32", 17, "<f4", -3.4028234663852886e38, 3.4028234663852886e38,
-              "IEEE 754 binary32"),
-        Dtype("F16", 13, "<u2", -65504.0, 65504.0, "IEEE 754 binary16", 10, 15),
+              "IEEE 754 binary32",
+              spellings=("float32", "fp32", "float", "single")),
+        Dtype("F16", 13, "<u2", -65504.0, 65504.0, "IEEE 754 binary16", 10, 15,
+              spellings=("float16", "fp16", "half")),
         Dtype("BF16", 14, "<u2", -3.3895313892515355e38, 3.3895313892515355e38,
-              "bfloat16: the upper half of binary32", 7, 127),
+              "bfloat16: the upper half of binary32", 7, 127,
+              spellings=("bfloat16",)),
         Dtype("F8_E4M3", 7, "u1", -448.0, 448.0,
-              "OCP 8-bit float, 4 exponent and 3 mantissa bits, no infinities (e4m3fn)", 3, 7),
+              "OCP 8-bit float, 4 exponent and 3 mantissa bits, no infinities (e4m3fn)", 3, 7,
+              spellings=("float8_e4m3fn", "fp8_e4m3fn", "f8_e4m3fn", "f8e4m3fn", "e4m3fn",
+                         "fp8_e4m3", "f8e4m3", "e4m3")),
         Dtype("F8_E5M2", 6, "u1", -57344.0, 57344.0,
-              "OCP 8-bit float, 5 exponent and 2 mantissa bits", 2, 15),
-        Dtype("I64", 20, "<i8", -(2**63), 2**63 - 1, "signed 64-bit; constants only"),
-        Dtype("I32", 15, "<i4", -(2**31), 2**31 - 1, "signed 32-bit; constants only"),
-        Dtype("I16", 11, "<i2", -(2**15), 2**15 - 1, "signed 16-bit; constants only"),
-        Dtype("I8", 5, "i1", -128, 127, "signed 8-bit; constants only"),
-        Dtype("U64", 21, "<u8", 0, 2**64 - 1, "unsigned 64-bit; constants only"),
-        Dtype("U32", 16, "<u4", 0, 2**32 - 1, "unsigned 32-bit; constants only"),
-        Dtype("U16", 12, "<u2", 0, 2**16 - 1, "unsigned 16-bit; constants only"),
-        Dtype("U8", 4, "u1", 0, 255, "unsigned 8-bit; constants only"),
-        Dtype("BOOL", 0, "?", 0, 1, "one byte, 0 or 1; constants only"),
+              "OCP 8-bit float, 5 exponent and 2 mantissa bits", 2, 15,
+              spellings=("float8_e5m2", "fp8_e5m2", "f8e5m2", "e5m2")),
+        Dtype("I64", 20, "<i8", -(2**63), 2**63 - 1, "signed 64-bit; constants only",
+              spellings=("int64", "long")),
+        Dtype("I32", 15, "<i4", -(2**31), 2**31 - 1, "signed 32-bit; constants only",
+              spellings=("int32", "torch.int")),
+        Dtype("I16", 11, "<i2", -(2**15), 2**15 - 1, "signed 16-bit; constants only",
+              spellings=("int16", "short")),
+        Dtype("I8", 5, "i1", -128, 127, "signed 8-bit; constants only",
+              spellings=("int8",)),
+        Dtype("U64", 21, "<u8", 0, 2**64 - 1, "unsigned 64-bit; constants only",
+              spellings=("uint64",)),
+        Dtype("U32", 16, "<u4", 0, 2**32 - 1, "unsigned 32-bit; constants only",
+              spellings=("uint32",)),
+        Dtype("U16", 12, "<u2", 0, 2**16 - 1, "unsigned 16-bit; constants only",
+              spellings=("uint16",)),
+        Dtype("U8", 4, "u1", 0, 255, "unsigned 8-bit; constants only",
+              spellings=("uint8",)),
+        Dtype("BOOL", 0, "?", 0, 1, "one byte, 0 or 1; constants only",
+              spellings=("boolean", "bool_")),
     )
 }  # fmt: skip
+"""By code. A new dtype is a row here, with its code in the types above."""
+
+_UNCLEAR: dict[str, str] = {
+    name: advice
+    for names, advice in (
+        (
+            ("float8", "fp8", "f8"),
+            "there are two: F8_E4M3 is float8_e4m3fn, F8_E5M2 is float8_e5m2",
+        ),
+        (
+            ("float8_e4m3",),
+            "frameworks mean different formats; F8_E4M3 is float8_e4m3fn, which has no infinities",
+        ),
+        (("int", "int_"), "frameworks mean different widths; say I32 or I64"),
+        (("uint",), "frameworks mean different widths; say U8, U16, U32 or U64"),
+        (("byte",), "it has a sign in some frameworks; say I8 or U8"),
+        (("np.float", "float_"), "in NumPy it is F64, elsewhere F32; say which"),
+        (("np.long",), "its width depends on the machine; say I32 or I64"),
+        (("tf32",), "it is a way to multiply, not to store: such tensors are F32"),
+    )
+    for name in names
+}
+"""Names that mean different dtypes to different people, and what to say instead."""
+
+_SPELLINGS: dict[str, DtypeCode] = {
+    spelling: dtype.code
+    for dtype in DTYPES.values()
+    for spelling in (dtype.code.lower(), *dtype.spellings)
+}
+
+_REPR = re.compile(r"<(?:class|dtype:) '([^']*)'>|dtype\('?([^')]*)'?\)")
+"""How NumPy, JAX and TensorFlow print a dtype."""
+
+_PREFIX = re.compile(
+    r"^(?:torch|np|jax\.np|jnp|tensorflow|tf|ml_dtypes|mlx\.core|mx|keras|paddle)\."
+)
+_SPELLED_CHARS = 64
+
+
+class UnclearDtype(ValueError):
+    """A name that means different dtypes to different people, with what to say instead."""
+
+
+def dtype_code(text: str) -> DtypeCode | None:
+    """The code of a dtype by any of its names: `bf16`, `torch.bfloat16`, `float32`, `half`.
+
+    Args:
+        text: a code or a framework's spelling, in any case, perhaps as the framework prints it.
+
+    Returns:
+        The code; `None` if nothing is called so.
+
+    Raises:
+        UnclearDtype: frameworks mean different dtypes by it.
+    """
+    if text in DTYPES:
+        return DTYPES[text].code
+    if len(text) > _SPELLED_CHARS:
+        return None
+    word = text.strip().lower()
+    if printed := _REPR.fullmatch(word):
+        word = printed[1] or printed[2] or ""
+    word = word.replace("numpy.", "np.")
+    for name in (word, _PREFIX.sub("", word, count=1)):
+        if name in _SPELLINGS:
+            return _SPELLINGS[name]
+        if name in _UNCLEAR:
+            raise UnclearDtype(_UNCLEAR[name])
+    return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Collection, Iterator
@@ -13,6 +12,7 @@ from pydantic_settings import EnvSettingsSource
 
 from seedbed.errors import SettingError
 from seedbed.files.findings import allowed_by
+from seedbed.files.words import nearest
 
 PREFIX = "SEEDBED_"
 
@@ -57,15 +57,15 @@ def faults(
         fields: there are.
         options: those of them that came from the command line.
     """
-    for raw in error.errors(include_url=False, include_input=False):
+    for raw in error.errors(include_url=False):
         said = str(raw.get("ctx", {}).get("error", raw["msg"]))  # without "Value error, "
         if not raw["loc"]:  # of several together, which the text names
             yield SettingError("", said)
             continue
         field = str(raw["loc"][0])
         if field not in fields:
-            nearest = difflib.get_close_matches(field[len(PREFIX) :].lower(), fields, 3)
-            hint = f"; did you mean {' or '.join(map(variable, nearest))}?" if nearest else ""
+            near = nearest(field[len(PREFIX) :], fields)
+            hint = f"; did you mean {' or '.join(map(variable, near))}?" if near else ""
             yield SettingError(field, f"there is no such setting{hint}")
             continue
         name = f"--{field}" if field in options else variable(field)
@@ -74,4 +74,4 @@ def faults(
                 "; Kubernetes sets it for a service called seedbed, unless the pod has "
                 "enableServiceLinks: false"
             )
-        yield SettingError(name, said, allowed_by(raw))
+        yield SettingError(name, said, allowed_by(raw, raw["input"]))

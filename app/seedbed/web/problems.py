@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from itertools import islice
 from typing import Any
 from urllib.parse import quote
 
@@ -34,13 +33,13 @@ from seedbed.errors import (
     UnavailableError,
     UnknownSpecError,
 )
-from seedbed.files.findings import allowed_by, findings
+from seedbed.files.findings import MOST, allowed_by, findings
 from seedbed.files.one_tensor import option_of
+from seedbed.files.words import Told, told
 from seedbed.web.environment import variable
 
 MEDIA_TYPE = "application/problem+json"
 _TYPE = "urn:seedbed:problem:"
-_MAX_FINDINGS = 20
 _MAX_LISTABLE = 1000  # Pydantic lists all of its findings or none, at about 1 KB each
 _MAX_POINTER_CHARS = 2000
 _MAX_PATH_CHARS = 100
@@ -56,7 +55,12 @@ class Finding(BaseModel):
         None, description="Where in the request body: a JSON pointer as a URI fragment."
     )
     parameter: str | None = Field(None, description="Which query or path parameter.")
-    allowed: list[str] | None = Field(None, description="What would be accepted.")
+    allowed: list[str] | None = Field(
+        None, description="All that would be accepted, where that is a list and not too long a one."
+    )
+    nearest: list[str] | None = Field(
+        None, description="What may have been meant, the likeliest first."
+    )
 
 
 class Problem(BaseModel):
@@ -79,16 +83,23 @@ class RequestProblem(SeedbedError):
         kind: last part of the problem's type.
         detail: what is wrong.
         headers: of the answer.
+        allowed: what there is, where a path names what there is not.
     """
 
     def __init__(
-        self, status: int, kind: str, detail: str, headers: Mapping[str, str] | None = None
+        self,
+        status: int,
+        kind: str,
+        detail: str,
+        headers: Mapping[str, str] | None = None,
+        allowed: Sequence[str] = (),
     ) -> None:
         super().__init__(detail)
         self.status = status
         self.kind = kind
         self.detail = detail
         self.headers = dict(headers or {})
+        self.allowed = allowed
 
 
 class InvalidBody(SeedbedError):
@@ -183,13 +194,18 @@ def response_to(error: SeedbedError, *, in_query: bool) -> Response:
     """
     if isinstance(error, RequestProblem):
         title = HTTPStatus(error.status).phrase
-        return problem(error.status, error.kind, title, error.detail, headers=error.headers)
+        if not error.allowed:
+            return problem(error.status, error.kind, title, error.detail, headers=error.headers)
+        missing = SpecError(error.detail, (), error.allowed)
+        return refused(
+            error.status, error.kind, title, [missing], in_query=True, headers=error.headers
+        )
     if isinstance(error, InvalidBody):
-        return _many(error.error, error.body)
+        return _invalid(error.error, error.body)
     status, kind, title = next(STATUSES[base] for base in type(error).__mro__ if base in STATUSES)
     if isinstance(error, SpecError):
-        found = [_finding(error, in_query=in_query or isinstance(error, IdError))]
-        return problem(status, kind, title, error.message, errors=found)
+        errors = [error, *error.others]
+        return refused(status, kind, title, errors, in_query=in_query or isinstance(error, IdError))
     if isinstance(error, LimitError):
         setting = variable(error.limit)
         return problem(
@@ -208,20 +224,51 @@ def _headers_of(error: SeedbedError) -> dict[str, str]:
     return {}
 
 
-def _many(error: ValidationError, body: object) -> Response:
+def _invalid(error: ValidationError, body: object) -> Response:
     """The answer to a body in which Pydantic found one thing or more."""
-    status, kind, title = STATUSES[SpecError]
     count = error.error_count()
     if count > _MAX_LISTABLE:
-        return problem(status, kind, title, f"{count:,} things are wrong with the spec.")
-    first = list(islice(findings(error, body), _MAX_FINDINGS))
-    detail = first[0].message if count == 1 else f"{count} things are wrong with the spec."
-    found = [_finding(one, in_query=False) for one in first]
-    return problem(status, kind, title, detail, errors=found)
+        return problem(*STATUSES[SpecError], f"{count:,} things are wrong with the spec.")
+    return refused(*STATUSES[SpecError], list(findings(error, body)), count=count)
 
 
-def _finding(error: SpecError, *, in_query: bool) -> Finding:
-    finding = Finding(detail=error.message, allowed=list(error.allowed) or None)
+def refused(
+    status: int,
+    kind: str,
+    title: str,
+    errors: Sequence[SpecError],
+    *,
+    in_query: bool = False,
+    count: int = 0,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """The answer to a request in which one thing or more is wrong.
+
+    Args:
+        status: of the answer.
+        kind: last part of the problem's type.
+        title: the kind in words.
+        errors: what is wrong, one at least; the first of them are told.
+        in_query: whether the request is a path and query, not a body.
+        count: how many things are wrong, if that is more.
+        headers: of the answer.
+    """
+    shown = list(told(errors[:MOST]))
+    found = [_finding(*pair, in_query=in_query) for pair in zip(errors, shown, strict=False)]
+    detail = shown[0].message
+    count = max(count, len(errors))
+    if count > 1:
+        least = "at least " if len(errors) >= MOST else ""
+        detail = f"{least}{count:,} things are wrong, the first of them: {detail}"
+    return problem(status, kind, title, detail, errors=found, headers=headers)
+
+
+def _finding(error: SpecError, shown: Told, *, in_query: bool) -> Finding:
+    finding = Finding(
+        detail=shown.message,
+        allowed=list(shown.allowed) or None,
+        nearest=list(shown.nearest) or None,
+    )
     if in_query:
         path = option_of(error.path) if len(error.path) > 1 else error.path
         finding.parameter = str(path[0]) if path else None
@@ -258,16 +305,12 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def of_parameters(_: Request, error: RequestValidationError) -> Response:
         found = [
-            Finding(
-                detail=one["msg"],
-                parameter=str(one["loc"][-1]),
-                allowed=list(allowed_by(one)) or None,
+            SpecError(
+                f"{one['loc'][-1]}: {one['msg']}", one["loc"][-1:], allowed_by(one, one["input"])
             )
-            for one in error.errors()[:_MAX_FINDINGS]
+            for one in error.errors()[:MOST]
         ]
-        return problem(
-            422, "invalid-parameter", "A parameter is wrong", found[0].detail, errors=found
-        )
+        return refused(422, "invalid-parameter", "A parameter is wrong", found, in_query=True)
 
 
 def _methods_of(request: Request) -> list[str]:

@@ -106,6 +106,10 @@ class DtypeDescription(BaseModel):
     lowest: int | float
     highest: int | float
     about: str
+    spellings: list[str] = Field(
+        description="What frameworks call it, which is taken wherever the code is, in any case and "
+        "after the framework's name too, as in torch.bfloat16."
+    )
 
 
 class Health(BaseModel):
@@ -231,4 +235,5 @@ def describe_dtype(dtype: Dtype) -> DtypeDescription:
         lowest=dtype.lowest,
         highest=dtype.highest,
         about=dtype.about,
+        spellings=list(dtype.spellings),
     )

@@ -27,10 +27,10 @@ from seedbed.errors import SpecError
 from seedbed.init.arrays import Array, joined
 from seedbed.init.fill import Fill
 from seedbed.init.fills import Constant, Drawn
-from seedbed.init.names import DIMENSION_MAX, TensorName
+from seedbed.init.names import DIMENSION_MAX, FloatDtype, TensorName
 from seedbed.init.schemes import SCHEMES, Fans, Init, Scheme
 from seedbed.init.views import Named
-from seedbed.stream import DtypeCode, FloatCode
+from seedbed.stream import DtypeCode
 
 Framework = Literal["torch", "keras", "flax", "nnx"]
 Defaults = Framework
@@ -177,7 +177,7 @@ class Layer(BaseModel):
         default_factory=dict,
         description="Schemes by parameter, as in PyTorch's names; a bare scheme is the weight's.",
     )
-    dtype: FloatCode | None = Field(None, description="Overrides the checkpoint's dtype.")
+    dtype: FloatDtype | None = Field(None, description="Overrides the checkpoint's dtype.")
     defaults: Defaults = Field(
         "torch", description="Whose default initialisation fills what `init` leaves out."
     )
@@ -202,6 +202,7 @@ class Layer(BaseModel):
                             "given": repr(key[:100]),
                             "takes": ", ".join(takes) or "none",
                             "allowed": list(takes),
+                            "word": key[:100],
                         },
                     )
         return self

@@ -7,7 +7,6 @@ module of its family and name it in `SCHEMES` at that module's foot; nothing els
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Union
 
@@ -89,6 +88,7 @@ __all__ = [
     "canonical_name",
     "fans_of",
     "gain_of",
+    "is_scheme",
     "meaning_of",
 ]
 
@@ -120,33 +120,34 @@ _BY_NAME: dict[str, tuple[str, Mapping[str, Any]]] = {
 }
 
 _ALLOWED = sorted(SCHEMES)
-
-_HINTED_CHARS = 64
-"""A name that is longer is no misspelt scheme, and would take long to compare."""
+_KNOWN = [*_BY_NAME]
 
 
 def meaning_of(name: str) -> tuple[str, Mapping[str, Any]]:
     """The canonical name of a scheme and the parameters implied, given that name or an alias.
 
     Raises:
-        PydanticCustomError: there is no such scheme; the message lists those that are close.
+        PydanticCustomError: there is no such scheme.
     """
     if name in _BY_NAME:
         return _BY_NAME[name]
-    close = difflib.get_close_matches(name, _BY_NAME, n=3) if len(name) <= _HINTED_CHARS else ()
-    hint = f"; did you mean {' or '.join(close)}?" if close else ""
-    raise PydanticCustomError(
+    raise PydanticCustomError(  # and no more here, since it may be one of a hundred thousand
         "scheme_unknown",
-        "there is no scheme {given}{hint}",
-        {"given": repr(name[:100]), "hint": hint, "allowed": _ALLOWED},
+        "there is no scheme {given}",
+        {"given": repr(name[:100]), "word": name[:100], "allowed": _ALLOWED, "known": _KNOWN},
     )
+
+
+def is_scheme(name: str) -> bool:
+    """Whether a scheme answers to a name."""
+    return name in _BY_NAME
 
 
 def canonical_name(name: str) -> str:
     """The canonical name of a scheme, given that or an alias.
 
     Raises:
-        PydanticCustomError: there is no such scheme; the message lists those that are close.
+        PydanticCustomError: there is no such scheme.
     """
     return meaning_of(name)[0]
 

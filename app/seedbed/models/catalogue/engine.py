@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from seedbed.errors import LimitError, ParameterError, SpecError
+from seedbed.errors import Choices, LimitError, ParameterError, SpecError
 from seedbed.init import DIMENSION_MAX, SCHEMES, Block, Parameter, Scheme, scheme
 from seedbed.models.base import Model
 from seedbed.models.catalogue.expressions import Evaluator, compile_expression, place
@@ -265,14 +264,13 @@ def _architecture(config: Json, data: Json, asked: str | None) -> str:
                 "which class? A config says so in architectures", ("architectures",), known
             )
     if asked not in data["classes"]:
-        near = difflib.get_close_matches(asked, known, n=8, cutoff=0.3) or known
         state = index()["types"][data["type"]].get(asked)
         reason = (
             "is not a class that was studied"
             if state is None
             else (f"was studied, but is not fully explained ({state['status']})")
         )
-        raise SpecError(f"{asked!r} {reason}", ("architectures", 0), near)
+        raise SpecError(f"{asked!r} {reason}", ("architectures", 0), Choices(known, asked[:100]))
     return asked
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import gzip
 import json
 from collections.abc import Mapping
@@ -10,7 +9,7 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
-from seedbed.errors import SpecError
+from seedbed.errors import Choices, SpecError
 
 _DATA = files("seedbed.models.catalogue") / "data"
 
@@ -34,9 +33,10 @@ def load(model_type: str) -> Mapping[str, Any]:
     """
     known = index()["types"]
     if model_type not in known:
-        near = difflib.get_close_matches(model_type, known, n=8, cutoff=0.4)
         raise SpecError(
-            f"{model_type!r} is not a model type of the catalogue", ("model_type",), near
+            f"{model_type[:100]!r} is not a model type of the catalogue",
+            ("model_type",),
+            Choices(known, model_type[:100]),
         )
     if not any(entry["status"] == "exact" for entry in known[model_type].values()):
         raise SpecError(

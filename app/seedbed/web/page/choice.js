@@ -3,13 +3,24 @@
 import { address } from "./api.js";
 import { parametersIn } from "./fields.js";
 
-const SHAPE = /^\d+(\s*[x×,\s]\s*\d+)*$/;
-
-/** A shape as it is typed, as the service's path has it: `256 × 784` is `256x784`. */
+/**
+ * A shape as it is typed, as the service spells it: `256 × 784` and `(256, 784)` are `256x784`.
+ * What is no shape stays as it is typed, for the service to refuse.
+ */
 export function shapeText(typed) {
-  const text = typed.trim().replace(/^[[(]|,?\s*[\])]$/g, "");
-  if (text === "" || text === "scalar") return "scalar";
-  return SHAPE.test(text) ? text.match(/\d+/g).join("x") : text;
+  const text = typed.trim();
+  if (text === "" || text.toLowerCase() === "scalar") return "scalar";
+  const size = text.match(/^torch\.size\((.*)\)$/is)?.[1].trim() ?? text;
+  const bracketed = size.match(/^\((.*)\)$|^\[(.*)\]$/s);
+  let inner = size;
+  if (bracketed) {
+    inner = (bracketed[1] ?? bracketed[2]).trim();
+    if (inner === "") return "scalar";
+    inner = inner.replace(/,$/, "");
+  }
+  const separator = inner.includes(",") ? "," : /[x×*]/i.test(inner) ? /[x×*]/i : /\s+/;
+  const parts = inner.split(separator).map((part) => part.trim());
+  return parts.every((part) => /^(0|[1-9]\d{0,18})$/.test(part)) ? parts.join("x") : text;
 }
 
 /**

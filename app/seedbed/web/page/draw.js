@@ -61,6 +61,9 @@ export async function setUpDraw({ schemes, layers, dtypes, models: coming }) {
   schemeChanged();
   for (const control of form.elements)
     if (control.name && control.type !== "radio") restore(control);
+  const dtype = opened.get("dtype")?.toLowerCase().replace(/^\w+\./, "");
+  const spelled = dtypes.find((one) => [one.code.toLowerCase(), ...one.spellings].includes(dtype));
+  if (spelled) elements.dtype.value = spelled.code;
   const wantedTensor = opened.get("tensor");
   if (wantedTensor) options(elements.tensor, [wantedTensor]);
 

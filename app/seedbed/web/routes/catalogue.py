@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 from pydantic_core import PydanticCustomError
 
+from seedbed.errors import Choices
 from seedbed.init import SCHEMES, canonical_name
 from seedbed.stream import DTYPES
 from seedbed.web.documentation import PROBLEMS
@@ -47,7 +48,9 @@ async def get_scheme(
     try:
         return _schemes()[canonical_name(name)]
     except PydanticCustomError as error:
-        raise RequestProblem(404, "not-found", error.message()) from error
+        facts = error.context or {}
+        near = Choices(facts["allowed"], facts["word"], facts["known"])
+        raise RequestProblem(404, "not-found", error.message(), allowed=near) from error
 
 
 @router.head("/v1/dtypes", include_in_schema=False)

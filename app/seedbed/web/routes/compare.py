@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
@@ -13,14 +13,11 @@ from pydantic_core import from_json
 
 from seedbed.advice import Advice, Question, advise
 from seedbed.compare import CompareRequest, CompareResult, Comparison, Finished
-from seedbed.compare.request import Network, SchemeEntry, SpecEntry
-from seedbed.errors import ParameterError, Path
-from seedbed.files import CheckpointSpec
-from seedbed.files.findings import allowed_by
-from seedbed.init import SCHEMES
+from seedbed.errors import Choices, ParameterError
+from seedbed.files.findings import findings
 from seedbed.web.comparing import Running, until_disconnected
 from seedbed.web.documentation import PROBLEMS
-from seedbed.web.problems import Finding, RequestProblem, pointer, problem
+from seedbed.web.problems import RequestProblem, refused
 from seedbed.web.requests import query_options, read_body, refuse_query
 from seedbed.web.service import Service, ServiceOf
 
@@ -28,8 +25,6 @@ router = APIRouter(tags=["compare"])
 
 NDJSON = "application/x-ndjson"
 EVENTS = "text/event-stream"
-
-_MAX_FINDINGS = 20
 
 _BODY: dict[str, Any] = {
     "requestBody": {
@@ -102,7 +97,9 @@ async def advise_scheme(request: Request, question: Annotated[Question, Query()]
     for key in query_options(request):
         if key not in Question.model_fields:
             raise ParameterError(
-                f"there is no parameter {key[:100]!r} here", (key[:100],), [*Question.model_fields]
+                f"there is no parameter {key[:100]!r} here",
+                (key[:100],),
+                Choices(Question.model_fields, key[:100]),
             )
     return advise(question)
 
@@ -154,55 +151,12 @@ def _linked(
 
 def _refusal(error: ValidationError, body: bytes) -> Response:
     """What is wrong with a body, and where."""
-    raw = error.errors(include_url=False, include_input=False)
-    if raw[0]["type"] == "json_invalid":
-        raise RequestProblem(400, "invalid-json", raw[0]["msg"])
-    found = list(_findings(raw[:_MAX_FINDINGS], from_json(body)))
-    detail = found[0].detail if len(raw) == 1 else f"{len(raw)} things are wrong."
-    return problem(
-        422, "invalid-comparison", "There is nothing to compare like this", detail, errors=found
+    count = error.error_count()
+    if count == 1:
+        (only,) = error.errors(include_url=False, include_input=False)
+        if only["type"] == "json_invalid":
+            raise RequestProblem(400, "invalid-json", only["msg"])
+    wrong = list(findings(error, from_json(body), CompareRequest))
+    return refused(
+        422, "invalid-comparison", "There is nothing to compare like this", wrong, count=count
     )
-
-
-def _findings(raw: list[Any], body: object) -> Iterator[Finding]:
-    for one in raw:
-        location = one["loc"]
-        path = _place_in(body, location, keep_last=one["type"] in ("missing", "extra_forbidden"))
-        allowed = allowed_by(one)
-        if one["type"] == "extra_forbidden":
-            allowed = _fields_beside(location)
-        yield Finding(detail=one["msg"], pointer=pointer(path), allowed=list(allowed) or None)
-
-
-def _place_in(body: object, location: Path, *, keep_last: bool) -> Path:
-    """The parts of a location that are in the body: those that name union members are not."""
-    path: list[str | int] = []
-    at: Any = body
-    for i, part in enumerate(location):
-        if i == 2 and location[0] == "schemes":  # scheme or spec: which kind of entry it is
-            continue
-        known = (isinstance(at, dict) and part in at) or (
-            isinstance(at, list) and isinstance(part, int) and part < len(at)
-        )
-        if known:
-            at = at[part]
-        elif not (keep_last and i == len(location) - 1):
-            continue
-        path.append(part)
-    return tuple(path)
-
-
-def _fields_beside(location: Path) -> list[str]:
-    """The fields that a model takes in which an unknown one was found; none where it is far in."""
-    model: type[BaseModel] | None = CompareRequest
-    if location[0] == "network" and len(location) > 1:
-        model = Network
-    elif location[0] == "schemes":
-        _, _, kind, *within, _ = location
-        if not within:
-            model = SpecEntry if kind == "spec" else SchemeEntry
-        elif within == ["spec"]:
-            model = CheckpointSpec
-        else:
-            model = SCHEMES.get(str(within[-1]))
-    return [*model.model_fields] if model else []

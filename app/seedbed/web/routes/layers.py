@@ -8,7 +8,7 @@ from typing import Annotated, Any, get_args
 from fastapi import APIRouter, Path
 from pydantic import BaseModel, Field
 
-from seedbed.errors import SpecError
+from seedbed.errors import Choices, SpecError
 from seedbed.init import LAYERS, Framework, Layer, Limits, TensorPlan, plan
 from seedbed.web.documentation import PROBLEMS
 from seedbed.web.problems import RequestProblem
@@ -136,6 +136,9 @@ async def get_layer(
     """One layer."""
     if kind not in LAYERS:
         raise RequestProblem(
-            404, "not-found", f"There is no layer {kind[:100]!r}; there are {', '.join(LAYERS)}."
+            404,
+            "not-found",
+            f"there is no layer {kind[:100]!r}",
+            allowed=Choices(LAYERS, kind[:100]),
         )
     return catalogue()[kind]

@@ -198,8 +198,7 @@ async def known(preset: str) -> None:
     try:
         find_preset(preset)
     except SpecError as error:
-        near = f" Near: {', '.join(error.allowed)}." if error.allowed else ""
-        raise RequestProblem(404, "not-found", f"{error.message}.{near}") from error
+        raise RequestProblem(404, "not-found", error.message, allowed=error.allowed) from error
 
 
 async def get_model_file(

@@ -11,7 +11,7 @@ import structlog
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
-from seedbed.errors import IdError, ParameterError, SpecError, UnknownSpecError
+from seedbed.errors import Choices, IdError, ParameterError, SpecError, UnknownSpecError
 from seedbed.files import FILE_NAME, CheckpointSpec, File, Seed, seed_to_json
 from seedbed.registry import (
     PREFIX_DIGITS,
@@ -388,7 +388,11 @@ def _cursor(text: str | None) -> SpecId | None:
 def _refuse_others(options: dict[str, str], known: tuple[str, ...]) -> None:
     for name in options:
         if name not in known:
-            raise ParameterError(f"there is no parameter {name[:100]!r} here", (name[:100],), known)
+            raise ParameterError(
+                f"there is no parameter {name[:100]!r} here",
+                (name[:100],),
+                Choices(known, name[:100]),
+            )
 
 
 def _expected(request: Request) -> Expected:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
 
-from seedbed.files.one_tensor import spec_of_one
+from seedbed.files.one_tensor import shape_text, spec_of_one
 from seedbed.init import canonical_name
 from seedbed.web.documentation import file_routes, tensor_parameters
 from seedbed.web.requests import query_options
@@ -28,7 +28,8 @@ async def get_tensor(
     shape: Annotated[
         str,
         Path(
-            description="Dimensions joined by x, (out)x(in)x(kernel…); or scalar.",
+            description="Dimensions, out, in, kernel …, as 256x784, 256,784, (256, 784) or "
+            "[256, 784]; scalar for none.",
             examples=["256x784", "64x3x7x7"],
         ),
     ],
@@ -42,10 +43,8 @@ async def get_tensor(
         (scheme, shape, request.scope["query_string"]),
         lambda: spec_of_one(scheme, shape, query_options(request)),
     )
-    seed = file.spec.seed
-    return service.respond(
-        request, file, f"{canonical_name(scheme)}-{shape}-seed{seed}.safetensors"
-    )
+    seed, size = file.spec.seed, shape_text(file.spec.tensors[0].shape)
+    return service.respond(request, file, f"{canonical_name(scheme)}-{size}-seed{seed}.safetensors")
 
 
 file_routes(
