@@ -191,6 +191,22 @@ SECTIONS: dict[str, list[Promise]] = {
             last("{clients} clients on 2 slots: {refusals:,} refusals, every file whole"),
         ),
         Promise(
+            "Connections that say nothing, or half of it, are in nobody's way.",
+            (
+                "tests/stress/test_crowds.py::test_silent_connections",
+                "tests/stress/test_crowds.py::test_bodies_that_do_not_end",
+                "tests/web/test_probes.py::test_no_crowd_fills_it",
+            ),
+            "silent_connections",
+            last("{count:,} connections from one host: others answered in {longest_seconds:g} s"),
+        ),
+        Promise(
+            "Slow readers of one host leave slots to others.",
+            ("tests/stress/test_crowds.py::test_slow_readers_of_one_host",),
+            "slow_readers_of_one_host",
+            last("{readers} of them: another host's 16 MiB in {download_seconds:g} s"),
+        ),
+        Promise(
             "Memory, threads and descriptors stay as they are.",
             ("tests/stress/test_load.py::test_soak",),
             "soak",
@@ -239,6 +255,8 @@ SECTIONS: dict[str, list[Promise]] = {
             (
                 "tests/web/test_workers.py::test_a_worker_that_dies_is_replaced",
                 "tests/web/test_workers.py::test_workers_end_with_their_parent",
+                "tests/web/test_workers.py::test_a_worker_killed_young_again_and_again",
+                "tests/web/test_workers.py::test_a_directory_for_metrics_that_goes",
                 "tests/web/test_workers.py::test_workers_that_do_not_start",
             ),
         ),

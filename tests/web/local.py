@@ -101,11 +101,13 @@ class Answer:
 class Raw:
     """A connection by which a test says exactly what it wants, and reads exactly what comes."""
 
-    def __init__(self, port: int, receive_buffer: int | None = None) -> None:
+    def __init__(self, port: int, receive_buffer: int | None = None, host: str = "") -> None:
         self.socket = socket.socket()
         if receive_buffer is not None:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.settimeout(PATIENCE_SECONDS)
+        if host:
+            self.socket.bind((host, 0))
         self.socket.connect(("127.0.0.1", port))
         self._unread = b""
 

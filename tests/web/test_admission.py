@@ -32,13 +32,14 @@ async def settle() -> None:
 class Download:
     """A task that holds a slot until it is told to end."""
 
-    def __init__(self, admission: Admission) -> None:
+    def __init__(self, admission: Admission, client: str = "") -> None:
         self.end = asyncio.Event()
         self.began = False
+        self.client = client
         self.task = asyncio.create_task(self._hold(admission))
 
     async def _hold(self, admission: Admission) -> None:
-        async with admission.slot():
+        async with admission.slot(self.client):
             self.began = True
             await self.end.wait()
 
@@ -127,10 +128,52 @@ def test_an_error_gives_the_slot_back() -> None:
     run(scenario)
 
 
+@pytest.mark.parametrize(("clients", "each"), [(1, 48), (2, 27), (10, 6)])
+def test_shares(clients: int, each: int) -> None:
+    """Greedy clients share 64 slots evenly, and whoever comes later still finds one at once."""
+
+    async def scenario() -> None:
+        admission = Admission(64, 256, FOREVER, 1, share=0.75)
+        greedy = [Download(admission, f"c{i % clients}") for i in range(100)]
+        await settle()
+        for client in range(clients):
+            held = sum(d.began for d in greedy if d.client == f"c{client}")
+            assert abs(held - each) <= 1
+        honest = Download(admission, "honest")
+        await settle()
+        assert honest.began
+        for download in [*greedy, honest]:
+            download.task.cancel()
+
+    run(scenario)
+
+
+def test_one_client_does_not_fill_the_queue() -> None:
+    """However many downloads one client has waiting, there is a place for another's."""
+
+    async def scenario() -> None:
+        admission = Admission(1, 8, FOREVER, 1, share=0.75)
+        greedy = [Download(admission, "greedy") for _ in range(50)]
+        await settle()
+        assert admission.waiting == 6
+        honest = Download(admission, "honest")
+        await settle()
+        assert admission.waiting == 7
+        next(d for d in greedy if d.began).end.set()
+        await settle()
+        assert honest.began  # who has none is next, though it came last
+        for download in [*greedy, honest]:
+            download.task.cancel()
+        await asyncio.gather(*(d.task for d in greedy), return_exceptions=True)
+
+    run(scenario)
+
+
 @untimed
 @given(
     slots=st.integers(1, 3),
     queue=st.integers(0, 4),
+    share=st.sampled_from((0.01, 0.5, 0.75, 1.0)),
     events=st.lists(
         st.tuples(
             st.sampled_from(("come", "come", "end", "leave")), st.integers(0, 99), st.booleans()
@@ -138,15 +181,20 @@ def test_an_error_gives_the_slot_back() -> None:
         max_size=60,
     ),
 )
-def test_any_order_of_events(slots: int, queue: int, events: list[tuple[str, int, bool]]) -> None:
-    """Whatever the order of coming, ending and leaving, never too many are in, nobody is lost."""
+def test_any_order_of_events(
+    slots: int, queue: int, share: float, events: list[tuple[str, int, bool]]
+) -> None:
+    """Whatever the order of coming, ending and leaving, never too many are in, nobody is lost.
+
+    A client that has no slot waits only while there is none.
+    """
 
     async def scenario() -> None:
-        admission = Admission(slots, queue, FOREVER, 1)
+        admission = Admission(slots, queue, FOREVER, 1, share)
         alive: list[Download] = []
         for action, which, pause in events:
             if action == "come":
-                alive.append(Download(admission))
+                alive.append(Download(admission, str(which % 3)))
             elif alive:
                 download = alive.pop(which % len(alive))
                 download.end.set() if action == "end" else download.task.cancel()
@@ -155,11 +203,15 @@ def test_any_order_of_events(slots: int, queue: int, events: list[tuple[str, int
             alive = [d for d in alive if not d.task.done()]
             assert admission.active <= slots
             assert admission.waiting <= queue
+            waiting = {waiter.client for waiter in admission._queue}
+            assert admission.active == slots or not waiting - set(admission._held)
         for download in alive:
             download.end.set()
         await asyncio.gather(*(d.task for d in alive), return_exceptions=True)
         await settle()
         assert (admission.active, admission.waiting) == (0, 0)
+        assert not admission._held
+        assert not admission._last_turn
         async with admission.slot():
             assert admission.active == 1
 

@@ -166,14 +166,15 @@ def test_bytes_are_counted_while_they_are_sent() -> None:
 
 
 def test_first_byte_waits_for_the_body() -> None:
-    """Headers that are sent before anything is drawn are no first byte."""
+    """The first byte is one that has been drawn, and headers are not sent before it."""
     drawing = threading.Event()
     with Local(engine="numpy", log_level="error") as local, Raw(local.port) as raw:
-        CountingEngine(before=lambda _: drawing.wait(60) and None).install(local.service)
+        engine = CountingEngine(before=lambda _: drawing.wait(60) and None).install(local.service)
         raw.get(TERABYTE)
-        raw.head()
+        wait_until(lambda: engine.calls, "it to be drawn")
         assert local.metric("seedbed_first_byte_seconds_count", route=ROUTE) == 0
         drawing.set()
+        raw.head()
         raw.take(1)
         wait_until(
             lambda: local.metric("seedbed_first_byte_seconds_count", route=ROUTE) == 1, "a byte"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ import pytest
 from seedbed.files import VirtualFile
 from seedbed.files.one_tensor import spec_of_one
 from tests.serving import PATIENCE_SECONDS, Server, wait_until
-from tests.web.local import TERABYTE, Answer, CountingEngine, Local, Raw, bytes_of
+from tests.web.local import MIB, TERABYTE, Answer, CountingEngine, Local, Raw, bytes_of
 
 SMALL = "/v1/tensors/ones/8.safetensors"
 LARGE = "/v1/tensors/uniform/3000x1000.safetensors"
@@ -287,21 +288,210 @@ def test_slow_reader_does_not_stall(impatient: Local) -> None:
     assert (status, body) == (200, CONTENT)
 
 
-def test_connections_past_the_limit() -> None:
-    """Beyond the limit of connections requests are 429, and are served when there is room."""
-    with Local(engine="numpy", max_connections=3, retry_after_seconds=7) as local:
-        held = [Raw(local.port) for _ in range(3)]
+@pytest.mark.parametrize("limit", ["max_connections", "max_host_connections"])
+def test_connections_past_the_limit(limit: str) -> None:
+    """Beyond a limit of busy connections requests are 429, and are served when there is room."""
+    with Local(engine="numpy", retry_after_seconds=7, **{limit: 3}) as local:
+        held = [Raw(local.port, receive_buffer=2**14) for _ in range(3)]
         for raw in held:
-            assert raw.get("/healthz").answer().status == 200
+            assert raw.get(TERABYTE).head()[0] == 200
+        held += [Raw(local.port) for _ in range(100)]  # who are silent keep nobody from hearing why
         with Raw(local.port) as raw:
             answer = raw.get("/healthz").answer()
             assert (answer.status, answer.headers["retry-after"]) == (429, "7")
-            assert "SEEDBED_MAX_CONNECTIONS" in json.loads(answer.body)["detail"]
+            assert f"SEEDBED_{limit.upper()}" in json.loads(answer.body)["detail"]
             assert raw.has_ended()
-        held.pop().socket.close()
-        connections = local._server.server_state.connections
-        wait_until(lambda: len(connections) == 2, "the connection to end")
+        assert len(local._server.server_state.connections) < 3 + 70
+        held.pop(0).socket.close()
+        wait_until(lambda: len(local._server.places) == 2, "the connection to end")
         with Raw(local.port) as raw:
             assert raw.get("/healthz").answer().status == 200
         for raw in held:
             raw.socket.close()
+
+
+def test_idle_connections_give_way() -> None:
+    """A new connection takes the place of the one that has been idle longest, not of a busy one."""
+    with Local(engine="numpy", max_connections=3) as local:
+        with Raw(local.port, receive_buffer=2**14) as busy:
+            assert busy.get(TERABYTE).head()[0] == 200
+            first, second = Raw(local.port), Raw(local.port)
+            assert second.get("/healthz").answer().status == 200
+            assert first.get("/healthz").answer().status == 200  # used last
+            with Raw(local.port) as third:
+                assert third.get("/healthz").answer().status == 200
+                assert second.has_ended()
+                assert first.get("/healthz").answer().status == 200
+            assert len(busy.take(MIB)) == MIB
+        first.socket.close()
+        second.socket.close()
+
+
+SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: here\r\n\r\n"
+SPEC = b'{"tensors": [{"name": "w", "shape": [2], "init": "ones"}]}'
+JSON = b"Content-Type: application/json\r\n"
+UPGRADES = {
+    "h2c": b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n",
+    "websocket": b"Connection: keep-alive, upgrade\r\nUpgrade: websocket\r\n",
+    "two": b"Upgrade: h2c\r\nConnection: TE\r\nConnection: upgrade\r\nUPGRADE: TLS/1.0\r\n",
+}
+
+
+def _sized(line: bytes, fields: bytes, body: bytes) -> bytes:
+    length = b"Content-Length: %d\r\n" % len(body)
+    return line + b"\r\nHost: here\r\n" + fields + length + b"\r\n" + body
+
+
+def _chunked(line: bytes, fields: bytes, body: bytes) -> bytes:
+    head = line + b"\r\nHost: here\r\n" + fields + b"Transfer-Encoding: chunked\r\n\r\n"
+    return head + b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+
+
+WITH_BODIES = {
+    "a body": lambda fields: _sized(b"POST /v1/describe HTTP/1.1", JSON + fields, SPEC),
+    "a body in chunks": lambda fields: _chunked(b"POST /v1/describe HTTP/1.1", JSON + fields, SPEC),
+    "a request": lambda fields: _sized(b"POST /v1/describe HTTP/1.1", JSON + fields, SMUGGLED),
+    "a chunked request": lambda fields: _chunked(
+        b"POST /v1/describe HTTP/1.1", JSON + fields, SMUGGLED
+    ),
+    "a GET with one": lambda fields: _sized(b"GET /healthz HTTP/1.1", fields, SMUGGLED),
+    "a chunked GET": lambda fields: _chunked(b"GET /healthz HTTP/1.1", fields, SMUGGLED),
+    "in 1.0": lambda fields: _sized(b"POST /v1/describe HTTP/1.0", JSON + fields, SPEC),
+    "no body": lambda fields: b"GET /healthz HTTP/1.1\r\nHost: here\r\n" + fields + b"\r\n",
+    "several": lambda fields: b"".join(
+        _sized(b"POST /v1/describe HTTP/1.1", JSON + fields, body) for body in (SPEC, SMUGGLED) * 3
+    ),
+}
+
+
+def _answers(port: int, packets: list[bytes]) -> list[tuple[int, bytes]]:
+    """Status and body of all that comes to these packets and one request more, which is last."""
+    last = b"GET /v1/dtypes HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n"
+    with Raw(port) as raw:
+        raw.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for packet in packets:
+            raw.send(packet)
+            time.sleep(0.001)
+        raw.send(last)
+        found = []
+        while True:
+            try:
+                answer = raw.answer()
+            except ConnectionError:
+                return found
+            found.append((answer.status, answer.body))
+
+
+@pytest.mark.parametrize("upgrade", UPGRADES)
+@pytest.mark.parametrize("kind", WITH_BODIES)
+def test_an_upgrade_is_ignored(server: Server, kind: str, upgrade: str) -> None:
+    """Who asks for another protocol is answered as who does not, however the bytes are cut."""
+    expected = _answers(server.port, [WITH_BODIES[kind](b"")])
+    sent = WITH_BODIES[kind](UPGRADES[upgrade])
+    head = sent.index(b"\r\n\r\n") + 4
+    cuts = ([sent], [sent[:head], sent[head:]], [sent[: head + 3], sent[head + 3 :]])
+    for packets in (*cuts, [sent[i : i + 1] for i in range(len(sent))][:400]):
+        whole = packets if sum(map(len, packets)) == len(sent) else [*packets, sent[400:]]
+        found = _answers(server.port, whole)
+        assert [status for status, _ in found] == [status for status, _ in expected]
+        assert found == expected
+
+
+def test_an_upgrade_and_the_end(server: Server) -> None:
+    """One who asks for another protocol and for the end of the connection gets the end."""
+    fields = JSON + b"Connection: close, upgrade\r\nUpgrade: h2c\r\n"
+    sent = _sized(b"POST /v1/describe HTTP/1.1", fields, SPEC)
+    for cut in (len(sent), sent.index(b"{"), len(sent) - 1):
+        with Raw(server.port) as raw:
+            raw.send(sent[:cut])
+            time.sleep(0.01)
+            assert raw.send(sent[cut:]).answer().status == 200
+            assert raw.has_ended()
+
+
+CODINGS = {
+    "another before": (b"Transfer-Encoding: gzip, chunked", 501),
+    "another alone": (b"Transfer-Encoding: gzip", 501),
+    "none": (b"Transfer-Encoding: identity", 501),
+    "a parameter": (b"Transfer-Encoding: chunked;q=1", 501),
+    "another name": (b"Transfer-Encoding: xchunked", 501),
+    "twice": (b"Transfer-Encoding: chunked, chunked", 400),
+    "two fields": (b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked", 400),
+    "two fields, two codings": (b"Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked", 501),
+    "another behind": (b"Transfer-Encoding: chunked, gzip", 400),
+    "empty": (b"Transfer-Encoding:", 400),
+    "a vertical tab": (b"Transfer-Encoding: \x0bchunked", 400),
+}
+
+
+@pytest.mark.parametrize(("coding", "status"), CODINGS.values(), ids=CODINGS)
+def test_transfer_codings(server: Server, coding: bytes, status: int) -> None:
+    """A coding that is not exactly chunked is refused, and nothing behind it is read."""
+    head = b"POST /v1/describe HTTP/1.1\r\nHost: here\r\n" + JSON + coding + b"\r\n\r\n"
+    body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(SPEC), SPEC)
+    with Raw(server.port) as raw:
+        is_refusal(raw.send(head, body, SMUGGLED).answer(), status)
+        assert raw.has_ended()
+
+
+@pytest.mark.parametrize("spelled", [b"chunked", b"Chunked", b"\tchunked "])
+def test_chunked_is_taken(server: Server, spelled: bytes) -> None:
+    """Chunked is taken in any case, with any space around, but not in HTTP/1.0."""
+    head = b"POST /v1/describe HTTP/%b\r\nHost: here\r\n" + JSON + b"Transfer-Encoding: %b\r\n\r\n"
+    body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(SPEC), SPEC)
+    with Raw(server.port) as raw:
+        assert raw.send(head % (b"1.1", spelled), body).answer().status == 200
+    with Raw(server.port) as raw:
+        is_refusal(raw.send(head % (b"1.0", spelled), body).answer(), 400)
+
+
+def test_connect(server: Server) -> None:
+    """CONNECT is refused, and what would go through the tunnel is not read as requests."""
+    with Raw(server.port) as raw:
+        raw.send(b"CONNECT here:80 HTTP/1.1\r\nHost: here:80\r\n\r\n", SMUGGLED)
+        is_refusal(raw.answer(), 501)
+        assert raw.has_ended()
+
+
+@pytest.mark.parametrize("version", ["1.1", "1.0"])
+@pytest.mark.parametrize("downloads", [1, 3])
+def test_a_client_that_only_stops_sending(server: Server, version: str, downloads: int) -> None:
+    """A client that has shut its sending side gets all it has asked for, whole, then the end."""
+    if version == "1.0" and downloads > 1:
+        downloads = 1  # without keep-alive there is no second
+    with Raw(server.port) as raw:
+        raw.send(f"GET {LARGE} HTTP/{version}\r\nHost: here\r\n\r\n".encode() * downloads)
+        raw.socket.shutdown(socket.SHUT_WR)
+        for _ in range(downloads):
+            while (head := raw.head())[0] == 100:  # is anybody there?
+                assert version == "1.1"
+            assert head[0] == 200
+            assert raw.take(int(head[1]["content-length"])) == CONTENT
+        assert raw.rest() == b""
+
+
+def test_half_a_request_is_none(server: Server) -> None:
+    """A client that stops sending within its request gets no answer, and the connection ends."""
+    whole = _sized(b"POST /v1/describe HTTP/1.1", JSON, SPEC)
+    for part in (whole[:9], whole[:-1]):
+        with Raw(server.port) as raw:
+            raw.send(part).socket.shutdown(socket.SHUT_WR)
+            assert raw.rest() == b""
+
+
+@pytest.mark.parametrize("orderly", [True, False])
+def test_a_client_that_closes_in_the_queue(orderly: bool) -> None:  # noqa: FBT001
+    """One that closes altogether while it waits is not kept for one that still reads."""
+    with (
+        Local(engine="numpy", head_seconds=1, max_streams=1, queue_seconds=3600) as local,
+        Raw(local.port, receive_buffer=2**14) as first,
+    ):
+        first.get(TERABYTE).head()
+        with Raw(local.port) as second:
+            second.get(TERABYTE)
+            wait_until(lambda: local.service.admission.waiting == 1, "the second to wait")
+            if not orderly:
+                linger = b"\1\0\0\0\0\0\0\0"
+                second.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        wait_until(lambda: local.service.admission.waiting == 0, "it to be seen leaving")
+        assert local.service.admission.active == 1

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -115,7 +116,7 @@ def test_workers_end_with_their_parent(pair: Server) -> None:
 
 
 def test_workers_that_do_not_start(tmp_path: Path) -> None:
-    """A worker that dies again and again before it does anything ends the whole, with a line."""
+    """If no worker has ever served, and all end by themselves again and again, the whole ends."""
     (tmp_path / "structlog.py").write_text("raise SystemExit(7)")  # what a worker finds first
     script = (
         "import os; from seedbed.web.workers import *;"
@@ -129,8 +130,53 @@ def test_workers_that_do_not_start(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 1
     *ended, last = map(json.loads, done.stderr.splitlines())
-    assert last["event"] == "a worker does not stay alive"
+    assert last["event"] == "no worker starts"
     assert {(line["event"], line["code"]) for line in ended} == {("a worker has ended", 7)}
+
+
+def test_a_worker_killed_young_again_and_again(pair: Server) -> None:
+    """However often one worker is killed young, the service goes on, and comes back to two.
+
+    Each time it waits a little longer before it starts another.
+    """
+    stays, *_ = workers_of(pair)
+    for _ in range(7):  # more than the failures that end a service which has never served
+        wait_until(lambda: len(children_of(pair)) == 2, "another worker to be there")
+        (victim,) = children_of(pair) - {stays}
+        os.kill(victim, signal.SIGKILL)
+        wait_until(lambda victim=victim: victim not in children_of(pair), "it to be missed")
+        assert httpx.get(pair.url + SMALL).status_code == 200
+    lines = [json.loads(line) for line in pair.log.read_text().splitlines()]
+    pauses = [line["pause_seconds"] for line in lines if line["event"] == "a worker has ended"]
+    assert pauses == sorted(pauses)
+    assert pauses[-1] > 5
+    assert stays in workers_of(pair)
+
+
+def children_of(server: Server) -> set[int]:
+    """Process ids of the workers that live."""
+    children = psutil.Process(server.pid).children()
+    return {child.pid for child in children if child.status() != psutil.STATUS_ZOMBIE}
+
+
+def test_a_directory_for_metrics_that_goes(tmp_path: Path) -> None:
+    """A directory for metrics that is not there, or is removed meanwhile, ends nothing."""
+    shared = tmp_path / "not" / "there"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PROMETHEUS_MULTIPROC_DIR", str(shared))
+        with serving(tmp_path, workers=2, log_format="json", engine="numpy") as server:
+            victim, _ = workers_of(server)
+            assert b"seedbed_requests_total" in httpx.get(f"{server.url}/metrics").content
+            shutil.rmtree(shared)
+            assert httpx.get(f"{server.url}/metrics").status_code == 200
+            os.kill(victim, signal.SIGKILL)
+            wait_until(lambda: victim not in children_of(server), "it to be missed")
+            assert len(workers_of(server)) == 2
+            for _ in range(10):
+                assert httpx.get(server.url + SMALL).status_code == 200
+                assert httpx.get(f"{server.url}/metrics").status_code == 200
+            log = server.log.read_text()
+    assert "Traceback" not in log
 
 
 def test_a_port_that_is_taken(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from http import HTTPStatus
 from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as Connection
 
+from seedbed.web.clients import KEY_NAME
 from seedbed.web.keys import Key, KeyRing, Scope
 from seedbed.web.problems import problem
 
@@ -21,8 +22,8 @@ _WRITES = frozenset({"PUT", "PATCH", "DELETE"})
 _OPEN_PATHS = frozenset({"/healthz", "/readyz"})
 """What the machinery that runs the service asks, which has no key."""
 
-KEY_NAME = "seedbed.key"
-"""In a connection's scope: the name of the key that it has shown."""
+PROBE = "seedbed.probe"
+"""In a connection's scope, if it came by the port for probes, which needs no key."""
 
 
 class Access:
@@ -110,6 +111,8 @@ def _token_of(scope: Connection) -> bytes | None:
 
 
 def _is_open(scope: Connection) -> bool:
+    if PROBE in scope:
+        return True
     path: str = scope["path"]
     return path.removeprefix(scope.get("root_path", "")) in _OPEN_PATHS
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import re
@@ -32,8 +33,8 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from seedbed.stream import STREAM_VERSION, Box, Distribution, Dtype, Engine
-from seedbed.web.access import KEY_NAME
 from seedbed.web.admission import Admission
+from seedbed.web.clients import KEY_NAME
 from seedbed.web.problems import PROBLEM_KIND, failure
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
@@ -148,8 +149,12 @@ class Metrics:
         if not self._shared:
             return generate_latest(self.registry)
         of_all = CollectorRegistry()
-        MultiProcessCollector(of_all, self._shared)  # type: ignore[no-untyped-call]
-        return generate_latest(of_all)
+        try:
+            MultiProcessCollector(of_all, self._shared)  # type: ignore[no-untyped-call]
+            return generate_latest(of_all)
+        except (OSError, ValueError) as error:  # the directory has gone: then those of this one
+            log.warning("no directory for metrics", why=str(error))
+            return generate_latest(self.registry)
 
     def counted(self, engine: Engine) -> Engine:
         """The engine, counting what it draws."""
@@ -200,7 +205,8 @@ def forget_worker(pid: int, shared: Path) -> None:
         pid: its process id.
         shared: their PROMETHEUS_MULTIPROC_DIR.
     """
-    mark_process_dead(pid, str(shared))  # type: ignore[no-untyped-call]
+    with contextlib.suppress(OSError):  # there may be no such directory any more
+        mark_process_dead(pid, str(shared))  # type: ignore[no-untyped-call]
 
 
 class Observability:

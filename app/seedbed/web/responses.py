@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from seedbed.errors import EngineError
 from seedbed.files import File
+from seedbed.web.clients import client_of
 from seedbed.web.problems import problem
 from seedbed.web.ranges import conditions, content_range, select
 from seedbed.web.streaming import Piece, Streamer
@@ -140,11 +141,15 @@ class FileResponse(Response):
             await send(start)
             await send({"type": "http.response.body", "body": body})
             return
-        async with _cancelled_on_disconnect(receive), self._streamer.admission.slot():
-            await send(start)
+        admitted = self._streamer.admission.slot(client_of(scope))
+        async with _cancelled_on_disconnect(receive), admitted:
             async with contextlib.aclosing(
                 self._streamer.chunks(self._file, self._pieces)
             ) as chunks:
+                first = await anext(chunks)  # what fails in it is still answered by an error
+                await send(start)
+                await send({"type": "http.response.body", "body": first, "more_body": True})
+                del first  # its buffer is wanted again
                 async for chunk in chunks:
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
             await send({"type": "http.response.body", "body": b""})

@@ -58,6 +58,7 @@ class Service:
             settings.max_queued,
             settings.queue_seconds,
             settings.retry_after_seconds,
+            settings.client_share,
         )
         self.comparisons = Comparisons(settings.max_comparisons, settings.retry_after_seconds)
         engine = get_engine(settings.engine)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from dataclasses import fields
 from functools import cached_property
-from ipaddress import ip_network
 from typing import Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -14,6 +13,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from seedbed.compare.budget import Budget
 from seedbed.init import Limits
 from seedbed.stream import AUTO, ENGINES
+from seedbed.web.clients import Hosts
 from seedbed.web.environment import PREFIX, Environment, faults, variable
 from seedbed.web.keys import ANONYMOUS, NO_KEYS, KeyRing, Scope, parse_keys, read_keys
 
@@ -40,6 +40,13 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for all.")
     port: int = Field(8000, ge=0, le=65535, description="TCP port to listen on; 0 picks one.")
+    probe_port: int = Field(
+        0,
+        ge=0,
+        le=65535,
+        description="TCP port for /healthz, /readyz and /metrics alone, which no client can fill, "
+        "needs no key, and then is the only one with /metrics. 0 has none.",
+    )
     workers: int = Field(
         1,
         ge=1,
@@ -97,7 +104,14 @@ class Settings(BaseSettings):
     max_connections: int = Field(
         1000,
         ge=1,
-        description="Connections at the same time. Requests on others are 429 with Retry-After.",
+        description="Connections at the same time. One more takes the place of an idle one; if "
+        "there is none, its request is 429 with Retry-After.",
+    )
+    max_host_connections: int = Field(
+        500,
+        ge=1,
+        description="Likewise, of those from one address (of IPv6, one network of 64 bits), unless "
+        "it is a trusted proxy.",
     )
     keep_alive_seconds: int = Field(
         5, ge=0, description="How long a connection is kept open for its next request, in seconds."
@@ -167,6 +181,13 @@ class Settings(BaseSettings):
     )
     max_queued: int = Field(
         256, ge=0, description="Downloads that may wait. Beyond it, 429 with Retry-After."
+    )
+    client_share: float = Field(
+        0.75,
+        gt=0,
+        le=1,
+        description="Of the downloads, and of the places in their queue, that are free or its own, "
+        "the part that one client may have: a key, else an address. The more clients, the less.",
     )
     queue_seconds: float = Field(
         5.0,
@@ -330,8 +351,7 @@ class Settings(BaseSettings):
     @field_validator("trusted_proxies")
     @classmethod
     def _names_networks(cls, text: str) -> str:
-        for part in () if text in ("none", "*") else text.split(","):
-            ip_network(part.strip())
+        Hosts(text)
         return text
 
     @field_validator("api_keys")
@@ -346,6 +366,15 @@ class Settings(BaseSettings):
         if path != NO_KEYS:
             parse_keys(read_keys(path), 0, 1, 0)
         return path
+
+    @model_validator(mode="after")
+    def _ports_differ(self) -> Self:
+        if self.probe_port and self.probe_port == self.port:
+            raise ValueError(
+                f"{variable('probe_port')} is {variable('port')}; give it another one, or 0 for "
+                "none"
+            )
+        return self
 
     @model_validator(mode="after")
     def _keys_fit_together(self) -> Self:

@@ -22,7 +22,7 @@ from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, set_span_in_context
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from seedbed.web.access import KEY_NAME
+from seedbed.web.clients import KEY_NAME
 from seedbed.web.observability import METHODS, TRACE_ID
 from seedbed.web.problems import PROBLEM_KIND
 

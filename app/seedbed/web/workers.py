@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from itertools import chain
 from pathlib import Path
 from types import FrameType
 
@@ -35,8 +36,10 @@ _YOUNG_SECONDS = 10.0
 
 _PAUSE_SECONDS = 0.1
 
+_LONGEST_PAUSE_SECONDS = 10.0
+
 _MOST_FAILURES = 5
-"""Deaths in a row, of one worker, that were all young: after that the parent ends as well."""
+"""Starts in a row that a worker may fail before it counts as one that cannot start."""
 
 _BACKLOG = 2048
 """Connections that may wait to be taken."""
@@ -45,11 +48,16 @@ log = structlog.get_logger("seedbed.workers")
 
 
 class Supervisor:
-    """The parent of some workers."""
+    """The parent of some workers.
+
+    Once a worker has served, it does not end until it is asked to: what kills workers may pass, and
+    the port is better served by few, or late, than by nobody. It ends by itself only if no worker
+    has ever served and each ends by its own doing, again and again: a mistake that no pause mends.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._listeners: list[socket.socket] = []
+        self._listeners: list[list[socket.socket]] = []
         self._workers: list[_Worker] = []
         self._stop = 0  # signals to stop that have come
 
@@ -64,12 +72,16 @@ class Supervisor:
         """
         settings = self._settings
         configure_logging(settings.log_format, settings.log_level)
-        self._listeners = listeners(settings.host, settings.port)
+        self._listeners = [listeners(settings.host, settings.port)]
+        if settings.probe_port:
+            self._listeners.append(listeners(settings.host, settings.probe_port))
         before = {sign: signal.getsignal(sign) for sign in (signal.SIGTERM, signal.SIGINT)}
         for sign in before:
             signal.signal(sign, self._note)
         shared = _metrics_directory()
-        environment = {**os.environ, _SHARED: shared} if shared else dict(os.environ)
+        environment = {key: text for key, text in os.environ.items() if key != _SHARED}
+        if shared:
+            environment[_SHARED] = shared
         try:
             self._workers = [
                 _Worker(settings, self._listeners, environment) for _ in range(settings.workers)
@@ -77,9 +89,10 @@ class Supervisor:
             while not self._stop:
                 time.sleep(_TICK_SECONDS)
                 for worker in self._workers:
-                    if worker.mend() > _MOST_FAILURES:
-                        log.error("a worker does not stay alive")
-                        return 1
+                    worker.mend()
+                if all(worker.cannot_start for worker in self._workers):
+                    log.error("no worker starts")
+                    return 1
             return 0
         finally:
             self._end()
@@ -93,8 +106,8 @@ class Supervisor:
 
     def _end(self) -> None:
         """Let all workers drain, and end those that take longer than they may."""
-        for listener in self._listeners:  # else connections would wait here for nobody
-            listener.close()
+        for listener in chain.from_iterable(self._listeners):
+            listener.close()  # else connections would wait here for nobody
         for worker in self._workers:
             worker.send(signal.SIGTERM)
         patience = self._settings.drain_seconds + self._settings.shutdown_seconds + 5.0
@@ -110,12 +123,14 @@ class _Worker:
     """One place for a worker, and the process that has it now."""
 
     def __init__(
-        self, settings: Settings, shared: list[socket.socket], environment: dict[str, str]
+        self, settings: Settings, shared: list[list[socket.socket]], environment: dict[str, str]
     ) -> None:
         self._settings = settings
         self._listeners = shared
         self._environment = environment
         self._failures = 0
+        self._failed_starts = 0
+        self._has_served = False
         self._began = self._begin_at = 0.0
         self._start()
 
@@ -133,33 +148,41 @@ class _Worker:
         """Send a signal to the process, if it runs."""
         self._process.send_signal(sign)
 
-    def mend(self) -> int:
-        """Start another process for one that has ended, now or after a pause.
+    @property
+    def cannot_start(self) -> bool:
+        """Whether no process has lived long, and the last several have each ended by themselves."""
+        return not self._has_served and self._failed_starts > _MOST_FAILURES
 
-        Returns:
-            How many in a row have died young.
-        """
-        if self.is_running:
-            return 0
+    def mend(self) -> None:
+        """Start another process for one that has ended, now or after a pause."""
         now = time.monotonic()
-        if not self._begin_at:
+        if self.is_running:
+            self._has_served |= now - self._began > _YOUNG_SECONDS
+        elif not self._begin_at:
+            code = self._process.returncode
             young = now - self._began < _YOUNG_SECONDS
             self._failures = self._failures + 1 if young else 0
-            self._begin_at = now + _PAUSE_SECONDS * (2**self._failures - 1)
+            self._failed_starts = self._failed_starts + 1 if code > 0 else 0  # below: by a signal
+            pause = min(_PAUSE_SECONDS * (2**self._failures - 1), _LONGEST_PAUSE_SECONDS)
+            self._begin_at = now + pause
             if metrics := self._environment.get(_SHARED):
                 forget_worker(self.pid, Path(metrics))
-            log.warning("a worker has ended", pid=self.pid, code=self._process.returncode)
+            log.warning("a worker has ended", pid=self.pid, code=code, pause_seconds=pause)
         elif now >= self._begin_at:
             self._start()
-        return self._failures
 
     def _start(self) -> None:
-        descriptors = [listener.fileno() for listener in self._listeners]
+        descriptors = [[each.fileno() for each in port] for port in self._listeners]
         self._process = subprocess.Popen(  # noqa: S603
-            [sys.executable, "-m", "seedbed.web.workers", *map(str, descriptors)],
+            [
+                sys.executable,
+                "-m",
+                "seedbed.web.workers",
+                *(",".join(map(str, port)) for port in descriptors),
+            ],
             stdin=subprocess.PIPE,
-            pass_fds=descriptors,
-            env=self._environment,
+            pass_fds=[*chain.from_iterable(descriptors)],
+            env=_with_metrics(self._environment),
             start_new_session=True,  # Ctrl+C is for the parent, which passes it on
         )
         self._began, self._begin_at = time.monotonic(), 0.0
@@ -167,6 +190,17 @@ class _Worker:
         with contextlib.suppress(BrokenPipeError):  # it has died already
             self._process.stdin.write(self._settings.model_dump_json().encode() + b"\n")
             self._process.stdin.flush()
+
+
+def _with_metrics(environment: dict[str, str]) -> dict[str, str]:
+    """The environment, without the directory for metrics if that has gone and cannot be made."""
+    if shared := environment.get(_SHARED):
+        try:
+            Path(shared).mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            log.warning("no directory for metrics: each worker has its own", why=str(error))
+            return {key: text for key, text in environment.items() if key != _SHARED}
+    return environment
 
 
 def _metrics_directory() -> str | None:
@@ -194,12 +228,13 @@ def listeners(host: str, port: int) -> list[socket.socket]:
     return found
 
 
-def work(descriptors: list[int]) -> None:
+def work(descriptors: list[int], probe_descriptors: list[int]) -> None:
     """Serve at these sockets, with the settings that come on standard input, until that ends."""
     from seedbed.web.server import Server  # noqa: PLC0415  # the parent has no application
 
     settings = Settings.model_validate_json(sys.stdin.buffer.readline())
-    server = Server(settings)
+    probes = [socket.socket(fileno=descriptor) for descriptor in probe_descriptors]
+    server = Server(settings, probes)
 
     async def run() -> None:
         loop = asyncio.get_running_loop()
@@ -219,4 +254,5 @@ def work(descriptors: list[int]) -> None:
 
 
 if __name__ == "__main__":
-    work([int(argument) for argument in sys.argv[1:]])
+    ports = [[int(each) for each in port.split(",")] for port in sys.argv[1:]]
+    work(ports[0], ports[1] if len(ports) > 1 else [])

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 from typing import Literal
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from seedbed.errors import UnavailableError
 from seedbed.registry import SpecStore
+from seedbed.web.access import PROBE
 from seedbed.web.documentation import PROBLEMS
-from seedbed.web.problems import problem
+from seedbed.web.problems import RequestProblem, problem
 from seedbed.web.schemas import Health, Readiness
 from seedbed.web.service import Service, ServiceOf
 
@@ -82,6 +83,12 @@ async def _registry_state(service: Service) -> Literal["none", "up", "down"]:
         **PROBLEMS,
     },
 )
-async def get_metrics(service: ServiceOf) -> Response:
-    """Counters, gauges and histograms in Prometheus' text format: docs/operations.md."""
+async def get_metrics(request: Request, service: ServiceOf) -> Response:
+    """Counters, gauges and histograms in Prometheus' text format: docs/operations.md.
+
+    Where there is a port for probes, they are to be had at that port alone.
+    """
+    if service.settings.probe_port and PROBE not in request.scope:
+        detail = "Metrics are at another port of this service (SEEDBED_PROBE_PORT)."
+        raise RequestProblem(404, "not-found", detail)
     return Response(service.metrics.text(), headers={"content-type": CONTENT_TYPE_LATEST})

@@ -23,7 +23,7 @@ from seedbed.registry import (
     digest_of,
     etag_of,
 )
-from seedbed.web.access import KEY_NAME
+from seedbed.web.clients import KEY_NAME
 from seedbed.web.documentation import PROBLEMS, file_routes
 from seedbed.web.problems import RequestProblem, problem
 from seedbed.web.ranges import conditions, entity_tags, select
