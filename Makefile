@@ -96,12 +96,15 @@ $(VENV)/.dev: $(VENV)/.serve
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-$(INTEROP)/.interop: pyproject.toml constraints.txt tests/interop/old-clients.txt
+$(INTEROP)/.interop: pyproject.toml constraints.txt tests/interop/old-clients.txt \
+		tests/interop/client-generator.txt
 	$(PYTHON) -m venv $(INTEROP)
 	$(INTEROP)/bin/pip install --quiet --constraint constraints.txt --editable '.[dev,interop]'
-	rm -rf $(INTEROP)/old-clients
+	rm -rf $(INTEROP)/old-clients $(INTEROP)/client-generator
 	$(INTEROP)/bin/pip install --quiet --no-deps --target $(INTEROP)/old-clients \
 		--requirement tests/interop/old-clients.txt
+	$(INTEROP)/bin/pip install --quiet --no-deps --target $(INTEROP)/client-generator \
+		--requirement tests/interop/client-generator.txt
 	$(INTEROP)/bin/seedbed compile
 	touch $@
 

@@ -350,4 +350,5 @@ router = Router(
         for path, (methods, endpoint) in _ROUTES.items()
     ]
 )
-"""Not in OpenAPI, which would make it a promise of ours."""
+"""Not in OpenAPI: what the protocol is, is decided by the Hub and its clients, which need no document
+of ours, and a promise of ours would be broken by their next release. docs/hub.md says what is tried."""
