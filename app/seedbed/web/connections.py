@@ -22,11 +22,6 @@ class Member(Protocol):
         """Whether nothing is being answered or sent."""
         ...
 
-    @property
-    def idle_since(self) -> float:
-        """When that began, by the event loop's clock."""
-        ...
-
     def drop(self) -> None:
         """Close it."""
         ...
@@ -45,7 +40,7 @@ class Connections:
         self.most = most
         self.most_each = most_each
         self._proxies = proxies
-        self._hosts: dict[str, dict[Member, None]] = {}
+        self._hosts: dict[str, dict[Member, None]] = {}  # each in the order of last use
         self._host_of: dict[Member, str] = {}
         self._told: dict[Member, None] = {}
 
@@ -77,6 +72,13 @@ class Connections:
                 longest.drop()
         return limit
 
+    def used(self, member: Member) -> None:
+        """Note that a connection has just been answered: it is the last to go."""
+        if (host := self._host_of.get(member)) is not None:
+            own = self._hosts[host]
+            del own[member]
+            own[member] = None
+
     def leave(self, member: Member) -> None:
         """A connection that has ended, if it is still counted."""
         self._told.pop(member, None)
@@ -93,10 +95,9 @@ class Connections:
 
     def _drop_idle(self, members: dict[Member, None]) -> bool:
         """Close the one of these that has been idle longest; whether there was one."""
-        idle = [member for member in members if member.is_idle]
-        if not idle:
+        longest = next((member for member in members if member.is_idle), None)
+        if longest is None:
             return False
-        longest = min(idle, key=lambda member: member.idle_since)
         self.leave(longest)
         longest.drop()
         return True

@@ -63,7 +63,6 @@ class Protocol(HttpToolsProtocol):
         self._settings = settings
         self._places = places
         self._one_too_many_for: str | None = None
-        self.idle_since = self.loop.time()
         self._cycles: deque[RequestResponseCycle] = deque()
         self._heads_begun = 0
         self._reading_head = False
@@ -177,7 +176,7 @@ class Protocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """Go on with the next request, if there can be one."""
         super().on_response_complete()
-        self.idle_since = self.loop.time()
+        self._places.used(self)
         if self._sends_no_more and not self._is_answering():
             self.transport.close()
 
