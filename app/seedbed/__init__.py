@@ -1,5 +1,6 @@
 """Initial weights of neural networks as virtual safetensors files.
 
-Four rooms, arrows one way: `web` → `files` → `init` → `stream`. `errors` is the leaf that all may
-import; `cli` reads the same virtual files as `web`.
+Rooms, arrows one way: `web` → `advice`, `compare`, `hub`, `registry` → `files` → `models` →
+`init` → `stream`. `errors` is a leaf that all may import; `cli` and `disk` read the same virtual
+files as `web`.
 """

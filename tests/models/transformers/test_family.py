@@ -8,6 +8,7 @@ import pytest
 
 from seedbed.errors import LimitError, ParameterError, SpecError
 from seedbed.models.transformers import FAMILIES, PRESETS, UnknownModelType, of_config
+from seedbed.models.transformers.family import VERSION
 from seedbed.models.transformers.gpt2 import GPT2
 from seedbed.models.transformers.tiny import TINY
 
@@ -143,16 +144,16 @@ def test_the_config_spells_out_what_decides() -> None:
         "n_layer": 1,
         "n_positions": 1024,
         "tie_word_embeddings": True,
-        "transformers_version": "5.23.0",
+        "transformers_version": VERSION,
         "vocab_size": 50257,
     }
     assert model.generation_config == {
         "_from_model_config": True,
         "bos_token_id": 50256,
         "eos_token_id": 50256,
-        "transformers_version": "5.23.0",
+        "transformers_version": VERSION,
     }
-    assert model.library == "transformers 5.23.0"
+    assert model.library == f"transformers {VERSION}"
 
 
 def test_labels_are_written_as_the_library_writes_them() -> None:

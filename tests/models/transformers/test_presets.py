@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from seedbed.models.transformers import FAMILIES, PRESETS, of_config
+from seedbed.models.transformers.family import VERSION
 from seedbed.models.transformers.presets import KNOWN
 from seedbed.models.transformers.tiny import TINY
 
@@ -80,7 +81,7 @@ def test_presets_have_names_and_sources() -> None:
         assert ".." not in one.name
         assert one.source
         assert one.summary
-        assert one.library == "transformers 5.23.0"
+        assert one.library == f"transformers {VERSION}"
 
 
 def test_every_family_has_a_tiny_preset() -> None:

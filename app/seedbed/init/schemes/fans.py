@@ -110,7 +110,7 @@ class VarianceScaling(FanScheme):
 
 _HE_NOTES = noted(
     torch="kaiming_* default to leaky_relu with slope 0, whose gain is √2; normals are whole.",
-    keras="Normals are cut at 2.27 σ; there is no gain: use variance_scaling, scale = gain².",
+    keras="Normals are cut at 2.274 σ; there is no gain: use variance_scaling, scale = gain².",
     jax="As Keras.",
     mlx="The gain is 1 unless given, which makes it LeCun.",
     burn="The gain must be given, fans come from the layer.",
@@ -242,8 +242,8 @@ class GlorotNormal(Glorot):
     shape_of_draws = "normal"
     notes = noted(
         torch="xavier_normal_ is a whole normal.",
-        keras="GlorotNormal is cut at 2.27 σ, and has no gain.",
-        jax="glorot_normal and xavier_normal are cut at 2.27 σ.",
+        keras="GlorotNormal is cut at 2.274 σ, and has no gain.",
+        jax="glorot_normal and xavier_normal are cut at 2.274 σ.",
     )
 
 
@@ -290,8 +290,8 @@ class LecunNormal(LeCun):
     shape_of_draws = "normal"
     notes = noted(
         torch="There is none; kaiming_normal_ with nonlinearity linear is equal.",
-        keras="LecunNormal is cut at 2.27 σ.",
-        jax="lecun_normal is cut at 2.27 σ; Flax starts Dense and Conv with it.",
+        keras="LecunNormal is cut at 2.274 σ.",
+        jax="lecun_normal is cut at 2.274 σ; Flax starts Dense and Conv with it.",
         timm="lecun_normal_ is cut, as JAX'.",
         flax="Embed starts with N(0, 1/d), which is this for a tensor [vocabulary, d].",
     )

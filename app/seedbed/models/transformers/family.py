@@ -14,7 +14,7 @@ from seedbed.models.base import Architecture, Argument, Json, Model, Preset, col
 from seedbed.models.config import Config, words
 from seedbed.models.transformers.fields import Labels
 
-VERSION = "5.23.0"
+VERSION = "5.24.0"
 """Of the library whose files these are."""
 
 DEFAULT_STD = 0.02

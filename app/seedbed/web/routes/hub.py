@@ -350,5 +350,5 @@ router = Router(
         for path, (methods, endpoint) in _ROUTES.items()
     ]
 )
-"""Not in OpenAPI: what the protocol is, is decided by the Hub and its clients, which need no document
-of ours, and a promise of ours would be broken by their next release. docs/hub.md says what is tried."""
+"""Not in OpenAPI: the protocol is the Hub's to define, its clients need no document of ours, and
+their next release could break what ours promises. docs/hub.md says which of them were tried."""
