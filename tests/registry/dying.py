@@ -44,8 +44,9 @@ def text_of(elements: int) -> bytes:
 def store_at(url: str, before: Callable[[], None] = lambda: None) -> SpecStore:
     """A store that calls `before` before each statement, and before it commits."""
     database = Database(registry_url(url), 1, 60.0)
-    for name in ("before_cursor_execute", "commit"):
-        event.listen(database.engine, name, lambda *_: before())
+    for engine in database.engines:
+        for name in ("before_cursor_execute", "commit"):
+            event.listen(engine, name, lambda *_: before())
     return SpecStore(database)
 
 

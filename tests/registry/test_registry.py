@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import sqlite3
 import threading
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
@@ -10,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from seedbed.errors import UnavailableError, UnknownSpecError
-from seedbed.registry import Expected, Registry, SpecStore
+from seedbed.registry import Expected, Registry, SpecId, SpecStore
 from tests.registry.suite import NET, spec_of, text_of
+from tests.serving import wait_until
 
 
 def run(registry: Registry, scenario: Callable[[], Awaitable[None]]) -> None:
@@ -88,9 +91,10 @@ def test_a_database_that_hangs_holds_up_only_so_many(tmp_path: Path) -> None:
         assert len(texts) == 9
         assert len([text for text in texts if "within 0.2 seconds" in text]) == 5
         assert len([text for text in texts if "5 requests are waiting" in text]) == 4
-        # Those that hang still count, though nobody waits for them.
-        with pytest.raises(UnavailableError, match="waiting"):
-            await registry.ask(hang)
+        # The two that hang still count, though nobody waits for them; those not begun do not.
+        questions = [registry.ask(hang) for _ in range(4)]
+        answers = await asyncio.gather(*questions, return_exceptions=True)
+        assert ["requests are waiting" in str(a) for a in answers] == [False] * 3 + [True]
         release.set()
         while True:  # as soon as they have ended
             try:
@@ -147,3 +151,34 @@ def test_log_lines_know_their_request(tmp_path: Path, caplog: pytest.LogCaptureF
 
     run(registry, scenario)
     assert "for someone" in caplog.text
+
+
+def test_reads_go_on_while_writes_wait(tmp_path: Path) -> None:
+    """While somebody else holds the lock for writing, writes end after a bound, and reads go on.
+
+    A write that had not begun by then never does.
+    """
+    path = tmp_path / "r.db"
+    registry = Registry(f"sqlite:///{path}", connections=1, queued=50, seconds=1)
+    first, second = text_of(1), text_of(2)
+
+    async def write(name: str) -> None:
+        spec_id = SpecId("a", name)
+        await registry.ask(SpecStore.put, spec_id, second, spec_of(second), Expected())
+
+    async def scenario() -> None:
+        await registry.ask(SpecStore.put, NET, first, spec_of(first), Expected())
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            writes = [asyncio.ensure_future(write(f"n{i}")) for i in range(40)]
+            while not all(one.done() for one in writes):
+                assert (await registry.ask(SpecStore.get, NET)).text == first
+                assert len((await registry.ask(SpecStore.list)).entries) == 1
+                await asyncio.sleep(0.01)
+            assert {type(one.exception()) for one in writes} == {UnavailableError}
+            other.execute("ROLLBACK")
+        await asyncio.to_thread(wait_until, lambda: not registry._writes.calls, "it to end")
+        assert len((await registry.ask(SpecStore.list)).entries) <= 2
+        await write("after")
+
+    run(registry, scenario)

@@ -90,12 +90,12 @@ def test_a_full_disk(path: Path) -> None:
         limit = sqlite3.connect(path)
         pages = limit.execute("PRAGMA page_count").fetchone()[0]
         limit.close()
-        with store._database.reading() as connection:
+        with store._database.writing() as connection:
             connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
         with pytest.raises(UnavailableError):
             put(store, NET, text_of(2) + b" " * 100_000, REPLACE)
         assert store.get(NET).text == text_of(1)
-        with store._database.reading() as connection:
+        with store._database.writing() as connection:
             connection.exec_driver_sql("PRAGMA max_page_count = 1000000")
         put(store, NET, text_of(2) + b" " * 100_000, REPLACE)
 

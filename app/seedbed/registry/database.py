@@ -71,13 +71,14 @@ def default_path() -> Path:
 
 
 class Database:
-    """A pool of connections, each opened when it is needed.
+    """A pool of connections to read by, and one to write by, each opened when it is needed.
 
-    Any number of threads may use it at once; those past the size of the pool wait.
+    Any number of threads may use it at once; those past the size of the pool wait. Writers have a
+    connection apart, so that those who wait for a lock keep no reader waiting.
 
     Args:
         url: from `registry_url`.
-        connections: at most.
+        connections: at most, to read by.
         seconds: bound on each wait: for a connection, a lock, a statement, the network.
     """
 
@@ -85,35 +86,41 @@ class Database:
         self.kind = url.drivername.partition("+")[0]
         self._path = Path(url.database or "") if self.kind == _SQLITE else None
         self._milliseconds = max(int(seconds * 1000), 1)
-        self._engine = create_engine(
+        self._seconds = seconds
+        self._readers = self._pool(url, connections)
+        self._writers = self._pool(url, 1)
+
+    def _pool(self, url: URL, connections: int) -> Engine:
+        engine = create_engine(
             url,
             pool_size=connections,
             max_overflow=0,
-            pool_timeout=seconds,
+            pool_timeout=self._seconds,
             pool_pre_ping=self.kind == _POSTGRES,  # connections that ended with their server
             hide_parameters=True,  # no text of a spec in a log
-            connect_args=self._arguments(seconds),
+            connect_args=self._arguments(self._seconds),
         )
         if self.kind == _SQLITE:
-            event.listen(self._engine, "connect", self._configure)
-            event.listen(self._engine, "begin", _begin)
+            event.listen(engine, "connect", self._configure)
+            event.listen(engine, "begin", _begin)
+        return engine
 
     @property
-    def engine(self) -> Engine:
-        """SQLAlchemy's own."""
-        return self._engine
+    def engines(self) -> tuple[Engine, Engine]:
+        """SQLAlchemy's own: that of readers, and that of writers."""
+        return self._readers, self._writers
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A transaction that sees one state of the database."""
-        with self._engine.connect() as connection, connection.begin():
+        with self._readers.connect() as connection, connection.begin():
             self._bound(connection)
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """A transaction without any other writer at the same time, all or nothing."""
-        connecting = self._engine.connect().execution_options(writes=True)
+        connecting = self._writers.connect().execution_options(writes=True)
         with connecting as connection, connection.begin():
             self._bound(connection)
             if self.kind == _POSTGRES:
@@ -150,7 +157,8 @@ class Database:
 
     def close(self) -> None:
         """Close the connections that are not in use."""
-        self._engine.dispose()
+        self._readers.dispose()
+        self._writers.dispose()
 
     def _arguments(self, seconds: float) -> dict[str, Any]:
         if self.kind == _SQLITE:

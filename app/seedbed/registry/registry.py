@@ -1,4 +1,8 @@
-"""The registry for an event loop: calls to the store in a few threads, with a bounded queue."""
+"""The registry for an event loop: calls to the store in a few threads, with bounded queues.
+
+Calls that write have a thread and a queue apart: whoever holds the database's one lock for writing
+holds up writers, and readers go on.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from seedbed.errors import UnavailableError
 from seedbed.registry.database import NONE, Database, registry_url
@@ -23,8 +27,8 @@ class Registry:
     Args:
         setting: which database; see `registry_url`. Nothing is opened yet.
         limits: how much may be stored.
-        connections: calls at the same time, each in a thread.
-        queued: calls that may wait for one of them.
+        connections: calls that read at the same time, each in a thread; one beside them writes.
+        queued: calls that may wait, of each kind.
         seconds: how long a call may take, waiting included.
         retry_seconds: after how many to ask again, in errors that may pass.
 
@@ -45,11 +49,10 @@ class Registry:
         self._store: SpecStore | None = None
         if setting != NONE:
             self._store = SpecStore(Database(registry_url(setting), connections, seconds), limits)
-        self._threads = ThreadPoolExecutor(connections, thread_name_prefix="registry")
-        self._most = connections + queued
+        self._reads = _Lane("registry", connections, queued)
+        self._writes = _Lane("registry-write", 1, queued)
         self._seconds = seconds
         self._retry_seconds = retry_seconds
-        self._calls = 0
 
     @property
     def exists(self) -> bool:
@@ -64,7 +67,7 @@ class Registry:
     ) -> _Found:
         """What a method of `SpecStore` gives: `await registry.ask(SpecStore.get, spec_id)`.
 
-        A write that takes too long is reported as failed, though it may still come about.
+        A write that takes too long is reported as failed. It may still come about if it has begun.
 
         Raises:
             UnavailableError: there is no registry, too many ask it, or it takes too long.
@@ -73,16 +76,16 @@ class Registry:
         store = self._store
         if store is None:
             raise UnavailableError("this service stores no specs (SEEDBED_REGISTRY_URL)", None)
-        if self._calls >= self._most:
+        lane = self._writes if call in (SpecStore.put, SpecStore.delete) else self._reads
+        if lane.calls >= lane.most:
             raise UnavailableError(
-                f"{self._calls} requests are waiting for the registry already",
+                f"{lane.calls} requests are waiting for the registry already",
                 self._retry_seconds,
             )
-        self._calls += 1
-        work = asyncio.get_running_loop().run_in_executor(
-            self._threads, copy_context().run, lambda: call(store, *arguments, **named)
-        )
-        work.add_done_callback(self._done)
+        begun = lane.threads.submit(copy_context().run, lambda: call(store, *arguments, **named))
+        work = asyncio.wrap_future(begun)
+        lane.calls += 1
+        work.add_done_callback(lane.done)
         try:
             # Shielded, since a thread cannot be stopped: it counts until it ends.
             return await asyncio.wait_for(asyncio.shield(work), self._seconds)
@@ -95,14 +98,27 @@ class Registry:
             if error.retry_seconds is not None:
                 error.retry_seconds = self._retry_seconds
             raise
+        finally:
+            begun.cancel()  # if nobody waits for it and no thread has taken it, none will
 
     def close(self) -> None:
         """End the threads when their calls end, and close the connections."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        for lane in (self._reads, self._writes):
+            lane.threads.shutdown(wait=False, cancel_futures=True)
         if self._store is not None:
             self._store.close()
 
-    def _done(self, work: asyncio.Future[_Found]) -> None:
-        self._calls -= 1
+
+class _Lane:
+    """Threads, and the calls that are theirs, waiting ones included."""
+
+    def __init__(self, name: str, threads: int, queued: int) -> None:
+        self.threads = ThreadPoolExecutor(threads, thread_name_prefix=name)
+        self.most = threads + queued
+        self.calls = 0
+
+    def done(self, work: asyncio.Future[Any]) -> None:
+        """A call has ended, or never begun."""
+        self.calls -= 1
         if not work.cancelled():
             work.exception()  # of a call that nobody waits for any more

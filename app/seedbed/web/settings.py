@@ -258,7 +258,11 @@ class Settings(BaseSettings):
         "postgresql://user:password@host/database.",
     )
     registry_connections: int = Field(
-        4, ge=1, le=64, description="Connections to the registry's database, each with a thread."
+        4,
+        ge=1,
+        le=64,
+        description="Connections by which the registry's database is read, each with a thread; one "
+        "more writes.",
     )
     registry_queued: int = Field(
         128, ge=0, description="Requests that may wait for one of them. Beyond it, 503."
