@@ -46,7 +46,7 @@ def run(
 
 def told(**more: str) -> dict[str, str]:
     """The environment of a command line."""
-    return environment(SEEDBED_ENGINE=NUMPY, **more)
+    return environment(**{"SEEDBED_ENGINE": NUMPY, **more})
 
 
 def expected(spec: CheckpointSpec) -> bytes:
@@ -548,6 +548,43 @@ def test_what_a_preset_does_not_take(
     done = invoke("inspect", *words)
     assert done.exit_code == 2
     assert said in done.stderr
+
+
+@pytest.mark.parametrize("kilobytes", [300_000, 400_000])
+def test_little_address_space(kilobytes: int) -> None:
+    """Where a process may not map what the compiler or its kernels need, NumPy draws the bytes."""
+    limited = ("sh", "-c", f'ulimit -v {kilobytes}; exec "{SCRIPT}" "$@"', "sh")
+    single = {"OPENBLAS_NUM_THREADS": "1", "SEEDBED_THREADS": "1"}  # each maps memory of its own
+    arguments = ("generate", "he_normal", "30x40", "-o", "-")
+    done = run(*arguments, command=limited, SEEDBED_ENGINE="auto", **single)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout == expected(spec_of_one("he_normal", "30x40", {}))
+
+
+def test_too_little_memory(tmp_path: Path) -> None:
+    """Threads that cannot be started are said in a line, with what would help."""
+    limited = ("sh", "-c", f'ulimit -v 300000; exec "{SCRIPT}" "$@"', "sh")
+    arguments = ("generate", "normal", "90000000", "-q", "-o", tmp_path / "w")
+    said = refused(
+        run(*arguments, command=limited, OPENBLAS_NUM_THREADS="1", SEEDBED_THREADS="256"), code=1
+    )
+    assert said == "there is too little memory; fewer threads need less: SEEDBED_THREADS=1\n"
+
+
+def test_two_commands_with_one_name(tmp_path: Path) -> None:
+    """Of two commands that run at the same time one is told that the file exists."""
+    target = tmp_path / "w"
+    children = [
+        start(SCRIPT, *LONG, "-o", target, "--seed", seed, env=told(), stderr=subprocess.PIPE)
+        for seed in "12"
+    ]
+    said = [child.communicate(timeout=PATIENCE_SECONDS)[1] for child in children]
+    assert sorted(child.returncode for child in children) == [0, 2]
+    seed = "12"[[child.returncode for child in children].index(0)]
+    assert b"--force" in b"".join(said)
+    assert target.read_bytes() == expected(
+        spec_of_one("normal", "3000000", {"dtype": "F64", "seed": seed})
+    )
 
 
 def test_a_second_command(tmp_path: Path) -> None:

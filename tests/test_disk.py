@@ -22,8 +22,9 @@ from seedbed import disk
 from seedbed.errors import OutputError
 from seedbed.files import CheckpointSpec, VirtualFile
 from seedbed.stream import NUMPY, Engine, get_engine
-from tests import dying
+from tests import dying, processes
 from tests.files.suite import Reader, ReaderSuite, virtual_file
+from tests.processes import PATIENCE_SECONDS, environment, start
 from tests.strategies import specs, untimed
 
 WINDOW = 1 << 16
@@ -90,7 +91,8 @@ def test_any_file_in_any_windows(
     """Whatever the threads and windows, the target has the bytes, and nothing else is left."""
     file = VirtualFile(spec, engine=get_engine(NUMPY))
     target = tmp_path / "any.safetensors"
-    disk.write(file, target, threads, window_bytes=max(window, file.size // 20))
+    window_bytes = max(window, file.size // 20)
+    disk.write(file, target, threads, window_bytes=window_bytes, replace=True)
     assert target.read_bytes() == file.read(0, file.size)
     assert list(tmp_path.iterdir()) == [target]
 
@@ -105,7 +107,7 @@ def test_progress_only_grows(tmp_path: Path) -> None:
         seen.append(done)
         assert target.read_bytes() == b"old"
 
-    write(target, progress=progress)
+    write(target, progress=progress, replace=True)
     assert seen[0] == 0
     assert seen[-1] == FILE.size
     assert seen == sorted(seen)
@@ -123,19 +125,15 @@ def test_the_target_has_the_usual_mode(tmp_path: Path) -> None:
     assert (tmp_path / "w").stat().st_mode & 0o777 == 0o640
 
 
-def test_a_file_is_killed_at_every_point(tmp_path: Path) -> None:
+@pytest.mark.parametrize("way", ["replace", "rename", "link"])
+def test_a_file_is_killed_at_every_point(tmp_path: Path, way: str) -> None:
     """After `kill -9` at any call, or at many, the next run completes the same bytes."""
-    done = subprocess.run(
-        [sys.executable, dying.__file__, str(tmp_path)],
-        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
+    done = processes.run(
+        sys.executable, dying.__file__, tmp_path, way, env=environment(OPENBLAS_NUM_THREADS="1")
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stderr.decode()
     found = json.loads(done.stdout)
-    assert found["points"] >= 5 * 2 + 4  # a write and a sync for each window, and the rest
+    assert 5 * 2 + 4 <= found["points"] < dying.MOST_POINTS  # two for each window, and the rest
     assert found["deaths"] >= 10
     assert (found["incomplete"], found["unmended"], found["left"]) == (0, 0, 0)
 
@@ -201,15 +199,15 @@ with open(sys.argv[1], "rb+") as partial:
 @contextlib.contextmanager
 def held(partial: Path) -> Iterator[None]:
     """Let another process have a partial file."""
-    holder = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(partial)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    holder = start(
+        sys.executable, "-c", HOLD, partial, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
     try:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
         yield
     finally:
-        holder.communicate(b"\n")
+        holder.communicate(b"\n", timeout=PATIENCE_SECONDS)
 
 
 def test_another_file_s_leftover_is_another_s(tmp_path: Path) -> None:
@@ -243,7 +241,7 @@ def test_what_is_not_abandoned_stays(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {
         "w", ".w.ab.partial", busy.name, *(path.name for path in stay),
     }  # fmt: skip
-    write(target)
+    write(target, replace=True)
     assert not busy.exists()
 
 
@@ -299,9 +297,127 @@ def test_a_file_completed_meanwhile_is_not_touched(
 
     monkeypatch.setattr(fcntl, "flock", flock)
     seen: list[bytes] = []
-    write(target, progress=lambda _: seen.append(hashlib.sha256(kept.read_bytes()).digest()))
+    write(
+        target,
+        progress=lambda _: seen.append(hashlib.sha256(kept.read_bytes()).digest()),
+        replace=True,
+    )
     assert set(seen) == {hashlib.sha256(WHOLE).digest()}
     assert target.read_bytes() == kept.read_bytes() == WHOLE
+
+
+PLANTED = ["link", "link to nothing", "link to a device", "second name", "pipe", "directory",
+           "of another user"]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", PLANTED)
+def test_what_others_put_there(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was planted under the name of a partial file is neither written to nor trusted."""
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"precious")
+    target = tmp_path / "w"
+    partial = disk.partial_path(FILE, target)
+    match kind:
+        case "link":
+            partial.symlink_to(victim)
+        case "link to nothing":
+            partial.symlink_to(tmp_path / "new")
+        case "link to a device":
+            partial.symlink_to("/dev/null")
+        case "second name":
+            partial.hardlink_to(victim)
+        case "pipe":
+            os.mkfifo(partial)
+        case "directory":
+            partial.mkdir()
+        case "of another user":
+            partial.write_bytes(b"x" * (len(WHOLE) - 1))  # whose contents would be resumed
+            monkeypatch.setattr(os, "geteuid", lambda: partial.stat().st_uid + 1)
+    before = sorted(tmp_path.iterdir())
+    for forced in (False, True):
+        with pytest.raises(OutputError, match="not a file that this user began") as caught:
+            write(target, replace=forced)
+        assert str(partial) in str(caught.value)
+    assert victim.read_bytes() == b"precious"
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_new_file_need_not_be_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the file system says who owns a file (FAT, NFS), what is created here is written."""
+    monkeypatch.setattr(os, "geteuid", lambda: 12345678)
+    write(tmp_path / "w")
+    assert (tmp_path / "w").read_bytes() == WHOLE
+
+
+def test_a_target_is_not_replaced_unasked(tmp_path: Path) -> None:
+    """What is there, or a link to nothing, is refused before anything is drawn."""
+    target = tmp_path / "w"
+    for make in (lambda: target.write_bytes(b"old"), lambda: target.symlink_to("nothing")):
+        make()
+        before = target.lstat()
+        with pytest.raises(OutputError, match="exists; --force replaces it"):
+            write(target, progress=lambda _: pytest.fail("begun"))
+        assert target.lstat() == before
+        assert list(tmp_path.iterdir()) == [target]
+        target.unlink()
+
+
+@pytest.mark.parametrize("way", ["rename", "link"])
+def test_two_writers_of_one_name(tmp_path: Path, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two that began when there was nothing the first has the name, and the second is refused.
+
+    It says so, and what it has drawn is there for the same command with --force.
+    """
+    if way == "link":
+        monkeypatch.setattr(disk, "_rename_to_nothing", lambda _old, _new: False)
+    target = tmp_path / "w"
+    other = VirtualFile(FILE.spec.with_seed(4), engine=get_engine(NUMPY))
+    begun: list[int] = []
+
+    def meanwhile(done: int) -> None:
+        if not begun:
+            write(target, other)
+        begun.append(done)
+
+    with pytest.raises(OutputError, match="exists; --force replaces it"):
+        write(target, progress=meanwhile)
+    assert target.read_bytes() == other.read(0, other.size)
+    partial = disk.partial_path(FILE, target)
+    assert sorted(tmp_path.iterdir()) == sorted([target, partial])
+    assert (target.stat().st_nlink, partial.stat().st_nlink) == (1, 1)
+    again: list[int] = []
+    write(target, progress=again.append, replace=True)
+    assert target.read_bytes() == WHOLE
+    assert again[0] > FILE.size - 2 * WINDOW
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_two_names_of_what_is_complete(tmp_path: Path) -> None:
+    """A process that ended when its file had both names has not left what others would cut."""
+    target, kept = tmp_path / "w", tmp_path / "kept"
+    write(target)
+    disk.partial_path(FILE, target).hardlink_to(target)
+    kept.hardlink_to(target)
+    write(target, replace=True, progress=lambda _: kept.read_bytes() == WHOLE or pytest.fail("cut"))
+    assert kept.read_bytes() == target.read_bytes() == WHOLE
+    assert not kept.samefile(target)
+    assert sorted(tmp_path.iterdir()) == [kept, target]
+
+
+def test_a_file_system_without_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing can be named without replacing, that is said, and --force does without."""
+
+    def link(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(disk, "_rename_to_nothing", lambda _old, _new: False)
+    monkeypatch.setattr(os, "link", link)
+    target = tmp_path / "w"
+    with pytest.raises(OutputError, match="--force does without"):
+        write(target)
+    assert not target.exists()
+    write(target, replace=True)
+    assert target.read_bytes() == WHOLE
 
 
 def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -172,6 +172,11 @@ def _refusals() -> Iterator[None]:
     except ExceptionGroup as group:  # of a spec or the settings, which may have several faults
         _complain(*group.exceptions)
         raise typer.Exit(2) from group
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and "new thread" not in str(error):
+            raise
+        _say(("there is too little memory", "red"), "; fewer threads need less: SEEDBED_THREADS=1")
+        raise typer.Exit(1) from error
 
 
 def _complain(*faults: Exception) -> None:
@@ -341,7 +346,7 @@ def generate(
             target.mkdir(parents=True, exist_ok=True)
         for path in files:
             if path.exists() and not force:
-                raise SpecError(f"{str(path)!r} exists; --force replaces it", ("output",))
+                raise disk.exists(path)
         columns = (
             TextColumn("{task.description}", markup=False),
             BarColumn(),
@@ -357,6 +362,7 @@ def generate(
                     path,
                     read_settings().worker_threads,
                     functools.partial(_update, bar, task),
+                    replace=force,
                 )
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import errno
 import os
+import stat
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -31,6 +34,8 @@ def write(
     threads: int,
     progress: Callable[[int], object] = int,
     window_bytes: int = WINDOW_BYTES,
+    *,
+    replace: bool = False,
 ) -> None:
     """Write a file to `target`, which appears only when it is complete and synced.
 
@@ -44,22 +49,26 @@ def write(
 
     Args:
         file: to write.
-        target: replaced if it exists.
+        target: must not exist, unless it is to be replaced.
         threads: that draw and write at the same time.
         progress: told how many bytes of the file are there, ever more.
         window_bytes: between two syncs.
+        replace: what is there, or comes to be there meanwhile.
 
     Raises:
-        OutputError: the target is no regular file or its directory is missing, or another process
-            is writing the same file to the same place.
+        OutputError: the target exists, now or when the file is complete, or is no regular file; or
+            its directory is missing; or what has the name of its partial file was not begun by
+            this user, or is being written by another process.
         OSError: the disk is full, the directory is read-only, …; what was written can be resumed.
     """
     if not target.parent.is_dir():
         raise OutputError(f"there is no directory {str(target.parent)!r}")
     if target.exists() and not target.is_file():
         raise OutputError(f"{str(target)!r} is not a regular file")
+    if os.path.lexists(target) and not replace:
+        raise exists(target)
     partial = partial_path(file, target)
-    descriptor = _open_locked(partial)
+    descriptor = _open_locked(partial, target)
     try:
         begun = min(os.fstat(descriptor).st_size, file.size)
         start = max(begun - 1, 0) // window_bytes * window_bytes
@@ -74,11 +83,66 @@ def write(
                     done += written
                     progress(done)
                 os.fsync(descriptor)
-        partial.replace(target)
+        if replace:
+            partial.replace(target)
+        else:
+            _publish(partial, target)
     finally:
         os.close(descriptor)
     _remove_abandoned(target)
     _sync_directory(target.parent)
+
+
+def exists(target: Path) -> OutputError:
+    """What is said of a target that is there and is not to be replaced."""
+    return OutputError(f"{str(target)!r} exists; --force replaces it")
+
+
+def _publish(partial: Path, target: Path) -> None:
+    """Give a complete file its name, if nothing has that name, in one step.
+
+    Where a file system or a system has no such rename, a second name will do, whose making fails in
+    the same way; of the first one `_open_locked` knows what it is, should this process end between.
+    """
+    try:
+        if _rename_to_nothing(partial, target):
+            return
+        os.link(partial, target, follow_symlinks=False)
+    except FileExistsError as error:
+        raise exists(target) from error
+    except OSError as error:
+        if error.errno not in _CANNOT:
+            raise
+        raise OutputError(
+            f"the file system of {str(target)!r} cannot see to it that nothing is replaced "
+            f"({error.strerror}); --force does without"
+        ) from error
+    partial.unlink()
+
+
+def _rename_to_nothing(old: Path, new: Path) -> bool:
+    """Rename a file to what must not exist; False where that cannot be asked for.
+
+    Raises:
+        OSError: it exists, or as for any rename.
+    """
+    call = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if call is None:
+        return False
+    if call(_AT_FDCWD, os.fsencode(old), _AT_FDCWD, os.fsencode(new), _RENAME_NOREPLACE) == 0:
+        return True
+    code = ctypes.get_errno()
+    if code in _CANNOT:
+        return False
+    raise OSError(code, os.strerror(code), str(new))
+
+
+_AT_FDCWD = -100
+_RENAME_NOREPLACE = 1
+"""Of Linux."""
+
+_CANNOT = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM}
+"""What systems say of what a file system cannot do."""
 
 
 def _remove_abandoned(target: Path) -> None:
@@ -109,24 +173,68 @@ def _write_chunk(file: File, descriptor: int, start: int, stop: int) -> int:
     return done
 
 
-def _open_locked(partial: Path) -> int:
+def _open_locked(partial: Path, target: Path) -> int:
     """A descriptor of the partial file, which no other process has.
 
     Whoever had the lock until now may have renamed the file that was opened to its target, which
-    is complete and must not be touched: then there is a new partial file to open.
+    is complete and must not be touched: then there is a new partial file to open. So it is where a
+    process ended when the file had both names.
+
+    What has the partial file's name is written to and trusted only if it is what this module would
+    have made: anybody may have put a link there, or a file with contents of their own.
+
+    Raises:
+        OutputError: it is something else, or another process has it.
     """
-    while True:
-        descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+    flags = os.O_RDWR | getattr(os, "O_CLOEXEC", 0)
+    for _ in range(_TRIES):
+        try:
+            descriptor, new = os.open(partial, flags | os.O_CREAT | os.O_EXCL, 0o666), True
+        except FileExistsError:
+            try:
+                descriptor, new = os.open(partial, flags | os.O_NOFOLLOW | os.O_NONBLOCK), False
+            except FileNotFoundError:
+                continue  # it has just been renamed
+            except OSError as error:  # a symbolic link, a directory, another user's
+                raise _not_ours(partial) from error
         try:
             _lock(descriptor, partial)
-            opened = os.fstat(descriptor)
-            with contextlib.suppress(FileNotFoundError):
-                if os.path.samestat(opened, partial.stat()):
+            if _is_still(partial, descriptor):
+                if not _is_still(target, descriptor):
+                    if not new:
+                        _check_ours(os.fstat(descriptor), partial)
                     return descriptor
+                partial.unlink()  # the other name of what is complete
         except BaseException:
             os.close(descriptor)
             raise
         os.close(descriptor)
+    raise OutputError(f"{str(partial)!r} comes and goes")
+
+
+_TRIES = 100
+"""How often a partial file may be renamed by others just when it is opened."""
+
+
+def _is_still(path: Path, descriptor: int) -> bool:
+    """Whether a path names the file that was opened."""
+    try:
+        return os.path.samestat(path.stat(follow_symlinks=False), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+def _check_ours(opened: os.stat_result, partial: Path) -> None:
+    """Raise unless it is a regular file of this user's, under one name."""
+    if not stat.S_ISREG(opened.st_mode) or opened.st_nlink != 1 or opened.st_uid != os.geteuid():
+        raise _not_ours(partial)
+
+
+def _not_ours(partial: Path) -> OutputError:
+    return OutputError(
+        f"{str(partial)!r} is not a file that this user began to write, so nothing is written to "
+        "it; remove it"
+    )
 
 
 def _lock(descriptor: int, partial: Path) -> None:

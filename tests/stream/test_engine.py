@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -33,9 +34,10 @@ from seedbed.stream import (
     host_levels,
 )
 from seedbed.stream import ENGINES as NAMES
+from seedbed.stream import build as build_module
 from seedbed.stream import engine as engine_module
 from seedbed.stream import levels as levels_module
-from seedbed.stream.build import fingerprint
+from seedbed.stream.build import build, fingerprint
 from seedbed.stream.compiled import find, keep
 from seedbed.stream.engine import Engine, compile_and_keep, obtain
 from tests.stream import reference
@@ -436,6 +438,18 @@ def test_kept_kernels_need_no_numba(tmp_path: Path, installation: Path) -> None:
     paths = without(tmp_path, "numba"), installation
     done = run_script(level.name, 2, paths, XDG_CACHE_HOME=str(tmp_path / "cache"))
     assert (done.stderr, done.stdout.split()) == ("", [level.name, "False", digest_of_script()])
+
+
+def test_a_compiler_needs_room_and_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With too little address space nothing is compiled, and a compiler that hangs is ended."""
+    level = LEVELS[-1]
+    with monkeypatch.context() as patch:
+        patch.setattr(resource, "getrlimit", lambda _: (400 << 20, resource.RLIM_INFINITY))
+        with pytest.raises(EngineError, match="419,430,400 here"):
+            build(level)
+    monkeypatch.setattr(build_module, "_PATIENCE_SECONDS", 0.01)
+    with pytest.raises(EngineError, match=r"not compiled within 0\.01 seconds"):
+        build(level)
 
 
 def test_a_user_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,10 +17,22 @@ from typing import Any
 from seedbed.errors import EngineError
 from seedbed.stream.levels import LEVELS, Level
 
+try:
+    import resource
+except ImportError:  # not POSIX: there are no such limits
+    resource = None  # type: ignore[assignment]
+
 _SOURCES = (
     "aesctr", "aesni", "build", "compiled", "distributions", "householder", "kernels", "levels",
     "scattered", "tiles",
 )  # fmt: skip
+
+
+_ROOM_BYTES = 1 << 30
+"""Twice what a compiler was seen to need. With less it may fail, or LLVM go on without an end."""
+
+_PATIENCE_SECONDS = 300
+"""Some thirty times what it takes. A bound on a hang."""
 
 
 @cache
@@ -36,14 +48,35 @@ def build(level: Level) -> bytes:
     """The kernels of a level: a line of JSON, [name, symbol, size] of each, then object files.
 
     Raises:
-        EngineError: Numba is missing, or it failed.
+        EngineError: Numba is missing, or it failed, or has too little room or time.
     """
+    room = _address_space()
+    if room is not None and room < _ROOM_BYTES:
+        raise EngineError(
+            f"kernels are compiled in {_ROOM_BYTES:,} bytes of address space, and a process may "
+            f"have {room:,} here (ulimit -v)"
+        )
     command = [sys.executable, "-c", f"from {__name__} import main; main({level.name!r})"]
-    done = subprocess.run(command, capture_output=True, check=False)  # noqa: S603
+    try:
+        done = subprocess.run(  # noqa: S603
+            command, capture_output=True, check=False, timeout=_PATIENCE_SECONDS
+        )
+    except subprocess.TimeoutExpired as error:
+        raise EngineError(
+            f"kernels were not compiled within {_PATIENCE_SECONDS} seconds"
+        ) from error
     if done.returncode:
         lines = done.stderr.decode(errors="replace").strip().splitlines()
         raise EngineError(f"kernels could not be compiled: {lines[-1] if lines else 'no word why'}")
     return done.stdout
+
+
+def _address_space() -> int | None:
+    """Bytes that a process may map; None without a limit."""
+    if resource is None:
+        return None
+    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return None if soft == resource.RLIM_INFINITY else soft
 
 
 def compile_here(level: Level) -> bytes:

@@ -61,11 +61,13 @@ def machine_levels() -> tuple[Level, ...]:
 def host_levels() -> tuple[Level, ...]:
     """The levels that this machine itself can run, fastest first; none without llvmlite.
 
+    Its library is 130 MB, which is more than some processes may map: then it is an OSError.
+
     The features are LLVM's own finding, which heeds what the operating system supports.
     """
     try:
         from llvmlite import binding
-    except ImportError:
+    except (ImportError, OSError):
         return ()
     features = {name for name, there in binding.get_host_cpu_features().items() if there}
     return tuple(level for level in machine_levels() if level.needs <= features)
