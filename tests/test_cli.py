@@ -530,6 +530,21 @@ def test_a_directory(tmp_path: Path, invoke: Callable[..., Any]) -> None:
     assert "exists" in done.stderr
 
 
+def test_shards_without_a_directory(tmp_path: Path, invoke: Callable[..., Any]) -> None:
+    """A size of shards is not ignored: without a directory it is refused, and inspect counts them."""
+    sized = ("tiny-gpt2", "--set", "max_shard_size=50KB")
+    for output in (tmp_path / "w", "-"):
+        done = invoke("generate", *sized, "-o", output, "-q")
+        assert (done.exit_code, done.stdout) == (2, "")
+        assert done.stderr.startswith("max_shard_size: shards are files of a directory")
+    assert list(tmp_path.iterdir()) == []
+    body = {"model": {"preset": "tiny-gpt2"}, "max_shard_size": "50KB"}
+    count = len(Checkpoint(CheckpointSpec.model_validate(body)).shards)
+    assert count > 1
+    assert invoke("inspect", *sized).output.endswith(f"as a directory, {count} shards\n")
+    assert "shard" not in invoke("inspect", "tiny-gpt2").output
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -539,6 +554,7 @@ def test_a_directory(tmp_path: Path, invoke: Callable[..., Any]) -> None:
         (("tiny-resnet", "--set", "num_classes=3", "--set", "num_classes=4"), "twice"),
         (("tiny-resnet", "--std", "3"), "--set"),
         (("zeros", "3", "--set", "a=1"), "only a preset"),
+        (("tiny-resnet", "3x3"), "is a preset, which takes no shape"),
     ],
 )
 def test_what_a_preset_does_not_take(

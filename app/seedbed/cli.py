@@ -224,6 +224,8 @@ def _spec(
     if arguments and (shape is not None or source not in presets()):
         raise SpecError("only a preset takes arguments", ("set",))
     if shape is not None:
+        if source in presets():
+            raise SpecError(f"{source} is a preset, which takes no shape", ("shape",))
         return spec_of_one(source, shape, options)
     if source in presets() and not Path(source).exists():
         return _spec_of_preset(source, options, arguments)
@@ -334,6 +336,12 @@ def generate(
     """
     with _refusals():
         checkpoint = _checkpoint(source, shape, options, arguments or ())
+        directory = output != "-" and (Path(output).is_dir() or output.endswith(os.sep))
+        if not directory and any(text.startswith("max_shard_size=") for text in arguments or ()):
+            raise SpecError(
+                f"shards are files of a directory, as `-o name{os.sep}` names one",
+                ("max_shard_size",),
+            )
         if output == "-":
             for chunk in checkpoint.whole.chunks():
                 sys.stdout.buffer.write(chunk)
@@ -341,7 +349,7 @@ def generate(
             return
         target = Path(output)
         files: dict[Path, File] = {target: checkpoint.whole}
-        if target.is_dir() or output.endswith(os.sep):
+        if directory:
             files = {target / file.name: file for file in checkpoint.files()}
             target.mkdir(parents=True, exist_ok=True)
         for path in files:
@@ -381,11 +389,13 @@ def inspect(
 ) -> None:
     """Print the plan of a spec as a table, without drawing anything."""
     with _refusals():
-        file = _checkpoint(source, shape, options, arguments or ()).whole
+        checkpoint = _checkpoint(source, shape, options, arguments or ())
         if isinstance(sys.stdout, io.TextIOWrapper):  # whatever characters it can show
             sys.stdout.reconfigure(errors="backslashreplace")
-        for line in _table(file):
+        for line in _table(checkpoint.whole):
             typer.echo(line)
+        if checkpoint.is_sharded:
+            typer.echo(f"as a directory, {_count(len(checkpoint.shards), 'shard')}")
 
 
 _HEADINGS = ("tensor", "dtype", "shape", "scheme", "fan in/out", "std", "bounds", "offset", "bytes")
