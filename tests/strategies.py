@@ -113,6 +113,10 @@ _fan_draws = st.one_of(
     _object("he_normal", gain=_spreads, convention=st.sampled_from(("torch", "keras", "jax"))),
     _object("he_uniform", nonlinearity=st.sampled_from(("relu", "tanh", "selu", "linear"))),
     _object("he_normal", mode=st.just("fan_out"), a=st.floats(0.0, 2.0)),
+    _object("he_normal", in_axis=st.sampled_from((0, 1, -1, -2, [0], [1], []))),
+    _object("variance_scaling", out_axis=st.sampled_from((0, -1, [1])), mode=st.just("fan_avg")),
+    _object("glorot_normal", fan_in=st.integers(1, 99), fan_out=st.integers(1, 99)),
+    _object("siren", fan_in=st.integers(1, 99)),
     _object("glorot_uniform", gain=_spreads),
     _object("lecun_normal", mode=st.just("fan_out"), convention=st.just("jax")),
 )

@@ -43,7 +43,7 @@ from seedbed.files.one_model import option_of_model, spec_of_preset
 from seedbed.files.one_tensor import OneTensor, option_of, scheme_parameters, spec_of_one
 from seedbed.files.survey import survey
 from seedbed.files.words import told
-from seedbed.init import SCHEMES, is_scheme
+from seedbed.init import SCHEMES, hints_of, is_scheme
 from seedbed.models import presets
 from seedbed.standard_streams import standard_streams
 from seedbed.stream import (
@@ -399,6 +399,7 @@ def inspect(
 
 
 _HEADINGS = ("tensor", "dtype", "shape", "scheme", "fan in/out", "std", "bounds", "offset", "bytes")
+_MOST_HINTS = 5
 _LEFT = 5
 """Columns of text; those after them have numbers, which end together."""
 
@@ -411,6 +412,9 @@ def _table(file: VirtualFile) -> Iterator[str]:
         spaces = [" " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True)]
         cells = zip(row, spaces, range(len(row)), strict=True)
         yield "  ".join(c + space if i < _LEFT else space + c for c, space, i in cells)
+    hints = ((tensor.name, hint) for tensor in file.tensors for hint in hints_of(tensor))
+    for name, hint in islice(hints, _MOST_HINTS):
+        yield f"{_printable(name)}: {hint}"
     elements = sum(tensor.elements for tensor in file.tensors)
     yield (
         f"{_count(len(file.tensors), 'tensor')}, {_count(elements, 'element')}, "
@@ -430,7 +434,7 @@ def _row(file: VirtualFile, index: int) -> tuple[str, ...]:
         tensor.dtype.code,
         "×".join(map(str, tensor.shape)) or "scalar",
         tensor.scheme.scheme,
-        f"{fans.fan_in}/{fans.fan_out}" if fans else "",
+        f"{fans.fan_in or '?'}/{fans.fan_out or '?'}" if fans and tensor.elements else "",
         f"{summary.std:.6g}",
         f"{_number(summary.lower, '-∞')} … {_number(summary.upper, '∞')}" if bounded else "",
         f"{file.offset(index):,}",

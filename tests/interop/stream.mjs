@@ -283,10 +283,20 @@ function encodeConstant(dtype, value) {
 
 // ---------------------------------------------------------------- 5. Schemes
 
-function fans(shape) {
-  const [out, into, ...kernel] = shape;
-  const field = kernel.reduce((a, b) => a * b, 1);
-  return { fan_in: into * field, fan_out: out * field };
+/** The fans of a shape, by what an init says of its axes or of them. */
+function fans(shape, init = {}) {
+  const named = {};
+  for (const name of ['batch_axis', 'out_axis', 'in_axis']) {
+    if (init[name] !== undefined) named[name] = [init[name]].flat().map((axis) => (axis < 0 ? axis + shape.length : axis));
+  }
+  const rest = shape.map((_, axis) => axis).filter((axis) => !Object.values(named).flat().includes(axis));
+  for (const name of ['out_axis', 'in_axis']) named[name] ??= rest.splice(0, 1);
+  const over = (axes) => product(axes.map((axis) => shape[axis]));
+  const field = over(rest);
+  return {
+    fan_in: init.fan_in ?? over(named.in_axis) * field,
+    fan_out: init.fan_out ?? over(named.out_axis) * field,
+  };
 }
 
 function nonlinearityGain(nonlinearity, a) {
@@ -301,7 +311,7 @@ function nonlinearityGain(nonlinearity, a) {
 
 /** The std of a scheme that has fans. */
 function standardDeviation(family, init, shape) {
-  const { fan_in, fan_out } = fans(shape);
+  const { fan_in, fan_out } = fans(shape, init);
   const { mode = 'fan_in', nonlinearity = 'leaky_relu', a = 0, scale = 1 } = init;
   const n = { fan_in, fan_out, fan_avg: (fan_in + fan_out) / 2, fan_geo_avg: Math.sqrt(fan_in * fan_out) }[mode];
   switch (family) {
@@ -552,7 +562,7 @@ const wholes = {
 /** { constant }, { draw }, { draw, after }, { at } or { whole } for an init and a shape. */
 function resolveScheme(init, shape) {
   const { scheme, convention = 'torch' } = init;
-  if (scheme in recipes) return { draw: recipes[scheme](init, shape.length < 2 ? 0 : fans(shape).fan_in) };
+  if (scheme in recipes) return { draw: recipes[scheme](init, fans(shape, init).fan_in) };
   if (scheme in derived) {
     const [draw, after] = derived[scheme](init);
     return { draw, after };

@@ -3,6 +3,7 @@
 from seedbed.init.dense import Dense
 from seedbed.init.fill import Fill
 from seedbed.init.fills import Doubles, Indices, Pattern, moments
+from seedbed.init.hints import hints_of
 from seedbed.init.layers import LAYERS, AnyLayer, Framework, Layer, Parameter
 from seedbed.init.layers.base import (
     Block,
@@ -75,6 +76,7 @@ __all__ = [
     "TensorSpec",
     "Text",
     "canonical_name",
+    "hints_of",
     "is_scheme",
     "kernel",
     "meaning_of",

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, FailFast, Field
 
-from seedbed.errors import ParameterError, Path, ShapeError, SpecError
+from seedbed.errors import ParameterError, Path, SpecError
 from seedbed.init.arrays import Array
 from seedbed.init.fill import Fill
 from seedbed.init.layers import Framework, Layer, Parameter, Stored
@@ -51,6 +51,7 @@ class TensorPlan:
         elements: product of the shape.
         origin: of a layer's tensor.
         guessed: whether nothing but its name and rank says how it starts.
+        known_fans: that a model knows where the shape would mislead, if the scheme used them.
     """
 
     name: str
@@ -61,6 +62,7 @@ class TensorPlan:
     elements: int
     origin: Origin | None = None
     guessed: bool = False
+    known_fans: Fans | None = None
 
     @property
     def size_bytes(self) -> int:
@@ -70,7 +72,9 @@ class TensorPlan:
     @property
     def fans(self) -> Fans | None:
         """The fans that the scheme used, if it uses any."""
-        return self.scheme.fans(self.shape) if self.origin is None else self.origin.fans
+        if self.origin is not None:
+            return self.origin.fans
+        return self.known_fans or self.scheme.fans(self.shape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +207,7 @@ class _Planner:
         if self.rules.drops(name):
             return
         self._limits.require("max_rank", len(shape), "dimensions")
+        fans: Fans | None = None
         try:
             self._claim(name, ("tensor of the model", len(self.plans)))
             elements = count_elements(shape)
@@ -211,6 +216,7 @@ class _Planner:
             )
             if parameter.blocks or parameter.fans or parameter.gates > 1:
                 fill = _fill(scheme, shape, dtype, lambda: parameter.fill(scheme, name))
+                fans = _fans(scheme, parameter)
                 if isinstance(fill, Named) and fill.name == name:
                     fill = fill.fill
                 self._bound(fill)
@@ -227,6 +233,7 @@ class _Planner:
                 fill,
                 elements,
                 guessed=name in guessed and not by_rule,
+                known_fans=fans,
             )
         )
 
@@ -367,11 +374,7 @@ def _fans(scheme: Scheme, parameter: Parameter) -> Fans | None:
     """The fans that a scheme used, if it uses any."""
     rows = parameter.shape[0] // parameter.gates if parameter.shape else 0
     shape = (rows, *parameter.shape[1:]) if parameter.shape else ()
-    try:
-        used = scheme.fans(shape)
-    except ShapeError:  # for which the layer gave them
-        return parameter.fans_for(scheme)
-    return used and (parameter.fans_for(scheme) or used)
+    return scheme.fans(shape, parameter.fans_for(scheme))
 
 
 def _holds(scheme: Scheme, shape: Shape, dtype: Dtype) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from seedbed.files import Checkpoint, seed_to_json
-from seedbed.init import Scheme, TensorPlan
+from seedbed.init import Scheme, TensorPlan, hints_of
 from seedbed.stream import STREAM_VERSION, Dtype
 
 
@@ -40,6 +40,7 @@ class TensorDescription(BaseModel):
     )
     stored: str | None = Field(description="How it is made of them, in NumPy's words.")
     guessed: bool = Field(description="Whether only name and rank say how it starts.")
+    hints: list[str] = Field(description="What may not be meant, such as a stack read as a kernel.")
 
 
 class Links(BaseModel):
@@ -142,14 +143,20 @@ def describe_tensor(tensor: TensorPlan, offset: int) -> TensorDescription:
         size_bytes=tensor.size_bytes,
         init=tensor.scheme.canonical(),
         scheme=tensor.scheme.scheme,
-        fan_in=fans.fan_in if fans else None,
-        fan_out=fans.fan_out if fans else None,
+        fan_in=_known(fans.fan_in, tensor) if fans else None,
+        fan_out=_known(fans.fan_out, tensor) if fans else None,
         **summary._asdict(),
         layer=origin.layer if origin else None,
         parameters=list(origin.parameters) if origin else None,
         stored=origin.expression if origin else None,
         guessed=tensor.guessed,
+        hints=list(hints_of(tensor)),
     )
+
+
+def _known(fan: int, tensor: TensorPlan) -> int | None:
+    """A fan, unless a vector does not show it and its scheme does not need it."""
+    return fan or (None if len(tensor.shape) < 2 else 0)
 
 
 def described(checkpoint: Checkpoint, link: str | None) -> bytes:

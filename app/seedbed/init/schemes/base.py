@@ -62,7 +62,8 @@ def fans_of(shape: Shape) -> Fans:
     if len(shape) < 2:
         raise ShapeError(
             f"shape {list(shape)} has no fans: this scheme needs at least 2 dimensions (out, in, "
-            "*kernel); give 1-D tensors zeros, ones, constant, uniform or normal",
+            "*kernel); give 1-D tensors zeros, ones, constant, uniform or normal, or the fans as "
+            "numbers",
             ("shape",),
         )
     kernel = math.prod(shape[2:])
@@ -194,14 +195,14 @@ class Scheme(BaseModel):
         """
         raise NotImplementedError
 
-    def fans(self, shape: Shape) -> Fans | None:
-        """The fans that `fill` used, for schemes that use any."""
+    def fans(self, shape: Shape, known: Fans | None = None) -> Fans | None:
+        """The fans that `fill` uses, for schemes that use any; arguments as there."""
         return None
 
     def canonical(self) -> str | dict[str, Any]:
         """The shortest JSON that means this: the bare name, or only what differs from defaults."""
         given = {
-            name: value
+            name: list(value) if isinstance(value, tuple) else value
             for name, field in type(self).model_fields.items()
             if name != "scheme" and (value := getattr(self, name)) != field.default
         }

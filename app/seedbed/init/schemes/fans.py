@@ -17,14 +17,13 @@ from seedbed.init.schemes.base import (
     Fans,
     Mode,
     Nonlinearity,
-    Scheme,
     Shape,
     fan_of,
-    fans_of,
     gain_of,
     named,
     noted,
 )
+from seedbed.init.schemes.directed import ByFans
 from seedbed.stream import Normal, TruncatedNormal, Uniform
 
 TRUNCATED_STD = 0.87962566103423978
@@ -45,7 +44,7 @@ def truncated_of_std(std: float) -> TruncatedNormal:
     return TruncatedNormal(0.0, std / TRUNCATED_STD, -2.0, 2.0)
 
 
-class FanScheme(Scheme):
+class FanScheme(ByFans):
     """A scheme whose standard deviation follows from fans."""
 
     shape_of_draws: ClassVar[Literal["normal", "uniform"]]
@@ -61,11 +60,8 @@ class FanScheme(Scheme):
         """The standard deviation of the values."""
         raise NotImplementedError
 
-    def fans(self, shape: Shape) -> Fans:
-        return fans_of(shape)
-
     def fill(self, shape: Shape, fans: Fans | None = None) -> Fill:
-        std = self.std(fans or self.fans(shape))
+        std = self.std(self.fans_used(shape, fans))
         if self.shape_of_draws == "uniform":
             return Drawn(uniform_of_std(std))
         cut = CONVENTIONS[self.convention].truncated
@@ -99,7 +95,7 @@ class VarianceScaling(FanScheme):
         return math.sqrt(self.scale / fan_of(self.mode, fans))
 
     def fill(self, shape: Shape, fans: Fans | None = None) -> Fill:
-        std = self.std(fans or self.fans(shape))
+        std = self.std(self.fans_used(shape, fans))
         if self.distribution == "uniform":
             return Drawn(uniform_of_std(std))
         plain = self.distribution == "untruncated_normal" or (
@@ -225,6 +221,10 @@ class Glorot(FanScheme):
     )
 
     gain: float = Field(1.0, gt=0.0, description="Multiplies the standard deviation.")
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return ("fan_in", "fan_out")
 
     def std(self, fans: Fans) -> float:
         return self.gain * math.sqrt(2.0 / ((fans.fan_in + fans.fan_out) or 1))

@@ -6,17 +6,19 @@ Recipes that give different tensors different schemes are specs with rules: see 
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from seedbed.init.fill import Fill
 from seedbed.init.fills import Drawn
-from seedbed.init.schemes.base import Fans, Scheme, Shape, fan_of, fans_of, named, noted
+from seedbed.init.schemes.base import Fans, Scheme, Shape, fan_of, named, noted
+from seedbed.init.schemes.directed import ByFans
 from seedbed.stream import Normal, Uniform
 
 
-class SirenFirst(Scheme):
+class SirenFirst(ByFans):
     """First layer of a SIREN: bound 1 / fan_in."""
 
     scheme: Literal["siren_first"] = "siren_first"
@@ -24,15 +26,12 @@ class SirenFirst(Scheme):
     latex = r"\mathcal{U}(-b, b),\ b = 1 / n_\mathrm{in}"
     paper = "Sitzmann et al. 2020, Implicit Neural Representations, arXiv:2006.09661"
 
-    def fans(self, shape: Shape) -> Fans:
-        return fans_of(shape)
-
     def fill(self, shape: Shape, fans: Fans | None = None) -> Fill:
-        bound = 1.0 / fan_of("fan_in", fans or self.fans(shape))
+        bound = 1.0 / fan_of("fan_in", self.fans_used(shape, fans))
         return Drawn(Uniform(-bound, bound))
 
 
-class Siren(Scheme):
+class Siren(ByFans):
     """Hidden layers of a SIREN: bound √(6 / fan_in) / omega."""
 
     scheme: Literal["siren"] = "siren"
@@ -42,15 +41,12 @@ class Siren(Scheme):
 
     omega: float = Field(30.0, gt=0.0, description="Frequency of the layer's sine.")
 
-    def fans(self, shape: Shape) -> Fans:
-        return fans_of(shape)
-
     def fill(self, shape: Shape, fans: Fans | None = None) -> Fill:
-        bound = math.sqrt(6.0 / fan_of("fan_in", fans or self.fans(shape))) / self.omega
+        bound = math.sqrt(6.0 / fan_of("fan_in", self.fans_used(shape, fans))) / self.omega
         return Drawn(Uniform(-bound, bound))
 
 
-class SmallInit(Scheme):
+class SmallInit(ByFans):
     """Small init: standard deviation √(2 / (5·fan_in)), fan_in the width of the model."""
 
     scheme: Literal["small_init"] = "small_init"
@@ -58,15 +54,12 @@ class SmallInit(Scheme):
     latex = r"\mathcal{N}(0, 2 / (5 n_\mathrm{in}))"
     paper = "attributed to Nguyen, Salazar 2019, Transformers without Tears"
 
-    def fans(self, shape: Shape) -> Fans:
-        return fans_of(shape)
-
     def fill(self, shape: Shape, fans: Fans | None = None) -> Fill:
-        fan = fan_of("fan_in", fans or self.fans(shape))
+        fan = fan_of("fan_in", self.fans_used(shape, fans))
         return Drawn(Normal(0.0, math.sqrt(2.0 / (5.0 * fan))))
 
 
-class WangInit(Scheme):
+class WangInit(ByFans):
     """Output projections of GPT-J and GPT-NeoX: standard deviation 2 / (layers·√width).
 
     `width` is the model's; without it, it is fan_in, which is right for square projections.
@@ -82,11 +75,19 @@ class WangInit(Scheme):
         None, ge=1, le=2**53, description="Width of the model; null for fan_in."
     )
 
-    def fans(self, shape: Shape) -> Fans | None:
-        return fans_of(shape) if self.width is None else None
+    @model_validator(mode="after")
+    def _one_source_of_width(self) -> Self:
+        if self.width is not None and self.is_directed:
+            raise PydanticCustomError(
+                "fans_twice", "width stands for fan_in: give it, or say what fan_in is, not both"
+            )
+        return self
+
+    def fans(self, shape: Shape, known: Fans | None = None) -> Fans | None:
+        return self.fans_used(shape, known) if self.width is None else None
 
     def fill(self, shape: Shape, fans: Fans | None = None) -> Fill:
-        width = self.width or fan_of("fan_in", fans or fans_of(shape))
+        width = self.width or fan_of("fan_in", self.fans_used(shape, fans))
         return Drawn(Normal(0.0, 2.0 / (self.layers * math.sqrt(width))))
 
 
