@@ -8,7 +8,7 @@ from __future__ import annotations
 import fnmatch
 import math
 import types
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -229,15 +229,22 @@ def byte_ranges(size: int) -> st.SearchStrategy[tuple[int, int]]:
     return st.tuples(ends, ends).map(lambda pair: (min(pair), max(pair)))
 
 
+DIRECTIONS = frozenset({"in_axis", "out_axis", "batch_axis", "fan_in", "fan_out"})
+"""Parameters of which most combinations mean nothing."""
+
 _EDGES = (0.0, -0.0, 1.0, 4.0, -4.0, 1e-320, 1e-45, 1e-30, 448.0, 65504.0, 1e38, 3.4e38, 1e300)
 
 
-def values_of(annotation: Any) -> st.SearchStrategy[Any]:
+def values_of(annotation: Any) -> st.SearchStrategy[Any]:  # noqa: PLR0911 (a kind each)
     """Values of a scheme parameter, in range or not, from the type it is declared with."""
     if get_origin(annotation) is Literal:
         return st.sampled_from(get_args(annotation))
     if get_origin(annotation) in (Union, types.UnionType):
         return st.one_of(*map(values_of, get_args(annotation)))
+    if get_origin(annotation) is Annotated:  # of an axis or a count, which are seldom absurd
+        return st.integers(-4, 4) | values_of(get_args(annotation)[0])
+    if get_origin(annotation) is tuple:
+        return st.lists(st.integers(-4, 4), max_size=3)
     if annotation is float:
         return st.one_of(
             st.sampled_from(_EDGES),
@@ -257,10 +264,12 @@ def values_of(annotation: Any) -> st.SearchStrategy[Any]:
 def scheme_objects(draw: st.DrawFn, scheme: type[Scheme] | None = None) -> dict[str, Any]:
     """Any member of `SCHEMES` with any of its parameters, many of them out of range."""
     kind = scheme or SCHEMES[draw(st.sampled_from(sorted(SCHEMES)))]
+    left_out = frozenset() if draw(st.integers(0, 3)) == 0 else DIRECTIONS
     parameters = {
         name: draw(values_of(field.annotation))
         for name, field in kind.model_fields.items()
-        if name != "scheme" and (field.is_required() or draw(st.booleans()))
+        if name != "scheme"
+        and (field.is_required() or (name not in left_out and draw(st.booleans())))
     }
     return {"scheme": kind.model_fields["scheme"].default, **parameters}
 

@@ -42,7 +42,8 @@ class Fill(ABC):
     def write(self, source: Source, start: int, out: memoryview) -> None:
         """Write elements `[start, start + len(out) // size)` into `out`, whole elements."""
         elements = np.frombuffer(out, source.dtype.storage)
-        self.write_box(source, Box.run(start, len(elements)), elements)
+        if len(elements):
+            self.write_box(source, Box.run(start, len(elements)), elements)
 
     @abstractmethod
     def summary(self) -> Summary:

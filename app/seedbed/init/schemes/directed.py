@@ -148,7 +148,7 @@ def directed(
         if name not in sizes:
             if not rest:
                 raise ShapeError(
-                    f"shape {list(shape)} has no axis left for {name}: name it, [] if there is none",
+                    f"shape {list(shape)} has no axis left for {name}; if there is none, say []",
                     ("init", name),
                 )
             sizes[name] = shape[rest.pop(0)]
