@@ -207,6 +207,21 @@ SECTIONS: dict[str, list[Promise]] = {
             last("{readers} of them: another host's 16 MiB in {download_seconds:g} s"),
         ),
         Promise(
+            "Directories of tiny files cost little, once.",
+            ("tests/stress/test_crowds.py::test_directories_of_tiny_files",),
+            "tiny_files",
+            last("{clients} clients that leave, and two that stay: {cpu_seconds:g} CPU s"),
+        ),
+        Promise(
+            "Who has huge files summed keeps nobody's listing waiting.",
+            (
+                "tests/stress/test_crowds.py::test_sums_of_huge_files",
+                "tests/web/test_sums.py::test_turns",
+            ),
+            "sums_of_huge_files",
+            last("beside {clients} of 65 GB: a listing in {listing_seconds:g} s"),
+        ),
+        Promise(
             "Memory, threads and descriptors stay as they are.",
             ("tests/stress/test_load.py::test_soak",),
             "soak",
@@ -282,6 +297,13 @@ SECTIONS: dict[str, list[Promise]] = {
             (
                 "tests/stress/test_faults.py::test_clock_that_jumps",
                 "tests/stress/test_faults.py::test_process_that_was_stopped",
+            ),
+        ),
+        Promise(
+            "While somebody holds the registry's lock for writing, reads go on.",
+            (
+                "tests/registry/test_registry.py::test_reads_go_on_while_writes_wait",
+                "tests/registry/test_store.py::test_a_writer_that_does_not_end",
             ),
         ),
         Promise(

@@ -117,6 +117,36 @@ def test_the_card() -> None:
     assert Checkpoint(spec).whole.etag == one.whole.etag
 
 
+@pytest.mark.parametrize("odd", ["\u2028", "\u2029"])
+def test_no_name_breaks_the_card(odd: str) -> None:
+    """Whatever ends a line for somebody, in a name or a note, the spec in the card is the spec."""
+    body = {
+        "tensors": [{"name": f"a{odd}b", "shape": [1], "init": "ones"}],
+        "metadata": {"note": f"{odd}---{odd}# no heading"},
+    }
+    spec = CheckpointSpec.model_validate(body)
+    card = Checkpoint(spec).file("README.md")
+    assert isinstance(card, SmallFile)
+    lines = card.content.decode().split("\n")
+    begin, end = lines.index("    {"), lines.index("    }")
+    assert all(line.startswith("    ") for line in lines[begin:end])
+    found = json.loads("\n".join(lines[begin : end + 1]))
+    assert CheckpointSpec.model_validate(found).canonical_json == spec.canonical_json
+
+
+def test_a_number_of_shards() -> None:
+    """More weight files than a limit allows are refused; the whole in one file is there."""
+    tensors = [{"name": f"t{i}", "shape": [1], "init": "ones"} for i in range(9)]
+    spec = CheckpointSpec.model_validate({"tensors": tensors, "max_shard_size": 1})
+    assert len(Checkpoint(spec, Limits(max_shards=9)).shards) == 9
+    one = Checkpoint(spec, Limits(max_shards=8))
+    for ask in (lambda: one.names, lambda: one.file("README.md")):
+        with pytest.raises(LimitError, match="max_shards") as caught:
+            ask()
+        assert (caught.value.actual, caught.value.maximum) == (9, 8)
+    assert one.file("model.safetensors") is not None
+
+
 def test_a_long_spec_is_not_in_the_card() -> None:
     """A card does not grow with the spec."""
     tensors = [{"name": f"{i}", "shape": [i], "init": "zeros"} for i in range(1000)]

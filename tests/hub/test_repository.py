@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import hashlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from seedbed.files import Checkpoint, CheckpointSpec, SmallFile
-from seedbed.hub import Hashes, commit_of, entries, file_of
-from seedbed.hub.hashes import Cancelled
+from seedbed.hub import Hashes, Hashing, commit_of, entries, file_of, repository
 from seedbed.hub.repository import git_sha1
 
 
@@ -60,7 +61,7 @@ def test_entries() -> None:
     for entry in before.values():
         if entry.is_large:
             content = bytes(entry.file.read(0, entry.file.size))
-            assert hashes.sum_of(entry.file) == hashlib.sha256(content).hexdigest()
+            hashes.keep(entry.file, hashlib.sha256(content).hexdigest())
         else:
             assert isinstance(entry.file, SmallFile)
             assert entry.oid == git_sha1(entry.file.content)
@@ -76,11 +77,44 @@ def test_the_whole_is_no_file_of_shards() -> None:
     assert file_of(checkpoint(), "nonesuch") is None
 
 
-def test_a_sum_that_nobody_wants() -> None:
-    """A sum is given up when nobody waits, and can be asked for again."""
-    hashes, file = Hashes(), checkpoint().whole
-    with pytest.raises(Cancelled):
-        hashes.sum_of(file, lambda: False)
-    assert hashes.find(file) is None
-    assert hashes.sum_of(file) == hashlib.sha256(bytes(file.read(0, file.size))).hexdigest()
-    assert hashes.sum_of(file, lambda: False) == hashes.find(file)
+def test_a_sum_in_parts() -> None:
+    """However often a pass is interrupted, its sum is that of the file."""
+    file = checkpoint(tensors=[{"name": "a", "shape": [700_000], "init": "normal"}]).whole
+    for every in (1, 2, 100):
+        hashing, asked = Hashing(file), 0
+
+        def go_on(every: int = every) -> bool:
+            nonlocal asked
+            asked += 1
+            return asked % every > 0
+
+        while (digest := hashing.advance(go_on)) is None:
+            assert 0 < hashing.left_bytes < file.size
+        assert digest == hashlib.sha256(bytes(file.read(0, file.size))).hexdigest()
+        assert asked == 2  # between three chunks
+
+
+def test_one_commit_for_all_who_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many threads ask for a commit at once, one makes it; after an error, the next."""
+    begun, calls = threading.Barrier(8), 0
+
+    def make(_: Checkpoint) -> str:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise RuntimeError("provoked")
+        return "c"
+
+    monkeypatch.setattr(repository, "_make_commit", make)
+    one, other = checkpoint(), checkpoint()
+
+    def ask(_: int) -> str:
+        begun.wait(60)
+        return commit_of(one)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(ask, range(8))) == ["c"] * 8
+    assert calls == 1
+    with pytest.raises(RuntimeError, match="provoked"):
+        commit_of(other)
+    assert commit_of(other) == "c"

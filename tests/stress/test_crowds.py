@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from tests.serving import PATIENCE_SECONDS, free_port, serving
@@ -101,3 +102,46 @@ def test_bodies_that_do_not_end(tmp_path: Path) -> None:
         with crowd(server.port, 600, body):
             longest = longest_answer(f"{server.url}/healthz", server.url + SMALL)
     note("bodies_that_do_not_end", longest_seconds=round(longest, 2))
+
+
+@pytest.mark.parametrize("clients", sizes(3, 6, 20))
+def test_directories_of_tiny_files(tmp_path: Path, clients: int) -> None:
+    """As many shards as may be cost little, once, and more are refused; clients that leave nothing.
+
+    A shard limit in bytes makes files by the ten thousand of a model of many tensors.
+    """
+    with serving(tmp_path, log_level="warning") as server:
+        before = psutil.Process(server.pid).cpu_times()
+        tiny = server.url + "/seedbed/qwen3-235b-a22b.shard-1B/resolve/main/README.md"
+        assert httpx.get(tiny, timeout=PATIENCE_SECONDS).headers["x-error-code"] == "EntryNotFound"
+        many = "/seedbed/qwen3-235b-a22b.shard-260MB/resolve/main/README.md"
+        with crowd(server.port, clients, f"GET {many} HTTP/1.1\r\nHost: h\r\n\r\n".encode()):
+            pass  # and go
+        longest = longest_answer(f"{server.url}/healthz", server.url + SMALL)
+        assert httpx.get(server.url + many, timeout=PATIENCE_SECONDS).status_code == 200
+        after = psutil.Process(server.pid).cpu_times()
+        assert server.log.read_text() == ""
+    seconds = after.user + after.system - before.user - before.system
+    assert seconds < 3 + 2 * clients  # 46 each, with a search of all names for each name
+    note("tiny_files", clients=clients, cpu_seconds=round(seconds, 1),
+         longest_seconds=round(longest, 2))  # fmt: skip
+
+
+@pytest.mark.parametrize("clients", sizes(2, 10, 30))
+def test_sums_of_huge_files(tmp_path: Path, clients: int) -> None:
+    """While one host waits for the sums of huge files, another's listings come at once."""
+    huge = "/v1/models/qwen3-32b/model.safetensors?seed="
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(serving(tmp_path, log_level="warning"))
+        for seed in range(clients):
+            said = f"HEAD {huge}{seed} HTTP/1.1\r\nHost: h\r\nWant-Repr-Digest: sha-256=1\r\n\r\n"
+            stack.enter_context(crowd(server.port, 1, said.encode()))
+        longest = longest_answer(f"{server.url}/healthz", server.url + SMALL, times=5)
+        for seed in range(3):
+            tree = f"{server.url}/api/models/seedbed/tiny-resnet/tree/seed-{seed}"
+            began = time.perf_counter()
+            listing = httpx.get(tree, timeout=PATIENCE_SECONDS).json()
+            assert any("lfs" in entry for entry in listing)
+            seconds = time.perf_counter() - began
+    note("sums_of_huge_files", clients=clients, listing_seconds=round(seconds, 2),
+         longest_seconds=round(longest, 2))  # fmt: skip

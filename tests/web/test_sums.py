@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import hashlib
+from base64 import b64decode, b64encode
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 
-from seedbed.files import Checkpoint, CheckpointSpec, VirtualFile
+from seedbed.errors import EngineError
+from seedbed.files import Checkpoint, CheckpointSpec, SmallFile, VirtualFile
+from seedbed.web.problems import RequestProblem
 from seedbed.web.sums import Sums
 from tests.serving import wait_until
 from tests.web.local import Local, Raw
@@ -23,7 +26,7 @@ def file_of(rows: int) -> VirtualFile:
     return Checkpoint(CheckpointSpec.model_validate({"tensors": tensors})).whole
 
 
-def request(*, stays: bool = True) -> Request:
+def request(client: str = "192.0.2.1", *, stays: bool = True) -> Request:
     """One whose client stays, or has left."""
 
     async def receive() -> Message:
@@ -32,13 +35,13 @@ def request(*, stays: bool = True) -> Request:
         return {"type": "http.disconnect"}
 
     headers = [(b"want-repr-digest", b"sha-256=1")]
-    return Request({"type": "http", "headers": headers}, receive)
+    return Request({"type": "http", "headers": headers, "client": (client, 1)}, receive)
 
 
 @pytest.fixture
 def sums() -> Iterator[Sums]:
-    """Sums of files up to 1 TB."""
-    made = Sums(10**12)
+    """Sums of files up to 1 TB, for each client of 10 GB at a time."""
+    made = Sums(10**12, 10**10, 7)
     yield made
     made.close()
 
@@ -85,9 +88,63 @@ def test_who_stays_gets_the_sum(sums: Sums) -> None:
     assert found == whole.hexdigest()
 
 
+def test_turns(sums: Sums) -> None:
+    """Small files are summed beside huge ones, another client's at once and one's own first."""
+    huge = [file_of(10**6 + i) for i in range(3)]  # of a gigabyte each
+
+    async def ask() -> None:
+        waits = [asyncio.create_task(sums.of(request("192.0.2.1"), one)) for one in huge]
+        await asyncio.sleep(0)
+        for client in ("192.0.2.1", "192.0.2.2"):
+            small = [asyncio.create_task(sums.of(request(client), file_of(4))) for _ in range(2)]
+            await asyncio.gather(*small)
+        assert not any(one.done() for one in waits)
+        for one in waits:
+            one.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)
+        assert not sums._jobs
+        assert not sums._turns
+
+    asyncio.run(ask())
+
+
+def test_what_one_client_may_ask(sums: Sums) -> None:
+    """Past a client's part a header is ignored and a listing refused; others have their own."""
+    large, more = file_of(2 * 10**7), file_of(10**4)
+
+    async def ask() -> None:
+        waits = asyncio.create_task(sums.of(request("192.0.2.1"), large))  # one alone may be larger
+        await asyncio.sleep(0)
+        assert await sums.header_for(request("192.0.2.1"), more) == []
+        with pytest.raises(RequestProblem) as refusal:
+            await sums.of(request("192.0.2.1"), more)
+        assert (refusal.value.status, refusal.value.headers) == (429, {"retry-after": "7"})
+        assert len(await sums.header_for(request("192.0.2.2"), more)) == 1
+        assert len(await sums.header_for(request("192.0.2.1"), more)) == 1  # known by now
+        waits.cancel()
+
+    asyncio.run(ask())
+
+
+def test_an_error_is_everybody_s(sums: Sums) -> None:
+    """If a file cannot be drawn, all who wait are told, and the next file's sum is made."""
+
+    class Broken(SmallFile):
+        def read_into(self, start: int, out: memoryview) -> None:
+            raise EngineError(f"provoked at {start} of {len(out)}")
+
+    async def ask() -> None:
+        waits = [sums.of(request(), Broken("x", b"abc")) for _ in range(3)]
+        found = await asyncio.gather(*waits, return_exceptions=True)
+        assert [type(one) for one in found] == [EngineError] * 3
+        assert len(await sums.of(request(), file_of(1))) == 64
+
+    asyncio.run(ask())
+
+
 def test_a_file_that_is_too_large() -> None:
     """Past the limit the preference is ignored, which RFC 9530 allows."""
-    sums = Sums(10)
+    sums = Sums(10, 10, 1)
     assert asyncio.run(sums.header_for(request(), file_of(1))) == []
     sums.close()
 
@@ -99,11 +156,37 @@ def test_over_a_socket() -> None:
             raw.send(
                 f"HEAD {HUGE} HTTP/1.1\r\nhost: x\r\nwant-repr-digest: sha-256=1\r\n\r\n".encode()
             )
-            wait_until(lambda: local.service.sums._making, "the pass to begin")
-        wait_until(lambda: not local.service.sums._making, "the pass to end")
+            wait_until(lambda: local.service.sums._jobs, "the pass to begin")
+        wait_until(lambda: not local.service.sums._jobs, "the pass to end")
         with local.client() as client:
             answer = client.head(
                 "/v1/models/tiny-resnet/model.safetensors",
                 headers={"want-repr-digest": "sha-256=1"},
             )
-        assert len(base64.b64decode(answer.headers["repr-digest"][9:-1])) == 32
+        assert len(b64decode(answer.headers["repr-digest"][9:-1])) == 32
+
+
+def test_every_kind_of_file(tmp_path: Path) -> None:
+    """One tensor, a link, a preset, a stored spec and a repository have the header alike."""
+    spec = {"tensors": [{"name": "a", "shape": [50, 3], "init": "normal"}]}
+    with Local(registry_url=f"sqlite:///{tmp_path}/r.db") as local, local.client() as client:
+        link = client.post("/v1/checkpoints", json=spec).headers["content-location"]
+        client.put("/v1/specs/a/b", json=spec)
+        for path in (
+            "/v1/tensors/normal/50x3.safetensors",
+            link,
+            "/v1/models/tiny-resnet/model.safetensors",
+            "/v1/specs/a/b/model.safetensors",
+            "/v1/specs/a/b/README.md",
+            "/a/b/resolve/main/model.safetensors",
+        ):
+            whole = client.get(path)
+            assert "repr-digest" not in whole.headers
+            wants = {"want-repr-digest": "sha-256=1"}
+            digest = b64encode(hashlib.sha256(whole.content).digest()).decode()
+            for answer in (
+                client.get(path, headers=wants),
+                client.head(path, headers=wants),
+                client.get(path, headers={**wants, "range": "bytes=3-5"}),
+            ):
+                assert answer.headers["repr-digest"] == f"sha-256=:{digest}:"

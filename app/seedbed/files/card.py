@@ -59,7 +59,8 @@ def make_card(
         lines += [
             "Save this as `spec.json`:",
             "",
-            *(f"    {line}" for line in whole.splitlines()),
+            # Not `splitlines`, for which U+2028 in a name ends a line, which JSON lets stand.
+            *(f"    {line}" for line in whole.split("\n")),
             "",
             "then `seedbed generate spec.json -o ./`, or ask a server:",
             "",

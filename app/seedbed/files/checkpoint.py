@@ -70,7 +70,11 @@ class Checkpoint:
 
     @cached_property
     def shards(self) -> Mapping[str, tuple[TensorPlan, ...]]:
-        """The tensors of each weight file, by its name; one, unless they are too large for that."""
+        """The tensors of each weight file, by its name; one, unless they are too large for that.
+
+        Raises:
+            LimitError: there would be more files than a limit.
+        """
         model = self.spec.built
         of_model = {one.name for one in model.parameters} if model else set()
         # Only a model has an order of its own; that in which a spec lists things has no meaning.
@@ -78,6 +82,7 @@ class Checkpoint:
             self.tensors, key=lambda one: b"" if one.name in of_model else one.name.encode()
         )
         parts = split_tensors(ordered, self.spec.max_shard_size) or ((),)  # a layer may have none
+        self._limits.require("max_shards", len(parts), "shards")
         return dict(zip(shard_names(len(parts)), parts, strict=True))
 
     @property
@@ -94,6 +99,14 @@ class Checkpoint:
         index = [INDEX_NAME] if self.is_sharded else []
         return tuple(sorted([*self.shards, *index, *self._beside]))
 
+    @cached_property
+    def _named(self) -> frozenset[str]:
+        return frozenset(self.names)
+
+    def has(self, name: str) -> bool:
+        """Whether one of `names` is this."""
+        return name in self._named
+
     def file(self, name: str) -> File | None:
         """The file of this name: one of `names`, or the whole; `None` if there is none.
 
@@ -102,7 +115,7 @@ class Checkpoint:
         """
         if name == FILE_NAME:
             return self.whole
-        if name not in self.names:
+        if not self.has(name):
             return None
         if (file := self._made.get(name)) is None:
             file = self._made[name] = self._make(name)

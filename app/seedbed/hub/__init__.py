@@ -3,7 +3,7 @@
 Knows nothing of HTTP; the protocol itself is in `seedbed.web.routes.hub`.
 """
 
-from seedbed.hub.hashes import Hashes
+from seedbed.hub.hashes import Hashes, Hashing
 from seedbed.hub.names import (
     NAMESPACE,
     Revision,
@@ -18,6 +18,7 @@ __all__ = [
     "NAMESPACE",
     "Entry",
     "Hashes",
+    "Hashing",
     "Revision",
     "RevisionError",
     "commit_of",

@@ -7,13 +7,9 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 
-from seedbed.files import CHUNK_BYTES, File, split
+from seedbed.files import CHUNK_BYTES, File
 
 _KEPT = 10_000
-
-
-class Cancelled(Exception):
-    """The caller wants the sum no more."""
 
 
 class Hashes:
@@ -28,29 +24,44 @@ class Hashes:
         with self._lock:
             return self._sums.get(file.etag)
 
-    def sum_of(self, file: File, wanted: Callable[[], bool] = lambda: True) -> str:
-        """The sum of a file; draws all of it unless it is known.
-
-        Args:
-            file: whose sum.
-            wanted: asked after each chunk whether to go on.
-
-        Raises:
-            Cancelled: the sum is not wanted any more.
-        """
-        if (known := self.find(file)) is not None:
-            return known
-        whole = hashlib.sha256()
-        room = memoryview(bytearray(min(CHUNK_BYTES, file.size)))
-        for start, stop in split(0, file.size, CHUNK_BYTES):
-            if not wanted():
-                raise Cancelled
-            part = room[: stop - start]
-            file.read_into(start, part)
-            whole.update(part)
-        found = whole.hexdigest()
+    def keep(self, file: File, digest: str) -> None:
+        """Remember the sum of a file, and forget the oldest past some ten thousand."""
         with self._lock:
-            self._sums[file.etag] = found
+            self._sums[file.etag] = digest
             if len(self._sums) > _KEPT:
                 self._sums.popitem(last=False)
-        return found
+
+
+class Hashing:
+    """A pass over a file that may be made in parts, by one thread at a time.
+
+    Args:
+        file: whose sum is wanted.
+    """
+
+    def __init__(self, file: File) -> None:
+        self.file = file
+        self.done_bytes = 0
+        self._digest = hashlib.sha256()
+        self._room = bytearray(min(CHUNK_BYTES, file.size))
+
+    @property
+    def left_bytes(self) -> int:
+        """What is still to be drawn."""
+        return self.file.size - self.done_bytes
+
+    def advance(self, go_on: Callable[[], bool]) -> str | None:
+        """Draw a chunk, and more for as long as `go_on` says so, which is asked after each.
+
+        Returns:
+            The sum, 64 hexadecimal digits, once all is drawn.
+        """
+        room = memoryview(self._room)
+        while self.left_bytes:
+            part = room[: min(len(room), self.left_bytes)]
+            self.file.read_into(self.done_bytes, part)
+            self._digest.update(part)
+            self.done_bytes += len(part)
+            if self.left_bytes and not go_on():
+                return None
+        return self._digest.hexdigest()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass
 from threading import Lock
 from weakref import WeakKeyDictionary
@@ -44,16 +45,22 @@ def commit_of(checkpoint: Checkpoint) -> str:
     a later version of Seedbed would make other files, it has another commit.
     """
     with _lock:
-        known = _commits.get(checkpoint)
-    if known is None:
-        known = _make_commit(checkpoint)
-        with _lock:
-            _commits[checkpoint] = known
-    return known
+        commit = _commits.get(checkpoint)
+        if is_first := commit is None:
+            commit = _commits[checkpoint] = Future()
+    if is_first:
+        try:
+            commit.set_result(_make_commit(checkpoint))
+        except BaseException as error:
+            with _lock:
+                del _commits[checkpoint]
+            commit.set_exception(error)
+            raise
+    return commit.result()
 
 
-_commits: WeakKeyDictionary[Checkpoint, str] = WeakKeyDictionary()
-"""Those that were asked for: the headers of all files have to be made for one."""
+_commits: WeakKeyDictionary[Checkpoint, Future[str]] = WeakKeyDictionary()
+"""Those that were asked for: the headers of all files have to be made for one, by one thread."""
 
 _lock = Lock()
 
@@ -87,7 +94,7 @@ def file_of(checkpoint: Checkpoint, name: str) -> File | None:
 
     Clients ask for that first, and would refuse it for its size.
     """
-    return checkpoint.file(name) if name in checkpoint.names else None
+    return checkpoint.file(name) if checkpoint.has(name) else None
 
 
 def git_sha1(content: bytes) -> str:

@@ -38,4 +38,5 @@ class Limits(Bounds):
     max_metadata_bytes: int = 65_536
     max_header_bytes: int = 100_000_000
     max_file_bytes: int = 2**44
+    max_shards: int = 4096
     max_dense_elements: int = 2**24

@@ -79,7 +79,9 @@ class Service:
             seconds=settings.registry_seconds,
             retry_seconds=settings.retry_after_seconds,
         )
-        self.sums = Sums(settings.max_hash_bytes)
+        self.sums = Sums(
+            settings.max_hash_bytes, settings.max_client_hash_bytes, settings.retry_after_seconds
+        )
         self.started = False
         self.ready = False
 

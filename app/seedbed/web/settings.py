@@ -169,6 +169,12 @@ class Settings(BaseSettings):
     max_file_bytes: int = Field(
         _LIMITS.max_file_bytes, ge=8, description="All tensors of one file: 16 TiB."
     )
+    max_shards: int = Field(
+        _LIMITS.max_shards,
+        ge=1,
+        description="Weight files of one checkpoint: each has a header, all of which are made for "
+        "a commit of the Hub.",
+    )
     max_dense_elements: int = Field(
         _LIMITS.max_dense_elements,
         ge=1,
@@ -239,6 +245,12 @@ class Settings(BaseSettings):
         10**11,
         ge=0,
         description="Largest file whose SHA-256 a request with Want-Repr-Digest may ask for.",
+    )
+    max_client_hash_bytes: int = Field(
+        10**11,
+        ge=0,
+        description="All files together whose SHA-256 one client may wait for at the same time, "
+        "if they are several. Beyond it Want-Repr-Digest is ignored, and a listing is 429.",
     )
     drain_seconds: float = Field(
         0.0,

@@ -296,11 +296,13 @@ async def get_spec_file(
     key = ("stored", etag, seed, digest is not None)
     make = _maker(content, seed, pinned=digest is not None)
     never_changes = digest is not None and seed is not None
+    found = await _file_of(service, key, file, make)
     return service.respond(
         request,
-        await _file_of(service, key, file, make),
+        found,
         file,
         cache_control=CACHE_CONTROL if never_changes else _REVALIDATE,
+        headers=await service.sums.header_for(request, found),
     )
 
 

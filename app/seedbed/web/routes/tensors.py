@@ -44,7 +44,9 @@ async def get_tensor(
         lambda: spec_of_one(scheme, shape, query_options(request)),
     )
     seed, size = file.spec.seed, shape_text(file.spec.tensors[0].shape)
-    return service.respond(request, file, f"{canonical_name(scheme)}-{size}-seed{seed}.safetensors")
+    name = f"{canonical_name(scheme)}-{size}-seed{seed}.safetensors"
+    digest = await service.sums.header_for(request, file)
+    return service.respond(request, file, name, headers=digest)
 
 
 file_routes(
