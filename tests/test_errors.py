@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import inspect
+import pickle
 import re
 from typing import Any
 
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seedbed import errors
-from seedbed.errors import LimitError, OutputError, SeedbedError, SpecError
+from seedbed.errors import Choices, LimitError, OutputError, SeedbedError, SpecError
 from tests.strategies import untimed
 
 CLASSES: dict[str, type[Exception]] = {
@@ -78,3 +79,14 @@ def test_output_errors_are_os_errors() -> None:
     error: OSError = OutputError("no room")
     assert str(error) == "no room"
     assert error.errno is None
+
+
+def test_choices_survive_another_process() -> None:
+    """A list with the word that is not on it is whole again after it was pickled."""
+    error = SpecError("x", ("a", 0), Choices(("b", "c"), "d", ("b", "c", "e")))
+    error.others = (SpecError("y", ("z",)),)
+    again = pickle.loads(pickle.dumps(error))
+    assert (again.message, again.path, again.allowed) == (error.message, error.path, ("b", "c"))
+    assert (again.allowed.word, again.allowed.known) == ("d", ("b", "c", "e"))
+    assert again.others[0].path == ("z",)
+    assert Choices((), 5).word == ""

@@ -49,8 +49,12 @@ class Choices(tuple[str, ...]):  # noqa: SLOT001 (a tuple can have no slots of i
         """The members, in the order in which they are listed."""
         made = super().__new__(cls, members)
         made.word = word if isinstance(word, str) else ""
-        made.known = made if known is None else tuple(known)
+        made.known = tuple(made) if known is None else tuple(known)
         return made
+
+    def __getnewargs__(self) -> tuple[tuple[str, ...], str, tuple[str, ...]]:
+        """What a copy is made of, in another process too."""
+        return tuple(self), self.word, self.known
 
 
 class SeedbedError(Exception):

@@ -399,3 +399,31 @@ def test_the_error_class_says_what_kind() -> None:
     for kind, fields in kinds.items():
         error = refusal({"tensors": [{"name": "w", "shape": [2], **fields}]})
         assert type(error) is kind
+
+
+def test_faults_of_several_parts_are_told_together() -> None:
+    """The first fault has the others beside it: one for each place, and not without end."""
+    vector = {"shape": (3,), "init": {"scheme": "he_normal"}}
+    tensors = [
+        TensorSpec.model_validate({"name": "a", **vector}),
+        TensorSpec.model_validate({"name": "b", "shape": (3,)}),
+        TensorSpec.model_validate({"name": "c", "shape": (3, 3), "init": "normal"}),
+        TensorSpec.model_validate({"name": "c", "shape": (3,), "init": "zeros"}),
+    ]
+    with pytest.raises(SpecError) as caught:
+        plan(tensors, (), "F32", Limits())
+    first = caught.value
+    assert [one.path for one in (first, *first.others)] == [
+        ("tensors", 0, "shape"), ("tensors", 1, "init"), ("tensors", 3, "name"),
+    ]  # fmt: skip
+    moved = first.within("spec")
+    assert [one.path[0] for one in (moved, *moved.others)] == ["spec"] * 3
+    many = [TensorSpec.model_validate({"name": str(i), **vector}) for i in range(1000)]
+    with pytest.raises(SpecError) as caught:
+        plan(many, (), "F32", Limits())
+    assert len(caught.value.others) < 50
+    ruled = [TensorSpec.model_validate({"name": str(i), "shape": (3,)}) for i in range(1000)]
+    rule = Rule.model_validate({"match": "*", "init": "normal", "dtype": "I8"})
+    with pytest.raises(SpecError) as caught:
+        plan(ruled, (rule,), "F32", Limits())
+    assert (caught.value.path[:2], caught.value.others) == (("rules", 0), ())

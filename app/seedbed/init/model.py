@@ -125,19 +125,59 @@ def plan(
     limits.require("max_tensors", len(tensors) + len(layers) + len(model), "tensors and layers")
     limits.require("max_rules", len(rules), "rules")
     planner = _Planner(Rules(rules), dtype, limits, framework)
+    faults = _Faults()
     for i, tensor in enumerate(tensors):
         try:
             planner.add(tensor, i)
         except SpecError as error:
-            raise _placed(error, ("tensors", i), tensor.name, planner.rules) from error
+            faults.add(_placed(error, ("tensors", i), tensor.name, planner.rules))
     for i, layer in enumerate(layers):
-        planner.add_layer(layer, i)
+        with faults:
+            planner.add_layer(layer, i)
     for parameter in model:
-        planner.add_of_model(parameter, guessed)
+        with faults:
+            planner.add_of_model(parameter, guessed)
+    faults.check()
     planner.refuse_rules_of_file_names()
     if not planner.plans and any(rule.drop for rule in rules):
         raise SpecError("the rules drop every tensor", ("rules",))
     return tuple(planner.plans)
+
+
+class _Faults:
+    """What is wrong with several parts of a spec, of each place the first, to be told together."""
+
+    def __init__(self) -> None:
+        self._first: dict[Path, SpecError] = {}
+        self._count = 0
+
+    def __enter__(self) -> None:
+        """Go on behind a part that is wrong."""
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        if not isinstance(error, SpecError):
+            return False
+        self.add(error)
+        return True
+
+    def add(self, error: SpecError) -> None:
+        """Remember it; raise those that there are if it is enough."""
+        self._first.setdefault(error.path, error)
+        self._count += 1
+        if len(self._first) >= _MOST_PLACES or self._count >= _MOST_FAULTS:
+            self.check()
+
+    def check(self) -> None:
+        """Raise the first with the others, if there is any."""
+        if self._first:
+            first, *others = self._first.values()
+            first.others = tuple(others)
+            raise first
+
+
+_MOST_PLACES = 20
+_MOST_FAULTS = 100
+"""Faults after which planning ends: one rule may be wrong for every tensor of a model."""
 
 
 @dataclass(frozen=True, slots=True)
