@@ -531,7 +531,7 @@ def test_a_directory(tmp_path: Path, invoke: Callable[..., Any]) -> None:
 
 
 def test_shards_without_a_directory(tmp_path: Path, invoke: Callable[..., Any]) -> None:
-    """A size of shards is not ignored: without a directory it is refused, and inspect counts them."""
+    """A size of shards is not ignored: it needs a directory, and inspect counts them."""
     sized = ("tiny-gpt2", "--set", "max_shard_size=50KB")
     for output in (tmp_path / "w", "-"):
         done = invoke("generate", *sized, "-o", output, "-q")
