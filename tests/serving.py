@@ -9,7 +9,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tests.processes import PATIENCE_SECONDS, environment, start, wait_until
@@ -30,17 +30,21 @@ class Server:
 
     Args:
         directory: for its log and its registry.
-        settings: `SEEDBED_…` by their lower-case names; none are inherited from the environment.
+        variables: of its environment, which has nothing that is not named here or by `environment`.
+        settings: `SEEDBED_…` by their lower-case names.
     """
 
-    def __init__(self, directory: Path, **settings: object) -> None:
+    def __init__(
+        self, directory: Path, variables: Mapping[str, str] | None = None, **settings: object
+    ) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = directory / f"serve-{self.port}.log"
         registry = f"sqlite:///{directory}/registry-{self.port}.db"
         given = {"port": self.port, "registry_url": registry, **settings}
         self._environment = environment(
-            **{f"SEEDBED_{name.upper()}": str(value) for name, value in given.items()}
+            **(variables or {}),
+            **{f"SEEDBED_{name.upper()}": str(value) for name, value in given.items()},
         )
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -86,9 +90,11 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(directory: Path, **settings: object) -> Iterator[Server]:
+def serving(
+    directory: Path, variables: Mapping[str, str] | None = None, **settings: object
+) -> Iterator[Server]:
     """A service that is ready, until the block ends."""
-    server = Server(directory, **settings)
+    server = Server(directory, variables, **settings)
     try:
         server.start()
         yield server

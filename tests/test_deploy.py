@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from seedbed.web.settings import Settings
+from tests.processes import run
 from tests.web.local import Local
 
 ROOT = Path(__file__).parent.parent
@@ -182,7 +182,5 @@ def test_every_metric_is_shown(exported: set[str]) -> None:
 def test_dockerfile_is_clean() -> None:
     """Hadolint has nothing to say against the Dockerfile."""
     hadolint = Path(sys.executable).with_name("hadolint")
-    done = subprocess.run(
-        [hadolint, ROOT / "Dockerfile"], capture_output=True, text=True, check=False
-    )
-    assert (done.returncode, done.stdout) == (0, "")
+    done = run(hadolint, ROOT / "Dockerfile")
+    assert (done.returncode, done.stdout) == (0, b"")

@@ -7,6 +7,7 @@ import pytest
 
 from seedbed.errors import BusyError
 from seedbed.memory import Claim, MemoryBudget
+from tests.processes import PATIENCE_SECONDS
 
 
 class Cache:
@@ -97,7 +98,7 @@ def test_threads_never_pass_the_budget() -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(PATIENCE_SECONDS)
     assert max(seen) <= 1000
     cache.give_back(1000)
     assert budget.used_bytes == 0

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.processes import PATIENCE_SECONDS
 from tests.serving import Server, serving
 
 pytestmark = pytest.mark.interop
@@ -58,7 +59,7 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         thread.start()
         yield f"http://127.0.0.1:{server.server_address[1]}"
         server.shutdown()
-        thread.join()
+        thread.join(PATIENCE_SECONDS)
 
 
 @pytest.fixture

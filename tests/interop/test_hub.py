@@ -25,6 +25,7 @@ import httpx
 import pytest
 from safetensors.numpy import load_file
 
+from tests import processes
 from tests.interop.running import run
 from tests.serving import PATIENCE_SECONDS, Server, serving, wait_until
 
@@ -201,9 +202,10 @@ def test_verify(tmp_path: Path) -> None:
             env = environment(server.url, home)
             hf = Path(sys.executable).with_name("hf")
             place = ["tests/sharded", "--revision", "seed-42"]
-            subprocess.run([hf, "download", *place], env=env, capture_output=True, check=True)
-            verify = [hf, "cache", "verify", *place]
-            done = subprocess.run(verify, env=env, capture_output=True, text=True, check=False)
+            got = processes.run(hf, "download", *place, env=env)
+            assert got.returncode == 0, got.stderr
+            verify = (hf, "cache", "verify", *place)
+            done = processes.run(*verify, env=env, text=True)
             assert (done.returncode == 0) == (hash_bytes > 0), done.stdout + done.stderr
             if hash_bytes == 0:
                 files = httpx.get(f"{server.url}/api/models/tests/sharded/tree/seed-42").json()
@@ -211,7 +213,7 @@ def test_verify(tmp_path: Path) -> None:
                     link = f"{server.url}/tests/sharded/resolve/seed-42/{file}"
                     wanted = {"want-repr-digest": "sha-256=1"}
                     assert "repr-digest" in httpx.head(link, headers=wanted).headers
-                done = subprocess.run(verify, env=env, capture_output=True, text=True, check=False)
+                done = processes.run(*verify, env=env, text=True)
                 assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -425,7 +427,7 @@ class Cutter:
                     )
                     asking.start()
                     cutter.pass_on(service, self.request, cutter.count)
-                    asking.join()
+                    asking.join(PATIENCE_SECONDS)
 
         self._server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
@@ -436,7 +438,7 @@ class Cutter:
         """End it, when all connections have ended."""
         self._server.shutdown()
         self._server.server_close()
-        self._thread.join()
+        self._thread.join(PATIENCE_SECONDS)
 
     def note(self, data: bytes) -> bool:
         """What a client sends."""

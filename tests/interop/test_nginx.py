@@ -76,7 +76,7 @@ def proxied(directory: Path, **settings: object) -> Iterator[Proxy]:
     configuration.write_text(text)
     as_root = "user root;" if os.geteuid() == 0 else ""
     command = ["nginx", "-p", str(directory), "-c", str(configuration)]
-    subprocess.run([*command, "-t", "-q"], check=True)
+    subprocess.run([*command, "-t", "-q"], check=True, timeout=PATIENCE_SECONDS)
     process = None
     try:
         with ThreadPoolExecutor(2) as threads:

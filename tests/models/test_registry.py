@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import importlib
 import re
-import subprocess
 import sys
 from typing import Any
 
@@ -10,6 +9,7 @@ import pytest
 
 from seedbed.errors import SpecError
 from seedbed.models import presets, registry
+from tests import processes
 
 HUB_NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?")
 
@@ -63,8 +63,8 @@ def test_a_start_does_not_pay() -> None:
         "print([m for m in sys.modules if m.startswith(('seedbed.models.vision',"
         "'seedbed.models.transformers','seedbed.models.catalogue'))])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    done = processes.run(sys.executable, "-c", code)
+    assert (done.stdout.strip(), done.stderr) == (b"[]", b"")
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ inherits every test.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import subprocess
 import sys
@@ -43,6 +44,7 @@ from seedbed.registry import (
     registry_url,
 )
 from seedbed.registry.schema import MIGRATIONS, migrate
+from tests.processes import PATIENCE_SECONDS
 from tests.registry import dying
 from tests.strategies import untimed
 
@@ -96,7 +98,7 @@ def at_once(works: list[Callable[[], Any]]) -> list[Any]:
     barrier = threading.Barrier(len(works))
 
     def run(work: Callable[[], Any]) -> Any:
-        barrier.wait()
+        barrier.wait(PATIENCE_SECONDS)
         try:
             return work()
         except (ConflictError, LimitError, UnknownSpecError) as error:
@@ -206,7 +208,8 @@ class Machine(RuleBasedStateMachine):
     def list(self, namespace: str | None, search: str, limit: int) -> None:
         """All pages together are the names that fit, in order of their code points."""
         found, after = [], None
-        while True:
+        for page_number in itertools.count():
+            assert page_number <= len(self.now)
             page = self.store.list(namespace=namespace, search=search, limit=limit, after=after)
             assert len(page.entries) <= limit
             found += [(entry.id, entry.etag) for entry in page.entries]

@@ -13,8 +13,8 @@ import pytest
 
 from seedbed.errors import UnavailableError, UnknownSpecError
 from seedbed.registry import Expected, Registry, SpecId, SpecStore
+from tests.processes import attempts, wait_until
 from tests.registry.suite import NET, spec_of, text_of
-from tests.serving import wait_until
 
 
 def run(registry: Registry, scenario: Callable[[], Awaitable[None]]) -> None:
@@ -96,7 +96,7 @@ def test_a_database_that_hangs_holds_up_only_so_many(tmp_path: Path) -> None:
         answers = await asyncio.gather(*questions, return_exceptions=True)
         assert ["requests are waiting" in str(a) for a in answers] == [False] * 3 + [True]
         release.set()
-        while True:  # as soon as they have ended
+        for _ in attempts("those that hang to end"):
             try:
                 assert await registry.ask(hang) == 7
                 break
@@ -126,7 +126,7 @@ def test_a_question_that_is_given_up(tmp_path: Path) -> None:
         with pytest.raises(UnavailableError, match="waiting"):
             await registry.ask(fail)
         release.set()
-        while True:
+        for _ in attempts("the call to end"):
             try:
                 with pytest.raises(UnknownSpecError):
                     await registry.ask(SpecStore.get, NET)

@@ -11,7 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.serving import PATIENCE_SECONDS, serving
+from tests.processes import PATIENCE_SECONDS, attempts, wait_until
+from tests.serving import serving
 from tests.stress.loads import (
     SIXTEEN_MIB,
     digest_of,
@@ -45,8 +46,7 @@ def test_fast_readers_beside_slow_ones(tmp_path: Path, slow: int) -> None:
         before = settle(server)
         with slow_readers(server, slow) as taken:
             beside = all_fast()
-            while min(taken) < 2**16:  # nobody is forgotten
-                time.sleep(0.05)
+            wait_until(lambda: min(taken) >= 2**16, "every slow reader")  # nobody is forgotten
             assert metric(server, "seedbed_streams") == slow
             during = usage(server)
         after = settle(server)
@@ -99,7 +99,7 @@ def test_bursts_past_the_limits(tmp_path: Path, clients: int) -> None:
 
         def obey(i: int) -> int:
             start.wait(PATIENCE_SECONDS)
-            while True:
+            for _ in attempts("a turn"):
                 response = pooled.get(f"{SIXTEEN_MIB}?seed={i % 3}")
                 if response.status_code == 200:
                     break

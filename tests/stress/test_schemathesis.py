@@ -26,7 +26,7 @@ def run(server: Server, directory: Path, *arguments: str) -> str:
             "run", f"{server.url}/openapi.json", "--checks=all", "--continue-on-failure",
             "--seed=1", "--generation-deterministic", "--warnings=off", *arguments,
         ],
-        capture_output=True, text=True, cwd=directory, check=False,
+        capture_output=True, text=True, cwd=directory, check=False, timeout=1500,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     log = server.log.read_text()[before:]

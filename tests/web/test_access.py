@@ -242,7 +242,7 @@ def test_many_keys_at_once() -> None:
 
         def use(key: str) -> int:
             with httpx.Client(base_url=local.url, timeout=PATIENCE_SECONDS) as client:
-                barrier.wait()
+                barrier.wait(PATIENCE_SECONDS)
                 answers = [client.get(FILE, headers=bearer(key)).status_code for _ in range(12)]
             return answers.count(200)
 

@@ -10,6 +10,7 @@ import pytest
 from seedbed.advice import Advice
 from seedbed.compare import CompareRequest, CompareResult, Comparison
 from seedbed.init import SCHEMES
+from tests.processes import PATIENCE_SECONDS
 from tests.serving import wait_until
 from tests.web.local import Local
 
@@ -116,7 +117,7 @@ def test_one_too_many_and_cancelled() -> None:
                     refused = client.post("/v1/compare", json=SMALL)
                     assert refused.status_code == 429
                     assert int(refused.headers["retry-after"]) > 0
-                    thread.join()
+                    thread.join(PATIENCE_SECONDS)
                 else:
                     with leaver.stream(
                         "POST", "/v1/compare", json=long, headers={"accept": accept}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ import httpx
 import pytest
 
 from seedbed.init import Limits
-from tests.serving import PATIENCE_SECONDS, wait_until
+from tests.processes import PATIENCE_SECONDS, attempts, wait_until
 from tests.web.local import TERABYTE, CountingEngine, Local, Raw
 
 FILE = "/v1/tensors/normal/300x300.safetensors"
@@ -217,14 +218,12 @@ def test_body_that_drips(bodies: Local) -> None:
     with Raw(bodies.port) as raw:
         raw.send(HEAD, b"Content-Length: 900\r\n\r\n")
         raw.socket.setblocking(False)  # noqa: FBT003
-        status = b""
-        while not status:
-            try:
+        for _ in attempts("an answer"):
+            with contextlib.suppress(BlockingIOError):
                 raw.socket.send(b" ")
                 time.sleep(0.02)
                 status = raw.socket.recv(20)
-            except BlockingIOError:
-                continue
+                break
     assert status.startswith(b"HTTP/1.1 408 ")
 
 

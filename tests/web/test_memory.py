@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import subprocess
 import sys
 import threading
 import time
@@ -13,7 +12,8 @@ import pytest
 
 from seedbed.files import VirtualFile
 from seedbed.files.one_tensor import spec_of_one
-from tests.serving import PATIENCE_SECONDS, Server, serving, wait_until
+from tests.processes import PATIENCE_SECONDS, attempts, run, wait_until
+from tests.serving import Server, serving
 from tests.stress.scale import note
 from tests.web.local import MIB, TERABYTE, CountingEngine, Local, Raw
 
@@ -80,7 +80,7 @@ def test_many_downloads_of_a_terabyte(fresh: Server) -> None:
 
         def stalled(raw: Raw) -> None:
             raw.take(1)
-            over.wait()
+            over.wait(PATIENCE_SECONDS)
 
         readers = []
         for i, raw in enumerate(flights):
@@ -135,9 +135,8 @@ def test_code_that_is_given_back() -> None:
         "print(said, before - after, release_code('no such library'));"
         "binding.parse_assembly('define i32 @f() { ret i32 1 }').verify(); print('works')"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    )
+    done = run(sys.executable, "-c", script, text=True)
+    assert done.returncode == 0, done.stderr
     said, given, nothing, works = done.stdout.split()
     assert int(said) > 20 * MIB
     assert int(given) > 0.8 * int(said)
@@ -151,7 +150,9 @@ def test_slow_reader_has_little_made() -> None:
         with Raw(local.port, receive_buffer=2**14) as raw:
             raw.get(TERABYTE).head()
             calls = -1
-            while calls != (calls := engine.calls):
+            for _ in attempts("drawing to stop"):
+                if calls == (calls := engine.calls):
+                    break
                 time.sleep(0.3)
             held = calls * 2**18 - 8 * MIB  # what the system's own buffers may have taken
         assert held < 4 * 2**18
@@ -166,9 +167,8 @@ def test_free_memory_goes_back() -> None:
         "held = [(b'%d' % i * 2**20, bytes(5000)) for i in range(50)]; most = rss().rss;"
         "held = [small for _, small in held]; print(most - before, rss().rss - before)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    )
+    done = run(sys.executable, "-c", script, text=True)
+    assert done.returncode == 0, done.stderr
     most, kept = map(int, done.stdout.split())
     assert most > 40 * MIB
     assert kept < 5 * MIB

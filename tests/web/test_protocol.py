@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import threading
@@ -10,7 +11,8 @@ import pytest
 
 from seedbed.files import VirtualFile
 from seedbed.files.one_tensor import spec_of_one
-from tests.serving import PATIENCE_SECONDS, Server, wait_until
+from tests.processes import PATIENCE_SECONDS, attempts, wait_until
+from tests.serving import Server
 from tests.web.local import MIB, TERABYTE, Answer, CountingEngine, Local, Raw, bytes_of
 
 SMALL = "/v1/tensors/ones/8.safetensors"
@@ -222,14 +224,15 @@ def test_head_that_drips(impatient: Local, drip: bytes) -> None:
 def said_after_drips(raw: Raw, drip: bytes) -> bytes:
     """The beginning of the answer, if any, to a client that sends a little again and again."""
     raw.socket.settimeout(0.05)
-    while True:
+    for _ in attempts("an answer or an end"):
         try:
             raw.send(drip)
             return raw.socket.recv(12)
         except TimeoutError:
             continue
         except ConnectionError:
-            return b""
+            break
+    return b""
 
 
 def test_connection_that_says_nothing(impatient: Local) -> None:
@@ -374,12 +377,11 @@ def _answers(port: int, packets: list[bytes]) -> list[tuple[int, bytes]]:
             time.sleep(0.001)
         raw.send(last)
         found = []
-        while True:
-            try:
+        with contextlib.suppress(ConnectionError):
+            for _ in attempts("the connection to end"):
                 answer = raw.answer()
-            except ConnectionError:
-                return found
-            found.append((answer.status, answer.body))
+                found.append((answer.status, answer.body))
+        return found
 
 
 @pytest.mark.parametrize("upgrade", UPGRADES)

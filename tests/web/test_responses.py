@@ -10,7 +10,8 @@ import pytest
 from seedbed.files import VirtualFile
 from seedbed.files.one_tensor import spec_of_one
 from tests.files.suite import BODY, Reader, ReaderSuite
-from tests.serving import Server, wait_until
+from tests.processes import PATIENCE_SECONDS, attempts, wait_until
+from tests.serving import Server
 from tests.web.local import MIB, TERABYTE, CountingEngine, Local, Raw, bytes_of, parts_of
 
 SMALL = "/v1/tensors/he_normal/16x9.safetensors?seed=42"
@@ -333,13 +334,13 @@ def test_disconnect_while_a_chunk_is_drawn(local: Local, engine: CountingEngine)
     def wait(call: int) -> None:
         if call == 1:
             begun.set()
-            go_on.wait()
+            go_on.wait(PATIENCE_SECONDS)
 
     engine.before = wait
     try:
         with Raw(local.port) as raw:
             raw.get(TERABYTE)
-            begun.wait()
+            assert begun.wait(PATIENCE_SECONDS)
             assert local.service.admission.active == 1
         idle(local)  # while the thread is still at it
         assert not go_on.is_set()
@@ -426,7 +427,9 @@ def test_many_downloads_share_the_threads(local: Local) -> None:
         threads = [threading.Thread(target=fetch, args=(seed,)) for seed in range(4)]
         for thread in threads:
             thread.start()
-        while any(thread.is_alive() for thread in threads):
+        for _ in attempts("the short downloads"):
+            if not any(thread.is_alive() for thread in threads):
+                break
             long.take(MIB)
     assert len(got) == 4
     for seed, content in got:

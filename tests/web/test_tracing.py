@@ -3,7 +3,6 @@ from __future__ import annotations
 import contextlib
 import gzip
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -22,6 +21,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from seedbed.web.settings import Settings
+from tests import processes
 from tests.serving import free_port, serving, wait_until
 from tests.web.local import TERABYTE, Local, Raw
 
@@ -179,12 +179,8 @@ def test_collector_that_is_not_there() -> None:
 
 def run(code: str, path: Path | None = None) -> subprocess.CompletedProcess[str]:
     """A Python of its own, which looks for modules in `path` first."""
-    environment = {key: text for key, text in os.environ.items() if key[:8] != "SEEDBED_"}
-    if path is not None:
-        environment["PYTHONPATH"] = str(path)
-    return subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
-    )
+    more = {} if path is None else {"PYTHONPATH": str(path)}
+    return processes.run(sys.executable, "-c", code, env=processes.environment(**more), text=True)
 
 
 APPLICATION = """

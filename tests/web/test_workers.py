@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ import pytest
 from seedbed.files import VirtualFile
 from seedbed.files.one_tensor import spec_of_one
 from seedbed.web.workers import listeners
+from tests.processes import run
 from tests.serving import PATIENCE_SECONDS, Server, serving, wait_until
 from tests.web.local import MIB, Raw, bytes_of
 
@@ -124,10 +124,7 @@ def test_workers_that_do_not_start(tmp_path: Path) -> None:
         "settings = Settings(port=0, workers=2, log_format='json');"
         "raise SystemExit(Supervisor(settings).run())"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        capture_output=True, timeout=PATIENCE_SECONDS, check=False,
-    )  # fmt: skip
+    done = run(sys.executable, "-c", script)
     assert done.returncode == 1
     *ended, last = map(json.loads, done.stderr.splitlines())
     assert last["event"] == "no worker starts"
@@ -162,20 +159,19 @@ def children_of(server: Server) -> set[int]:
 def test_a_directory_for_metrics_that_goes(tmp_path: Path) -> None:
     """A directory for metrics that is not there, or is removed meanwhile, ends nothing."""
     shared = tmp_path / "not" / "there"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PROMETHEUS_MULTIPROC_DIR", str(shared))
-        with serving(tmp_path, workers=2, log_format="json", engine="numpy") as server:
-            victim, _ = workers_of(server)
-            assert b"seedbed_requests_total" in httpx.get(f"{server.url}/metrics").content
-            shutil.rmtree(shared)
+    variables = {"PROMETHEUS_MULTIPROC_DIR": str(shared)}
+    with serving(tmp_path, variables, workers=2, log_format="json", engine="numpy") as server:
+        victim, _ = workers_of(server)
+        assert b"seedbed_requests_total" in httpx.get(f"{server.url}/metrics").content
+        shutil.rmtree(shared)
+        assert httpx.get(f"{server.url}/metrics").status_code == 200
+        os.kill(victim, signal.SIGKILL)
+        wait_until(lambda: victim not in children_of(server), "it to be missed")
+        assert len(workers_of(server)) == 2
+        for _ in range(10):
+            assert httpx.get(server.url + SMALL).status_code == 200
             assert httpx.get(f"{server.url}/metrics").status_code == 200
-            os.kill(victim, signal.SIGKILL)
-            wait_until(lambda: victim not in children_of(server), "it to be missed")
-            assert len(workers_of(server)) == 2
-            for _ in range(10):
-                assert httpx.get(server.url + SMALL).status_code == 200
-                assert httpx.get(f"{server.url}/metrics").status_code == 200
-            log = server.log.read_text()
+        log = server.log.read_text()
     assert "Traceback" not in log
 
 
@@ -183,9 +179,9 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
     """A port that somebody else has ends the start with a line that says so."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        done = subprocess.run(
-            [sys.executable, "-m", "seedbed.cli", "serve", "--workers", "2", "--port", port],
-            capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False, cwd=tmp_path,
+        done = run(
+            sys.executable, "-m", "seedbed.cli", "serve", "--workers", "2", "--port", port,
+            text=True, cwd=tmp_path,
         )  # fmt: skip
     assert done.returncode == 1
     assert "in use" in done.stderr

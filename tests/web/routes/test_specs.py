@@ -438,7 +438,7 @@ def test_killed_in_the_middle_of_putting(tmp_path: Path) -> None:
             assert enough.wait(PATIENCE_SECONDS)
             os.kill(server.pid, signal.SIGKILL)
             for writer in writers:
-                writer.result()
+                writer.result(PATIENCE_SECONDS)
         server.end(signal.SIGKILL)
         server.start()
         with httpx.Client(base_url=server.url, timeout=PATIENCE_SECONDS) as client:

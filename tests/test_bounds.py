@@ -1,0 +1,75 @@
+"""No test waits without a bound: read from the source of all of them."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent
+SOURCES = sorted(ROOT.rglob("*.py"))
+
+WAITS = {"wait", "join", "communicate", "result", "acquire"}
+"""Methods that wait for ever unless they are told how long."""
+
+PROGRAMS = {"run", "check_call", "check_output", "call"}
+"""Functions of `subprocess` that do."""
+
+
+def unbounded(source: str) -> Iterator[int]:
+    """Lines that wait without a bound; awaiting is bounded by whoever runs the loop."""
+    tree = ast.parse(source)
+    awaited = {
+        id(call)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Await)
+        for call in ast.walk(node.value)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.While) and isinstance(node.test, ast.Constant):
+            yield node.lineno
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+            continue
+        named = {keyword.arg for keyword in node.keywords}
+        of, name = node.func.value, node.func.attr
+        if isinstance(of, ast.Name) and of.id == "subprocess" and name in PROGRAMS:
+            if not named & {"timeout", None}:
+                yield node.lineno
+        elif name in WAITS and id(node) not in awaited:
+            bounded = node.args and name != "communicate"  # whose argument is what it sends
+            if not bounded and "timeout" not in named:
+                yield node.lineno
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_wait_has_a_bound(path: Path) -> None:
+    """Programs, threads, events and loops are waited for only so long; see `tests.processes`."""
+    assert list(unbounded(path.read_text(encoding="utf-8"))) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "while True: pass", "while 1: pass", "event.wait()", "thread.join()", "lock.acquire()",
+        "child.communicate(b'x')", "future.result()", "subprocess.run(['x'], check=True)",
+        "barrier.wait(timeout=3); barrier.wait()",
+    ],
+)  # fmt: skip
+def test_waits_are_found(source: str) -> None:
+    """Each kind of wait without a bound is found."""
+    assert list(unbounded(source)) == [1]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "', '.join(x)", "event.wait(3)", "child.communicate(b'x', timeout=3)",
+        "while x: pass", "subprocess.run(['x'], timeout=3)", "subprocess.run(['x'], **usual)",
+        "async def f(): await event.wait()", "future.result(3)",
+    ],
+)  # fmt: skip
+def test_bounded_waits_are_not(source: str) -> None:
+    """What has a bound is not found, nor what only looks like a wait."""
+    assert list(unbounded(source)) == []
