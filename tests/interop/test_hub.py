@@ -369,6 +369,25 @@ def test_a_pipeline(hub: Server, line: str, tmp_path: Path) -> None:
     assert len(asked) < len(one) <= len(asked) + 8
 
 
+def test_no_tokenizer(hub: Server, line: str, tmp_path: Path) -> None:
+    """A preset without a tokenizer has none: no client makes an empty one of its model type."""
+    code = """
+        from transformers import AutoTokenizer
+        answer = {}
+        for name in ("gpt2", "llama-3-8b", "bert-base-uncased", "vit-base-patch16-224",
+                     "whisper-tiny", "t5-small", "clip-vit-base-patch32", "resnet50"):
+            try:
+                found = AutoTokenizer.from_pretrained(f"seedbed/{name}")
+            except (OSError, ValueError, KeyError):  # KeyError: 4.57, where a type reads no text
+                answer[name] = None
+            else:
+                answer[name] = f"{type(found).__name__} of {len(found)} tokens"
+    """
+    answer = ask(code, hub.url, tmp_path, line)
+    assert len(answer) == 8
+    assert not any(answer.values()), answer
+
+
 def test_torchs_reader_of_hub_checkpoints(hub: Server, tmp_path: Path) -> None:
     """torch.distributed.checkpoint's own reader loads a sharded snapshot, by slices."""
     code = """

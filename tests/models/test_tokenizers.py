@@ -5,7 +5,21 @@ from typing import Any
 
 import pytest
 
-from seedbed.models import tokenizers
+from seedbed.models import Model, tokenizers
+
+
+def test_a_model_without_one() -> None:
+    """A model that reads text but has no tokenizer names a class that needs the file of one."""
+    for config in ({"vocab_size": 8}, {"text_config": {"vocab_size": 8}}):
+        beside = Model((), config=config).beside
+        assert json.loads(beside["tokenizer_config.json"]) == {
+            "tokenizer_class": "PreTrainedTokenizerFast"
+        }
+        assert [*beside] == ["tokenizer_config.json"]
+        own = {"tokenizer.json": b"{}"}
+        assert Model((), config=config, files=own).beside == own
+    for silent in (None, {"image_size": 8}):
+        assert Model((), config=silent).beside == {}
 
 
 def model(style: str) -> dict[str, Any]:

@@ -159,7 +159,7 @@ class Checkpoint:
         model = self.spec.built
         if model is None:
             return found
-        found.update(model.files)
+        found.update(model.beside)
         if model.config is not None:
             dtype = {"dtype": _TORCH_NAMES[self.spec.dtype]}
             found["config.json"] = _json({**model.config, **dtype})

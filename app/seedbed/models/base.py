@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from seedbed.errors import Choices, ParameterError
 from seedbed.init import Limits, Parameter
+from seedbed.models import tokenizers
 
 Json = Mapping[str, Any]
 
@@ -42,6 +43,13 @@ class Model:
     files: Mapping[str, bytes] = field(default_factory=dict)
     library: str = ""
     guessed: frozenset[str] = field(default_factory=frozenset)
+
+    @property
+    def beside(self) -> Mapping[str, bytes]:
+        """`files`; where a model that reads text has none, what lets a loader say so."""
+        if self.files or self.config is None or not tokenizers.reads_text(self.config):
+            return self.files
+        return tokenizers.ABSENT
 
     @cached_property
     def digest(self) -> str:

@@ -89,6 +89,23 @@ def byte_letters() -> list[str]:
     return letters
 
 
+def reads_text(config: Mapping[str, Any]) -> bool:
+    """Whether a model has a vocabulary, by its config or by one within it."""
+    return "vocab_size" in config or any(
+        reads_text(part) for part in config.values() if isinstance(part, Mapping)
+    )
+
+
+ABSENT: Mapping[str, bytes] = {
+    "tokenizer_config.json": b'{\n  "tokenizer_class": "PreTrainedTokenizerFast"\n}\n'
+}
+"""Of a model that has no tokenizer: a class that needs a tokenizer.json, which is not there.
+
+Of a model type alone transformers 5 makes a tokenizer without one token, and says nothing; of this
+it says that the tokenizer is missing.
+"""
+
+
 @cache
 def files(style: str) -> Mapping[str, bytes]:
     """tokenizer.json and tokenizer_config.json, by name.
