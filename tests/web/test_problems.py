@@ -394,3 +394,32 @@ def test_places_in_large_bodies(client: httpx.Client) -> None:
     (finding,) = found["errors"]
     assert finding["pointer"] == "#/tensors/9000/init/std"
     assert finding["allowed"] == HE
+
+
+def test_long_texts_are_shortened(client: httpx.Client) -> None:
+    """However long a name is, the answer that repeats it is short, and says what was wrong."""
+    long = "n" * 1_000_000
+    tensors = [{"name": long, "shape": [1], "init": "ones"}] * 2
+    for body in (
+        {"tensors": tensors},
+        {"tensors": [{"name": "a", "shape": [1], "init": long}]},
+        {"tensors": [{"name": "a", "shape": [1], "init": "ones", long: 1}]},
+        {"dtype": long},
+        {"model": {"preset": long}},
+        {"layers": [{"type": long, "name": "a"}]},
+        {"framework": long, "tensors": []},
+        {"metadata": {long: "a"}},
+        {"max_shard_size": long},
+    ):
+        answer = client.post("/v1/describe", json=body)
+        assert 400 <= answer.status_code < 500
+        assert len(answer.content) < 20_000
+        assert answer.json()["detail"]
+    for path in (
+        f"/{long[:50_000]}",
+        f"/a/b/resolve/{long[:50_000]}/x",
+        f"/a/{long[:50_000]}/resolve/main/x",
+    ):
+        answer = client.get(path)
+        assert answer.status_code in (404, 422)
+        assert len(answer.content) + len(str(answer.headers)) < 4000

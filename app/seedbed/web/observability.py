@@ -36,6 +36,7 @@ from seedbed.stream import STREAM_VERSION, Box, Distribution, Dtype, Engine
 from seedbed.web.admission import Admission
 from seedbed.web.clients import KEY_NAME
 from seedbed.web.problems import PROBLEM_KIND, failure
+from seedbed.web.redaction import without_keys
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
@@ -293,11 +294,14 @@ def _log_end(scope: Scope, status: int, sent: int, began: float, *, complete: bo
 
 
 def _target(scope: Scope) -> str:
-    """Path and query as they were sent, percent-encoded, so that no line of the log is forged."""
+    """Path and query as they were sent, percent-encoded, so that no line of the log is forged.
+
+    But for keys. Only so much is looked at for them as could come to be logged.
+    """
     target: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
     if query := scope["query_string"]:
         target += b"?" + query
-    text = target.decode("ascii", "backslashreplace")
+    text = without_keys(target[: 4 * _MAX_TARGET_CHARS].decode("ascii", "backslashreplace"))
     return text if len(text) <= _MAX_TARGET_CHARS else f"{text[:_MAX_TARGET_CHARS]}…"
 
 

@@ -43,6 +43,8 @@ _TYPE = "urn:seedbed:problem:"
 _MAX_LISTABLE = 1000  # Pydantic lists all of its findings or none, at about 1 KB each
 _MAX_POINTER_CHARS = 2000
 _MAX_PATH_CHARS = 100
+_MAX_TEXT_CHARS = 1000
+"""Of each text in a problem: a name may have a megabyte, and its message repeats it."""
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _WITH_BODY = ("POST", "PUT")
 
@@ -160,14 +162,24 @@ def problem(
         "type": f"{_TYPE}{kind}",
         "title": title,
         "status": status,
-        "detail": detail,
-        **facts,
+        "detail": shortened(detail),
+        **{
+            name: shortened(fact) if isinstance(fact, str) else fact for name, fact in facts.items()
+        },
     }
     if errors:
         body["errors"] = [finding.model_dump(exclude_none=True) for finding in errors]
     response = ProblemResponse(body, status, {"cache-control": "no-store", **(headers or {})})
     response.kind = kind
     return response
+
+
+def shortened(text: str) -> str:
+    """A text, or its beginning and its end if it is absurdly long."""
+    if len(text) <= _MAX_TEXT_CHARS:
+        return text
+    half = _MAX_TEXT_CHARS // 2
+    return f"{text[:half]} … {text[-half:]}"
 
 
 def failure() -> Response:
@@ -265,8 +277,8 @@ def refused(
 
 def _finding(error: SpecError, shown: Told, *, in_query: bool) -> Finding:
     finding = Finding(
-        detail=shown.message,
-        allowed=list(shown.allowed) or None,
+        detail=shortened(shown.message),
+        allowed=[shortened(one) for one in shown.allowed] or None,
         nearest=list(shown.nearest) or None,
     )
     if in_query:

@@ -25,6 +25,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from seedbed.web.clients import KEY_NAME
 from seedbed.web.observability import METHODS, TRACE_ID
 from seedbed.web.problems import PROBLEM_KIND
+from seedbed.web.redaction import without_keys, without_secrets
+
+_MAX_CHARS = 4096
+"""Of a path, and of a query, in a span."""
 
 _QUIET_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 """What machines ask all the time, and nobody wants to see."""
@@ -114,11 +118,12 @@ class Tracing:
         attributes = {
             "http.request.method": method if known else "_OTHER",
             "url.scheme": scope["scheme"],
-            "url.path": scope["path"],
+            "url.path": without_keys(scope["path"][:_MAX_CHARS]),
             "network.protocol.version": scope["http_version"],
         }
         if scope["query_string"]:
-            attributes["url.query"] = scope["query_string"].decode("latin-1")
+            query = scope["query_string"][:_MAX_CHARS].decode("latin-1")
+            attributes["url.query"] = without_secrets(query)
         if scope.get("client"):
             attributes["client.address"] = scope["client"][0]
         if "range" in headers:

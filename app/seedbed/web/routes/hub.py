@@ -26,7 +26,7 @@ from seedbed.hub import NAMESPACE, Entry, entries, file_of
 from seedbed.hub.repository import entry_of
 from seedbed.models import presets
 from seedbed.registry import SpecStore
-from seedbed.web.problems import problem
+from seedbed.web.problems import problem, shortened
 from seedbed.web.repositories import Found, HubError, find, no_repository
 from seedbed.web.requests import read_body
 from seedbed.web.service import Service, load_presets
@@ -58,7 +58,7 @@ def _refused(error: HubError) -> Response:
 
 def _latin(text: str) -> str:
     """Text that a header can carry."""
-    return "".join(c if " " <= c <= "~" else "?" for c in text)
+    return "".join(c if " " <= c <= "~" else "?" for c in shortened(text))
 
 
 # The surfaces. Each takes the request, the service, and parts of the path.
