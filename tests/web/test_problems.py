@@ -147,6 +147,42 @@ def test_several_findings(client: httpx.Client) -> None:
     assert found["detail"].startswith("4 things")
 
 
+SUGGESTED: list[tuple[str, Any, str, str]] = [
+    ("/v1/tensors/he_normal/4x4.safetensors?sed=3", None, "'sed'", "seed"),
+    ("/v1/tensors/he_norml/4x4.safetensors", None, "'he_norml'", "he_normal"),
+    ("/v1/tensors/he_normal/4x4.safetensors?mode=fanin", None, "'fanin'", "fan_in"),
+    ("/v1/tensors/he_normal/4x4.safetensors?dtype=bf61", None, "'bf61'", "BF16"),
+    ("/v1/models/gpt-2/model.safetensors", None, "'gpt-2'", "gpt2"),
+    ("/v1/models/tiny-gpt2/model.safetensors?sed=3", None, "sed is", "seed"),
+    ("/v1/models/resnet50?num_clases=3", None, "'num_clases'", "num_classes"),
+    ("/v1/layers/Linear", None, "'Linear'", "linear"),
+    ("/v1/schemes/hee_normal", None, "'hee_normal'", "he_normal"),
+    ("/v1/advise?layr=linear", None, "'layr'", "layer"),
+    ("/v1/advise?layer=Linear", None, "layer", "linear"),
+    ("/v1/describe", tensor(initializer="zeros"), "'initializer'", "init"),
+    ("/v1/describe", {"layers": [{"type": "Linear", "name": "a"}]}, "'Linear'", "linear"),
+    ("/v1/describe", {"model": {"preset": "gpt-2"}}, "'gpt-2'", "gpt2"),
+    ("/v1/describe", {"model": {"config": {"model_type": "GPT2"}}}, "'GPT2'", "gpt2"),
+    ("/v1/describe", {**tensor(), "framework": "pytorch"}, "'framework'", "torch"),
+    ("/v1/compare", {"schemes": ["he_norml"]}, "'he_norml'", "he_normal"),
+]
+
+
+@pytest.mark.parametrize(("path", "body", "said", "meant"), SUGGESTED, ids=str)
+def test_what_was_meant_is_suggested(
+    client: httpx.Client, path: str, body: Any, said: str, meant: str
+) -> None:
+    """A word of no closed list is in the detail beside the likeliest, which is `nearest` too."""
+    answer = client.get(path) if body is None else client.post(path, json=body)
+    problem = is_problem(answer, answer.status_code)
+    assert answer.status_code in (404, 422)
+    assert said in problem["detail"]
+    assert f"did you mean {meant}" in problem["detail"]
+    (finding,) = problem["errors"]
+    assert finding["nearest"][0] == meant
+    assert "allowed" not in finding or len(finding["allowed"]) > len(finding["nearest"])
+
+
 @pytest.mark.parametrize(
     "body",
     [

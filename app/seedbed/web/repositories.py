@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
 from seedbed.errors import IdError, SeedbedError, SpecError, UnknownSpecError
 from seedbed.files import Checkpoint, CheckpointSpec
 from seedbed.files.one_model import spec_of_preset
+from seedbed.files.words import nearest
 from seedbed.hub import (
     NAMESPACE,
     Revision,
@@ -42,9 +43,10 @@ class HubError(SeedbedError):
         self.commit = commit
 
 
-def no_repository(name: str) -> HubError:
-    """The answer to an id that is none."""
-    return HubError("RepoNotFound", f"There is no repository {name[:200]!r}.")
+def no_repository(name: str, near: Sequence[str] = ()) -> HubError:
+    """The answer to an id that is none, and those that may have been meant."""
+    hint = f"; did you mean {' or '.join(near)}?" if near else "."
+    return HubError("RepoNotFound", f"There is no repository {name[:200]!r}{hint}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +139,8 @@ async def _templates(service: Service, namespace: str, name: str) -> AsyncIterat
     if namespace == NAMESPACE:
         await load_presets()
         if (found := split_variants(name, presets())) is None:
-            raise no_repository(f"{namespace}/{name}")
+            near = [f"{namespace}/{preset}" for preset in nearest(name, presets())]
+            raise no_repository(f"{namespace}/{name}", near)
         preset, options = found
         yield _Template("", lambda: spec_of_preset(preset, options))
         return

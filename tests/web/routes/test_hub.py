@@ -132,6 +132,7 @@ def test_what_a_repository_is(hub: httpx.Client) -> None:
         (f"{API}/revision/{'0' * 40}", "RevisionNotFound", False),
         (f"{API}/tree/{'9' * 21}", "RevisionNotFound", False),
         ("/seedbed/nonesuch/resolve/main/config.json", "RepoNotFound", False),
+        ("/seedbed/gpt-2/resolve/main/config.json", "RepoNotFound", False),
         ("/nobody/nothing/resolve/main/config.json", "RepoNotFound", False),
         ("/tiny-gpt2/resolve/main/config.json", "RepoNotFound", False),
         ("/api/models/tiny-gpt2", "RepoNotFound", False),
