@@ -68,7 +68,7 @@ def entry(scheme: type[Scheme]) -> Iterator[str]:
     for who, note in scheme.notes.items():
         yield f"- {who}: {note}"
     yield ""
-    parameters = {key: f for key, f in scheme.model_fields.items() if key != "scheme"}
+    parameters = {key: scheme.model_fields[key] for key in scheme.parameters()}
     if parameters:
         yield "| parameter | default | |"
         yield "|---|---|---|"

@@ -42,9 +42,8 @@ def scheme_parameters() -> dict[str, dict[str, FieldInfo]]:
     """Parameter → {scheme that takes it: its field}, over all schemes."""
     parameters: dict[str, dict[str, FieldInfo]] = {}
     for name, scheme in SCHEMES.items():
-        for parameter, field in scheme.model_fields.items():
-            if parameter != "scheme":
-                parameters.setdefault(parameter, {})[name] = field
+        for parameter in scheme.parameters():
+            parameters.setdefault(parameter, {})[name] = scheme.model_fields[parameter]
     return parameters
 
 
@@ -103,7 +102,7 @@ def spec_of_one(scheme: str, shape: str, options: Mapping[str, str]) -> Checkpoi
         facts = error.context or {}
         near = Choices(facts["allowed"], facts["word"], facts["known"])
         raise SpecError(error.message(), ("scheme",), near) from error
-    takes = [field for field in SCHEMES[name].model_fields if field != "scheme"]
+    takes = SCHEMES[name].parameters()
     own = {key: value for key, value in options.items() if key in OneTensor.model_fields}
     parameters = {key: value for key, value in options.items() if key not in own}
     for key in parameters:

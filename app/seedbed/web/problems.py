@@ -33,6 +33,7 @@ from seedbed.errors import (
     UnavailableError,
     UnknownSpecError,
 )
+from seedbed.files import CheckpointSpec
 from seedbed.files.findings import MOST, allowed_by, findings
 from seedbed.files.one_tensor import option_of
 from seedbed.files.words import Told, told
@@ -213,7 +214,7 @@ def response_to(error: SeedbedError, *, in_query: bool) -> Response:
             error.status, error.kind, title, [missing], in_query=True, headers=error.headers
         )
     if isinstance(error, InvalidBody):
-        return _invalid(error.error, error.body)
+        return invalid(*STATUSES[SpecError], error.error, error.body)
     status, kind, title = next(STATUSES[base] for base in type(error).__mro__ if base in STATUSES)
     if isinstance(error, SpecError):
         errors = [error, *error.others]
@@ -236,12 +237,19 @@ def _headers_of(error: SeedbedError) -> dict[str, str]:
     return {}
 
 
-def _invalid(error: ValidationError, body: object) -> Response:
-    """The answer to a body in which Pydantic found one thing or more."""
+def invalid(
+    status: int,
+    kind: str,
+    title: str,
+    error: ValidationError,
+    body: object,
+    root: type[BaseModel] = CheckpointSpec,
+) -> Response:
+    """The answer to a body in which Pydantic found one thing or more; arguments as `findings`."""
     count = error.error_count()
     if count > _MAX_LISTABLE:
-        return problem(*STATUSES[SpecError], f"{count:,} things are wrong with the spec.")
-    return refused(*STATUSES[SpecError], list(findings(error, body)), count=count)
+        return problem(status, kind, title, f"{count:,} things are wrong.")
+    return refused(status, kind, title, list(findings(error, body, root)), count=count)
 
 
 def refused(

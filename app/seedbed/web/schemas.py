@@ -227,9 +227,7 @@ def describe_scheme(scheme: type[Scheme]) -> SchemeDescription:
         latex=scheme.latex,
         paper=scheme.paper,
         notes=dict(scheme.notes),
-        parameters=parameters_of(
-            scheme, [name for name in scheme.model_fields if name != "scheme"]
-        ),
+        parameters=parameters_of(scheme, scheme.parameters()),
     )
 
 

@@ -178,6 +178,11 @@ class Scheme(BaseModel):
         return 0.0 if isinstance(value, float) and value == 0 else value
 
     @classmethod
+    def parameters(cls) -> tuple[str, ...]:
+        """Names of its parameters, in the order in which people are shown them."""
+        return tuple(name for name in cls.model_fields if name != "scheme")
+
+    @classmethod
     def with_implied(cls, implied: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
         """Parameters under an alias: what is given, and what the alias implies beside it."""
         return {**implied, **given}

@@ -77,6 +77,11 @@ class ByFans(Scheme):
             )
         return self
 
+    @classmethod
+    def parameters(cls) -> tuple[str, ...]:
+        """Those of its own first, since a direction is seldom needed."""
+        return tuple(sorted(super().parameters(), key=ByFans.model_fields.__contains__))
+
     @property
     def needs(self) -> tuple[str, ...]:
         """Which fans the spread follows from, by `mode` if there is one."""

@@ -14,10 +14,9 @@ from pydantic_core import from_json
 from seedbed.advice import Advice, Question, advise
 from seedbed.compare import CompareRequest, CompareResult, Comparison, Finished
 from seedbed.errors import Choices, ParameterError
-from seedbed.files.findings import findings
 from seedbed.web.comparing import Running, until_disconnected
 from seedbed.web.documentation import PROBLEMS
-from seedbed.web.problems import RequestProblem, refused
+from seedbed.web.problems import RequestProblem, invalid
 from seedbed.web.requests import query_options, read_body, refuse_query
 from seedbed.web.service import Service, ServiceOf
 
@@ -151,12 +150,9 @@ def _linked(
 
 def _refusal(error: ValidationError, body: bytes) -> Response:
     """What is wrong with a body, and where."""
-    count = error.error_count()
-    if count == 1:
+    if error.error_count() == 1:
         (only,) = error.errors(include_url=False, include_input=False)
         if only["type"] == "json_invalid":
             raise RequestProblem(400, "invalid-json", only["msg"])
-    wrong = list(findings(error, from_json(body), CompareRequest))
-    return refused(
-        422, "invalid-comparison", "There is nothing to compare like this", wrong, count=count
-    )
+    title = "There is nothing to compare like this"
+    return invalid(422, "invalid-comparison", title, error, from_json(body), CompareRequest)
