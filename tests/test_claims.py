@@ -20,13 +20,16 @@ from scripts import catalogue_doc
 from seedbed.cli import app as command_line
 from seedbed.files import Checkpoint, CheckpointSpec
 from seedbed.files.shards import MAX_SHARD_BYTES
+from seedbed.hub.names import DIGEST_DIGITS
 from seedbed.init import SCHEMES, AnyLayer, Init, Rule, TensorSpec, meaning_of
 from seedbed.init.schemes import TRUNCATED_STD
 from seedbed.models import presets
 from seedbed.models.catalogue.store import index
 from seedbed.models.transformers.family import VERSION
+from seedbed.registry import PREFIX_DIGITS
 from seedbed.stream import DTYPES, SEED_MAX, STREAM_VERSION, FloatCode
 from seedbed.web.application import create_app
+from seedbed.web.responses import CACHE_CONTROL
 from seedbed.web.settings import Settings
 
 ROOT = Path(__file__).parent.parent
@@ -182,8 +185,43 @@ ELSEWHERE: dict[str, tuple[str, Callable[[], object]]] = {
         "docs/operations.md",
         lambda: re.findall(r"slice (\d+)m;", (ROOT / "deploy/nginx/nginx.conf").read_text())[0],
     ),
+    r"of which the first (\d+) suffice": ("docs/registry.md", lambda: PREFIX_DIGITS),
+    r"newer contents, (\d+) unless": ("docs/registry.md", lambda: default("max_spec_versions")),
+    r"`SEEDBED_MAX_SPECS` \| ([\d,]+) \|": (
+        "docs/registry.md", lambda: f"{default('max_specs'):,}",
+    ),
+    r"`SEEDBED_MAX_SPECS_PER_NAMESPACE` \| ([\d,]+) \|": (
+        "docs/registry.md", lambda: f"{default('max_specs_per_namespace'):,}",
+    ),
+    r"`SEEDBED_MAX_SPEC_BYTES` \| (\d+) MiB \|": (
+        "docs/registry.md", lambda: default("max_spec_bytes") >> 20,
+    ),
+    r"`SEEDBED_MAX_SPEC_VERSIONS` \| (\d+) \|": (
+        "docs/registry.md", lambda: default("max_spec_versions"),
+    ),
+    r"`SEEDBED_MAX_REGISTRY_BYTES` \| (\d+) GiB \|": (
+        "docs/registry.md", lambda: default("max_registry_bytes") >> 30,
+    ),
+    r"`SEEDBED_REGISTRY_CONNECTIONS`, `_QUEUED`, `_SECONDS` \| (.*) s \|": (
+        "docs/registry.md",
+        lambda: f"{default('registry_connections')}, {default('registry_queued')}, "
+        f"{default('registry_seconds'):g}",
+    ),
+    r"replicas × workers × (\d+)\.": (
+        "docs/registry.md", lambda: default("registry_connections") + 1,
+    ),
+    r"dtype and (\d+) of a digest": ("docs/hub.md", lambda: DIGEST_DIGITS),
+    r"in another dtype: ([a-z0-9_, ]+) \|": (
+        "docs/hub.md", lambda: ", ".join(code.lower() for code in get_args(FloatCode)),
+    ),
+    r"Files say `Cache-Control: ([^`]*)`": ("docs/operations.md", lambda: CACHE_CONTROL),
 }  # fmt: skip
 """The same of other pages."""
+
+
+def default(setting: str) -> Any:
+    """The default of a setting."""
+    return Settings.model_fields[setting].default
 
 
 @pytest.mark.parametrize("pattern", ELSEWHERE)
