@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -52,19 +51,11 @@ def run(*command: str | Path, **more: Any) -> subprocess.CompletedProcess[bytes]
 
 
 def start(*command: str | Path, **more: Any) -> subprocess.Popen[bytes]:
-    """A program that goes on, which Ctrl+C would end; `more` is for `subprocess.Popen`.
-
-    Shells start what runs in the background with SIGINT ignored, and whoever is started by it
-    inherits that. A handler is not inherited.
-    """
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        return subprocess.Popen(
-            [str(part) for part in command],
-            **{"stdin": subprocess.DEVNULL, "env": environment(), **more},
-        )
-    finally:
-        signal.signal(signal.SIGINT, before)
+    """A program that goes on, to be ended by whoever starts it; `more` is for `Popen`."""
+    return subprocess.Popen(
+        [str(part) for part in command],
+        **{"stdin": subprocess.DEVNULL, "env": environment(), **more},
+    )
 
 
 def attempts(what: str) -> Iterator[int]:

@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
-import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from seedbed.web.application import create_app
@@ -123,13 +122,11 @@ def test_metrics(client: httpx.Client) -> None:
     assert "/v1/tensors/{scheme}/{shape}.safetensors" in routes
 
 
-def test_processes_that_share_their_metrics(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_processes_that_share_their_metrics(tmp_path: Path) -> None:
     """Whichever of several processes is asked answers for all, and for none that has ended."""
     shared = tmp_path / "metrics"
     shared.mkdir()
-    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(shared))
+    variables = {"PROMETHEUS_MULTIPROC_DIR": str(shared)}
 
     def values(server: Server) -> dict[str, float]:
         text = httpx.get(f"{server.url}/metrics").text
@@ -141,7 +138,9 @@ def test_processes_that_share_their_metrics(
 
     route = "/v1/tensors/{scheme}/{shape}.safetensors"
     answered = f"seedbed_requests_total{sorted(['GET', '200', route])}"
-    first, second = (Server(tmp_path, engine="numpy", max_streams=most) for most in (3, 4))
+    first, second = (
+        Server(tmp_path, variables, engine="numpy", max_streams=most) for most in (3, 4)
+    )
     with ThreadPoolExecutor(2) as threads:
         list(threads.map(Server.start, (first, second)))
     try:
