@@ -8,12 +8,13 @@ import signal
 import sys
 from pathlib import Path
 
-from benchmarks import cold, downloads, draws, large, latency, machine, matrices, planning
+from benchmarks import boxes, cold, downloads, draws, large, latency, machine, matrices, planning
 from benchmarks.harness import Bench
 from seedbed.stream import NUMPY, get_engine
 
 SECTIONS = {
     "draws": draws.run,
+    "boxes": boxes.run,
     "matrices": matrices.run,
     "http": downloads.run,
     "latency": latency.run,

@@ -263,7 +263,7 @@ class Matrix:
 
     reach = (-2.0, 2.0)
 
-    def make(self, _source: Source) -> NDArray[np.float32]:
+    def make(self, _source: Source, _check: Any) -> NDArray[np.float32]:
         """Six elements."""
         return np.arange(6, dtype=np.float32)
 

@@ -25,6 +25,7 @@ LIMITS: dict[str, Any] = {
     "max_header_bytes": 700,
     "max_file_bytes": 4000,
     "max_dense_elements": 100,
+    "max_dense_bytes": 8000,
 }
 """Small enough for a test to pass each of them on its own."""
 
@@ -51,6 +52,11 @@ BEYOND: dict[str, tuple[dict[str, Any], dict[str, Any], int]] = {
         {"tensors": [{"name": "a", "shape": [10, 10], "init": "orthogonal"}]},
         {"tensors": [{"name": "a", "shape": [10, 11], "init": "orthogonal"}]},
         110,
+    ),
+    "max_dense_bytes": (
+        {"tensors": [{"name": "a", "shape": [10, 10], "init": "orthogonal"}]},
+        {"tensors": [{"name": "a", "shape": [40, 1], "init": "orthogonal"}]},
+        25_600,
     ),
 }  # fmt: skip
 

@@ -6,6 +6,8 @@ import hashlib
 from functools import cached_property
 from typing import Protocol
 
+from seedbed.init import Lease
+
 
 class File(Protocol):
     """A file whose size and ETag are known and of which any range can be read."""
@@ -25,9 +27,16 @@ class File(Protocol):
         """Strong validator, 32 hexadecimal digits."""
         ...
 
-    @property
-    def is_seekable(self) -> bool:
-        """Whether every range costs O(range)."""
+    def is_direct(self, start: int, stop: int) -> bool:
+        """Whether making the bytes `[start, stop)` costs what they hold: no matrix is made."""
+        ...
+
+    def lease(self, start: int, stop: int) -> list[Lease]:
+        """Leases of what is made as a whole before the bytes `[start, stop)` can be read.
+
+        Raises:
+            BusyError: too much waits to be made already.
+        """
         ...
 
     def read(self, start: int, stop: int) -> bytes | bytearray:
@@ -47,8 +56,6 @@ class SmallFile:
         content: all of it.
     """
 
-    is_seekable = True
-
     def __init__(self, name: str, content: bytes) -> None:
         self.name = name
         self.content = content
@@ -62,6 +69,14 @@ class SmallFile:
         """
         whole = hashlib.sha256(f"seedbed/small/{self.name}\n".encode() + self.content)
         return whole.hexdigest()[:32]
+
+    def is_direct(self, start: int, stop: int) -> bool:  # noqa: ARG002
+        """They are there."""
+        return True
+
+    def lease(self, start: int, stop: int) -> list[Lease]:  # noqa: ARG002
+        """Of nothing."""
+        return []
 
     def read(self, start: int, stop: int) -> bytes:
         """Bytes `[start, stop)`, clipped to the file as a slice would be."""

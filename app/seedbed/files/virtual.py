@@ -7,14 +7,15 @@ in memory and time that depend on the range only.
 from __future__ import annotations
 
 import hashlib
-from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Hashable, Iterator, Sequence
 from functools import cached_property
 
+from seedbed.errors import BusyError
 from seedbed.files.header import make_header
 from seedbed.files.layout import lay_out
 from seedbed.files.spec import CheckpointSpec
-from seedbed.init import Limits, MatrixCache, Source, TensorPlan, plan
+from seedbed.init import Lease, Limits, MatrixCache, Source, TensorPlan, plan
 from seedbed.stream import STREAM_VERSION, Engine, get_engine
 
 CHUNK_BYTES = 1 << 20
@@ -96,9 +97,22 @@ class VirtualFile:
         return self._layout.tensors
 
     @cached_property
-    def is_seekable(self) -> bool:
-        """Whether every range costs what the range holds: not so where matrices are made whole."""
-        return not any(tensor.fill.dense_elements for tensor in self.tensors)
+    def _dense(self) -> tuple[int, ...]:
+        """Which tensors are made as a whole."""
+        return tuple(i for i, tensor in enumerate(self.tensors) if tensor.fill.dense_elements)
+
+    def is_direct(self, start: int, stop: int) -> bool:
+        """Whether making the bytes `[start, stop)` costs what they hold: no matrix is made."""
+        return not self._made_whole(start, stop)
+
+    def _made_whole(self, start: int, stop: int) -> tuple[int, ...]:
+        """The tensors with bytes there that are made as a whole."""
+        if not self._dense or stop <= len(self._header):
+            return ()
+        offsets, head = self._layout.offsets, len(self._header)
+        first = bisect_right(offsets, max(start - head, 0)) - 1
+        last = bisect_left(offsets, stop - head)
+        return self._dense[bisect_left(self._dense, first) : bisect_left(self._dense, last)]
 
     @property
     def header(self) -> bytes:
@@ -174,6 +188,28 @@ class VirtualFile:
                 position = end
             index += 1
 
+    def lease(self, start: int, stop: int) -> list[Lease]:
+        """Leases of the matrices that the bytes `[start, stop)` are taken from, which are begun.
+
+        Raises:
+            BusyError: too many wait to be made already.
+        """
+        leases: dict[Hashable, Lease] = {}
+        try:
+            for index in self._made_whole(start, stop):
+                tensor, begin = self.tensors[index], self.offset(index)
+                size = tensor.dtype.size_bytes
+                first = max(start - begin, 0) // size
+                last = min(-(-(stop - begin) // size), tensor.elements)
+                for job in tensor.fill.matrices(self._source(tensor), first, last):
+                    if job.key not in leases and not job.is_small:
+                        leases[job.key] = self._matrices.lease(job)
+        except BusyError:
+            for lease in leases.values():
+                lease.end()
+            raise
+        return list(leases.values())
+
     def chunks(
         self, start: int = 0, stop: int | None = None, size: int = CHUNK_BYTES
     ) -> Iterator[bytearray]:
@@ -188,7 +224,7 @@ class VirtualFile:
     def _read_tensor(self, index: int, start: int, out: memoryview) -> None:
         """Bytes from `start` on of one tensor; whole elements are written in place."""
         tensor = self._layout.tensors[index]
-        source = Source(self._engine, self.spec.seed, tensor.name, tensor.dtype, self._matrices)
+        source = self._source(tensor)
         size = tensor.dtype.size_bytes
         cut = min(-start % size, len(out))  # what is left of a first element that is cut
         whole = cut + (len(out) - cut) // size * size
@@ -198,6 +234,9 @@ class VirtualFile:
             tensor.fill.write(source, (start + cut) // size, out[cut:whole])
         if whole < len(out):
             self._read_cut(tensor, source, start + whole, out[whole:])
+
+    def _source(self, tensor: TensorPlan) -> Source:
+        return Source(self._engine, self.spec.seed, tensor.name, tensor.dtype, self._matrices)
 
     def _read_cut(self, tensor: TensorPlan, source: Source, start: int, out: memoryview) -> None:
         """Some of the bytes of one element."""

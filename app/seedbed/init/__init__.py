@@ -16,7 +16,7 @@ from seedbed.init.layers.base import (
     zero,
 )
 from seedbed.init.limits import Bounds, Limits
-from seedbed.init.matrices import MatrixCache
+from seedbed.init.matrices import Lease, MatrixCache
 from seedbed.init.model import Origin, TensorPlan, TensorSpec, plan
 from seedbed.init.names import (
     DIMENSION_MAX,
@@ -61,6 +61,7 @@ __all__ = [
     "Indices",
     "Init",
     "Layer",
+    "Lease",
     "Limits",
     "MatrixCache",
     "Origin",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seedbed.errors import ParameterError
+from seedbed.init.matrices import Job
 from seedbed.init.source import Source
 from seedbed.stream import DTYPES, Box, Dtype, Summary
 
@@ -62,6 +64,15 @@ class Fill(ABC):
         Without one, any box costs what the box holds.
         """
         return 0
+
+    @property
+    def dense_bytes(self) -> int:
+        """Memory that the matrix takes which takes most."""
+        return 0
+
+    def matrices(self, source: Source, start: int, stop: int) -> Iterator[Job]:  # noqa: ARG002
+        """The matrices that elements `[start, stop)` are taken from, each once or more."""
+        return iter(())
 
 
 def require_room(dtype: Dtype, reach: tuple[float, float], what: str) -> None:

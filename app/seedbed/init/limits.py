@@ -40,3 +40,4 @@ class Limits(Bounds):
     max_file_bytes: int = 2**44
     max_shards: int = 4096
     max_dense_elements: int = 2**24
+    max_dense_bytes: int = 2**29

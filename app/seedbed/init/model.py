@@ -375,6 +375,9 @@ class _Planner:
         """Refuse a matrix that is too large to be made as a whole."""
         if elements := fill.dense_elements:
             self._limits.require("max_dense_elements", elements, "elements made as a whole")
+            self._limits.require(
+                "max_dense_bytes", fill.dense_bytes, "bytes to make a matrix as a whole"
+            )
 
     def _placed_in_model(self, error: SpecError, name: str) -> SpecError:
         """An error of a model's parameter, seen from the spec: a rule decided, or the model."""

@@ -21,6 +21,7 @@ import numpy as np
 
 from seedbed.errors import ParameterError
 from seedbed.init.fill import Elements, Fill
+from seedbed.init.matrices import Job
 from seedbed.init.source import Source
 from seedbed.stream import DTYPES, Box, Dtype, Summary, boxes
 
@@ -46,6 +47,15 @@ class _View(Fill):
         """Of the fill."""
         return self.fill.dense_elements
 
+    @property
+    def dense_bytes(self) -> int:
+        """Of the fill."""
+        return self.fill.dense_bytes
+
+    def matrices(self, source: Source, start: int, stop: int) -> Iterator[Job]:
+        """Those of the fill."""
+        return self.fill.matrices(source, start, stop)
+
     def check(self, dtype: Dtype) -> None:
         """As the fill's."""
         self.fill.check(dtype)
@@ -65,6 +75,10 @@ class Named(_View):
         """From that stream."""
         self.fill.write_box(replace(source, name=self.name), box, out)
 
+    def matrices(self, source: Source, start: int, stop: int) -> Iterator[Job]:
+        """Those of that stream."""
+        return self.fill.matrices(replace(source, name=self.name), start, stop)
+
 
 @dataclass(frozen=True)
 class Sliced(_View):
@@ -75,6 +89,10 @@ class Sliced(_View):
     def write_box(self, source: Source, box: Box, out: Elements) -> None:
         """From further on."""
         self.fill.write_box(source, box.moved(self.offset), out)
+
+    def matrices(self, source: Source, start: int, stop: int) -> Iterator[Job]:
+        """Those of what lies further on."""
+        return self.fill.matrices(source, start + self.offset, stop + self.offset)
 
 
 @dataclass(frozen=True)
@@ -102,6 +120,18 @@ class Joined(Fill):
     def dense_elements(self) -> int:
         """Of the part with the largest."""
         return max(part.dense_elements for part, _ in self.parts)
+
+    @property
+    def dense_bytes(self) -> int:
+        """Of the part that needs most."""
+        return max(part.dense_bytes for part, _ in self.parts)
+
+    def matrices(self, source: Source, start: int, stop: int) -> Iterator[Job]:
+        """Those of the parts that are touched."""
+        for (part, count), first in zip(self.parts, self.starts, strict=False):
+            low, high = max(start - first, 0), min(stop - first, count)
+            if low < high:
+                yield from part.matrices(source, low, high)
 
     def check(self, dtype: Dtype) -> None:
         """As every part's."""
@@ -157,6 +187,16 @@ class Summed(Fill):
     def dense_elements(self) -> int:
         """Of the term with the larger."""
         return max(self.first.dense_elements, self.second.dense_elements)
+
+    @property
+    def dense_bytes(self) -> int:
+        """Of the term that needs more."""
+        return max(self.first.dense_bytes, self.second.dense_bytes)
+
+    def matrices(self, source: Source, start: int, stop: int) -> Iterator[Job]:
+        """Those of both."""
+        yield from self.first.matrices(source, start, stop)
+        yield from self.second.matrices(source, start, stop)
 
     def check(self, dtype: Dtype) -> None:
         """Both must fit, and so must the sum of what they reach."""
@@ -225,6 +265,10 @@ class Transposed(_View):
         if out.size:
             for piece, part in boxes.through(box, out, *self._place):
                 self.fill.write_box(source, *boxes.ordered(piece, part))
+
+    def matrices(self, source: Source, start: int, stop: int) -> Iterator[Job]:
+        """All of the fill's: a range after is spread over what was before."""
+        return self.fill.matrices(source, 0, math.prod(self.shape) if start < stop else 0)
 
 
 def _least(values: Iterator[float | None]) -> float | None:

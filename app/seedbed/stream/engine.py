@@ -25,6 +25,7 @@ from seedbed.stream.compiled import Kernels, find, keep
 from seedbed.stream.distributions import Distribution
 from seedbed.stream.dtypes import Dtype
 from seedbed.stream.householder import (
+    Check,
     Doubles,
     Gram,
     Reflect,
@@ -116,9 +117,11 @@ class Engine:
             self.fill(key, distribution, dtype, piece, drawn)
             part[...] = drawn
 
-    def orthogonal(self, gaussian: NDArray[np.float32], threads: int = 1) -> Doubles:
+    def orthogonal(
+        self, gaussian: NDArray[np.float32], threads: int = 1, check: Check = lambda: None
+    ) -> Doubles:
         """The Haar-distributed orthogonal matrix of a tall Gaussian one; see `householder`."""
-        return orthogonal(gaussian, self.gram, self.reflect, threads)
+        return orthogonal(gaussian, self.gram, self.reflect, threads, check)
 
 
 def fill_with_numpy(

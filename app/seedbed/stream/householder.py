@@ -31,6 +31,9 @@ STRIPE = 16
 ROWS_MULTIPLE = 8
 """Rows are padded with zeros to a multiple of this, which changes no sum."""
 
+_ROWS = 4096
+"""Squared at a time."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reflectors:
@@ -54,34 +57,62 @@ Reflect = Callable[[Reflectors, Doubles, int], None]
 """Applies the panels below a number, last first, to a stripe (rows, STRIPE) in place."""
 
 
-def reflectors_of(gaussian: NDArray[np.float32], gram: Gram) -> Reflectors:
+Check = Callable[[], None]
+"""Raises if the matrix is not wanted any more."""
+
+
+def working_bytes(rows: int, columns: int) -> int:
+    """Memory that the matrix takes while it is made.
+
+    Draws, reflections and result: 20 bytes an element, of columns that are filled up to panels.
+    """
+    return 20 * max(rows, columns) * PANEL * -(-min(rows, columns) // PANEL)
+
+
+def reflectors_of(gaussian: NDArray[np.float32], gram: Gram, check: Check) -> Reflectors:
     """The reflections whose vectors are the columns of a Gaussian matrix from the diagonal down.
 
     Args:
         gaussian: (rows, columns), rows ≥ columns; what lies above the diagonal is not used.
         gram: who multiplies.
+        check: called between panels.
     """
     rows, columns = gaussian.shape
     panels = -(-columns // PANEL)
     padded_rows = -(-rows // ROWS_MULTIPLE) * ROWS_MULTIPLE
-    x = np.zeros((padded_rows, panels * PANEL))
-    x[:rows, :columns] = np.tril(gaussian)
-    squares = np.zeros(panels * PANEL)
-    for row in x:
-        squares += row * row
-    diagonal = np.zeros(panels * PANEL)
-    diagonal[:columns] = np.diagonal(x)[:columns]
-    norms = np.sqrt(squares)
-    beta = np.where(diagonal < 0, norms, -norms)  # H·x = β·e₁, the sign that does not cancel
-    there = squares > 0
-    scale = np.where(there, diagonal - beta, 1.0)
-    tau = np.where(there, (beta - diagonal) / np.where(there, beta, 1.0), 0.0)
-    x /= scale
-    own = np.arange(columns)[there[:columns]]
-    x[own, own] = 1.0
-    vectors = np.ascontiguousarray(x.reshape(padded_rows, panels, PANEL).transpose(1, 0, 2))
-    factors = _factors(gram(vectors), tau.reshape(panels, PANEL))
-    return Reflectors(vectors, factors, np.where(beta[:columns] < 0, -1.0, 1.0))
+    vectors = np.zeros((panels, padded_rows, PANEL))
+    factors = np.empty((panels, PANEL, PANEL))
+    betas = np.empty((panels, PANEL))
+    for panel, x in enumerate(vectors):
+        check()
+        first = panel * PANEL
+        width = min(PANEL, columns - first)
+        x[first:rows, :width] = gaussian[first:, first : first + width]
+        x[first : first + width, :width] = np.tril(x[first : first + width, :width])
+        squares = _squares(x)
+        own = np.arange(width)
+        diagonal = np.zeros(PANEL)
+        diagonal[:width] = x[first + own, own]
+        norms = np.sqrt(squares)
+        beta = np.where(diagonal < 0, norms, -norms)  # H·x = β·e₁, the sign that does not cancel
+        there = squares > 0
+        tau = np.where(there, (beta - diagonal) / np.where(there, beta, 1.0), 0.0)
+        x[:] = x / np.where(there, diagonal - beta, 1.0)
+        own = own[there[:width]]
+        x[first + own, own] = 1.0
+        factors[panel] = _factors(gram(x[None]), tau[None])[0]
+        betas[panel] = beta
+    return Reflectors(vectors, factors, np.where(betas.reshape(-1)[:columns] < 0, -1.0, 1.0))
+
+
+def _squares(x: Doubles) -> Doubles:
+    """The sum of each column's squares, in the order of the rows."""
+    total = np.zeros(x.shape[1])
+    for first in range(0, len(x), _ROWS):
+        squares = x[first : first + _ROWS] ** 2
+        squares[0] += total
+        total = np.add.accumulate(squares, axis=0)[-1]
+    return total
 
 
 def _factors(gram: Doubles, tau: Doubles) -> Doubles:
@@ -119,7 +150,7 @@ def reflect_with_numpy(reflectors: Reflectors, stripe: Doubles, panels: int) -> 
 
 
 def orthogonal(
-    gaussian: NDArray[np.float32], gram: Gram, reflect: Reflect, threads: int
+    gaussian: NDArray[np.float32], gram: Gram, reflect: Reflect, threads: int, check: Check
 ) -> Doubles:
     """The orthogonal matrix of a Gaussian one.
 
@@ -128,16 +159,18 @@ def orthogonal(
         gram: who multiplies.
         reflect: who reflects.
         threads: that reflect stripes at the same time.
+        check: called in any of them, before each panel and each stripe; what it raises ends all.
 
     Returns:
         (rows, columns) with orthonormal columns, Haar-distributed if the argument is N(0, 1).
     """
     rows, columns = gaussian.shape
-    reflectors = reflectors_of(gaussian, gram)
+    reflectors = reflectors_of(gaussian, gram, check)
     out = np.empty((rows, columns))
     padded_rows = reflectors.vectors.shape[1]
 
     def make(first: int) -> None:
+        check()
         stripe = np.zeros((padded_rows, STRIPE))
         width = min(STRIPE, columns - first)
         stripe[np.arange(first, first + width), np.arange(width)] = 1.0

@@ -80,6 +80,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         finally:
             service.ready = False
             service.streamer.close()
+            service.matrices.close()
             service.sums.close()
             service.comparisons.close()
             service.registry.close()

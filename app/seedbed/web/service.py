@@ -20,6 +20,7 @@ from seedbed.files import (
     spec_from_token,
 )
 from seedbed.init import MatrixCache
+from seedbed.memory import MemoryBudget
 from seedbed.models import presets
 from seedbed.registry import Registry, RegistryLimits
 from seedbed.stream import get_engine
@@ -65,8 +66,13 @@ class Service:
         self.metrics = Metrics(self.admission, engine.name)
         self.engine = self.metrics.counted(engine)
         self.cache = PlanCache(settings.cache_bytes, self.metrics.lookups("plans"))
-        self._matrices = MatrixCache(
-            settings.matrix_cache_bytes, settings.worker_threads, self.metrics.lookups("matrices")
+        self.matrices = MatrixCache(
+            settings.matrix_cache_bytes,
+            settings.worker_threads,
+            self.metrics.lookups("matrices"),
+            MemoryBudget(settings.max_dense_bytes, "max_dense_bytes", settings.retry_after_seconds),
+            settings.max_queued,
+            settings.retry_after_seconds,
         )
         self.streamer = Streamer(
             settings.worker_threads, settings.chunk_bytes, settings.chunks_ahead, self.admission
@@ -187,7 +193,7 @@ class Service:
         """The small file of this key, planned at most once while it is remembered."""
         if isinstance(file := self.cache.find(key), VirtualFile):
             return file
-        file = VirtualFile(make(), self.settings.limits, self.engine, matrices=self._matrices)
+        file = VirtualFile(make(), self.settings.limits, self.engine, matrices=self.matrices)
         return self.cache.keep(key, file, sum(map(len, key)))
 
     def respond(
@@ -217,7 +223,7 @@ class Service:
         Raises:
             SpecError: it means no file.
         """
-        return Checkpoint(spec, self.settings.limits, self.engine, self._matrices)
+        return Checkpoint(spec, self.settings.limits, self.engine, self.matrices)
 
     def plan_comparison(self, wanted: CompareRequest) -> Comparison:
         """A comparison within the limits.
@@ -227,7 +233,7 @@ class Service:
             LimitError: it may not.
         """
         settings = self.settings
-        return Comparison(wanted, settings.budget, settings.limits, self.engine, self._matrices)
+        return Comparison(wanted, settings.budget, settings.limits, self.engine, self.matrices)
 
     def link(self, request: Request, spec: CheckpointSpec) -> str | None:
         """The path of a GET link that this service would take back."""

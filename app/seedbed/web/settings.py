@@ -181,6 +181,12 @@ class Settings(BaseSettings):
         description="Elements of a tensor that is made as a whole (orthogonal, sparse, …): its "
         "arithmetic takes about 20 bytes each, and time with their number to the power 1.5.",
     )
+    max_dense_bytes: int = Field(
+        _LIMITS.max_dense_bytes,
+        ge=1,
+        description="Memory of all tensors that are made as a whole, those under way and those "
+        "kept: making one takes 20 to 28 bytes an element, and more if it is narrow.",
+    )
 
     max_streams: int = Field(
         64, ge=1, description="Downloads sent at the same time; more wait their turn."

@@ -12,6 +12,7 @@ from pydantic import Field
 from seedbed.errors import ShapeError
 from seedbed.init.dense import Dense
 from seedbed.init.fill import Fill
+from seedbed.init.matrices import Check
 from seedbed.init.schemes.base import Fans, Scheme, Shape, named, noted, require_rank
 from seedbed.init.schemes.draws import (
     Doubles,
@@ -23,15 +24,16 @@ from seedbed.init.schemes.draws import (
 )
 from seedbed.init.source import Source
 from seedbed.stream import Summary
+from seedbed.stream.householder import working_bytes
 
 
-def haar(source: Source, rows: int, columns: int) -> Doubles:
+def haar(source: Source, rows: int, columns: int, check: Check) -> Doubles:
     """(rows, columns) of a Haar-distributed matrix: the shorter side is orthonormal.
 
     From the draws of the taller orientation, which is transposed if the matrix is wide.
     """
     tall = gaussian(source, (max(rows, columns), min(rows, columns)))
-    q = source.engine.orthogonal(tall, source.matrices.threads)
+    q = source.engine.orthogonal(tall, source.matrices.threads, check)
     return q if rows >= columns else q.T
 
 
@@ -48,8 +50,9 @@ class _OrthogonalRecipe:
         """No element of a unit vector passes 1."""
         return -self.gain, self.gain
 
-    def make(self, source: Source) -> Matrix:
-        q = self.gain * haar(source, self.rows, self.columns)
+    def make(self, source: Source, check: Check) -> Matrix:
+        q = haar(source, self.rows, self.columns, check)
+        q *= self.gain
         return np.ascontiguousarray(q, np.float32)
 
     def summary(self) -> Summary:
@@ -82,7 +85,8 @@ class Orthogonal(Scheme):
 
     def fill(self, shape: Shape, fans: Fans | None = None) -> Fill:
         rows, columns = matrix_of(shape, self.scheme)
-        return Dense(_OrthogonalRecipe(rows, columns, self.gain), rows * columns)
+        recipe = _OrthogonalRecipe(rows, columns, self.gain)
+        return Dense(recipe, rows * columns, working_bytes(rows, columns))
 
 
 @dataclass(frozen=True)
@@ -96,15 +100,14 @@ class _DeltaRecipe:
     def reach(self) -> tuple[float, float]:
         return -self.gain, self.gain
 
-    def make(self, source: Source) -> Matrix:
+    def make(self, source: Source, check: Check) -> Matrix:
         out = np.zeros(self.shape, np.float32)
         rows, columns, *kernel = self.shape
         centre = 0
         for size in kernel:
             centre = centre * size + (size - 1) // 2
-        out.reshape(rows, columns, math.prod(kernel))[:, :, centre] = self.gain * haar(
-            source, rows, columns
-        )
+        q = self.gain * haar(source, rows, columns, check)
+        out.reshape(rows, columns, math.prod(kernel))[:, :, centre] = q
         return out
 
     def summary(self) -> Summary:
@@ -142,7 +145,9 @@ class DeltaOrthogonal(Scheme):
             )
         if not all(shape[2:]):
             raise ShapeError(f"shape {list(shape)} has a kernel without taps", ("shape",))
-        return Dense(_DeltaRecipe(shape, self.gain), math.prod(shape))
+        elements = math.prod(shape)
+        needed = working_bytes(*shape[:2]) + 4 * elements
+        return Dense(_DeltaRecipe(shape, self.gain), elements, needed)
 
 
 @dataclass(frozen=True)
@@ -164,8 +169,8 @@ class _MirroredRecipe:
         halves_rows, halves_columns = self.part != "last", self.part != "first"
         return self.rows >> halves_rows, self.columns >> halves_columns
 
-    def make(self, source: Source) -> Matrix:
-        m = np.ascontiguousarray(self.gain * haar(source, *self.block), np.float32)
+    def make(self, source: Source, check: Check) -> Matrix:
+        m = np.ascontiguousarray(self.gain * haar(source, *self.block, check), np.float32)
         whole = m if self.part == "first" else np.concatenate((m, -m), axis=1)
         return whole if self.part == "last" else np.concatenate((whole, -whole), axis=0)
 
@@ -197,7 +202,9 @@ class LooksLinear(Scheme):
                 f"shape {list(shape)} cannot be halved, and looks_linear mirrors its halves",
                 ("shape",),
             )
-        return Dense(_MirroredRecipe(rows, columns, self.gain, self.part), rows * columns)
+        recipe = _MirroredRecipe(rows, columns, self.gain, self.part)
+        needed = working_bytes(*recipe.block) + 12 * rows * columns
+        return Dense(recipe, rows * columns, needed)
 
 
 @dataclass(frozen=True)
@@ -211,7 +218,7 @@ class _HouseholderRecipe:
     def reach(self) -> tuple[float, float]:
         return -1.0, 1.0
 
-    def make(self, source: Source) -> Matrix:
+    def make(self, source: Source, check: Check) -> Matrix:
         v = gaussian(source, (max(self.rows, self.columns),)).astype(np.float64)
         out = np.zeros((self.rows, self.columns), np.float32)
         if not out.size:
@@ -220,6 +227,7 @@ class _HouseholderRecipe:
         diagonal = np.arange(min(self.rows, self.columns))
         first = 0
         for block in blocks(out) if squares > 0.0 else ():
+            check()
             doubled = 2.0 * v[first : first + len(block), None]
             entries = -((doubled * v[: self.columns]) / squares)
             own = diagonal[first : first + len(block)]

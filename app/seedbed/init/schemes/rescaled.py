@@ -11,6 +11,7 @@ from pydantic import Field
 
 from seedbed.init.dense import Dense
 from seedbed.init.fill import Fill
+from seedbed.init.matrices import Check
 from seedbed.init.schemes.base import Fans, Scheme, Shape, named, noted, require_rank
 from seedbed.init.schemes.draws import (
     Matrix,
@@ -46,12 +47,13 @@ class _SparseRecipe:
     def reach(self) -> tuple[float, float]:
         return self.draws.reach
 
-    def make(self, source: Source) -> Matrix:
+    def make(self, source: Source, check: Check) -> Matrix:
         """Zero where a word of lane `mask` is among the smallest of its column or row."""
         out = gaussian(source, (self.rows, self.columns), self.draws.std)
         key = derive_key(source.seed, source.name, MASK)
         words = keystream(key, 0, out.size, scratch(out.size)).reshape(out.shape)
         axis = 0 if self.per == "column" else 1
+        check()
         order = np.argsort(words, axis=axis, kind="stable")
         chosen = order[: self.zeros] if axis == 0 else order[:, : self.zeros]
         np.put_along_axis(out, chosen, np.float32(0.0), axis)
@@ -101,9 +103,10 @@ class _UnitRowsRecipe:
     def reach(self) -> tuple[float, float]:
         return -self.gain, self.gain
 
-    def make(self, source: Source) -> Matrix:
+    def make(self, source: Source, check: Check) -> Matrix:
         out = gaussian(source, (self.rows, self.columns))
         for block in blocks(out):
+            check()
             wide = block.astype(np.float64)
             squares = sum_in_order(wide * wide)
             factor = np.ones_like(squares)
@@ -150,13 +153,14 @@ class _LsuvRecipe:
         bound = math.sqrt(self.target)
         return -bound, bound
 
-    def make(self, source: Source) -> Matrix:
+    def make(self, source: Source, check: Check) -> Matrix:
         out = gaussian(source, (self.rows, self.columns))
         rows = [sum_in_order(wide * wide) for b in blocks(out) for wide in (b.astype(np.float64),)]
         squares = float(sum_in_order(np.concatenate(rows))) if rows else 0.0
         if squares > 0.0:
             factor = math.sqrt(self.target / squares)
             for block in blocks(out):
+                check()
                 block[:] = block.astype(np.float64) * factor
         return out
 
