@@ -12,7 +12,7 @@
 #   make sbom             build/sbom.cdx.json: what is installed, as CycloneDX
 #   make generate         all that is made from the code: OpenAPI, generated pages, new digests
 #   make fix              format and mend what ruff can
-#   make constraints      pin the versions that are installed now
+#   make constraints      pin the versions that are installed now, and lock the image's with hashes
 #   make clean            remove environments and caches
 #
 # Another Python: `make test PYTHON=python3.13 VENV=.venv-3.13`.
@@ -41,11 +41,11 @@ check: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/hadolint Dockerfile
-	$(BIN)/python scripts/audit.py --if-possible
 	$(BIN)/python -m scripts.generate --check
+	$(BIN)/python -m scripts.audit --if-possible
 
 audit: $(VENV)/.dev
-	$(BIN)/python scripts/audit.py $(AUDIT)
+	$(BIN)/python -m scripts.audit $(AUDIT)
 
 sbom: $(VENV)/.dev
 	mkdir -p build
@@ -79,6 +79,7 @@ openapi: $(VENV)/.dev
 
 constraints: $(VENV)/.dev $(INTEROP)/.interop
 	$(BIN)/python scripts/constraints.py $(BIN)/python $(INTEROP)/bin/python > constraints.txt
+	$(BIN)/python -m scripts.locks
 
 clean:
 	rm -rf $(VENV) $(INTEROP) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

@@ -27,7 +27,7 @@ PAGES = (
 GOLDEN = ("make_file_golden", "make_layer_golden")
 """Scripts that add digests to what `make test` holds the stream to."""
 
-CHECKED = ("reliability", "vendor_page")
+CHECKED = ("locks", "reliability", "vendor_page")
 """Scripts that write only with measurements or a network, and check without."""
 
 

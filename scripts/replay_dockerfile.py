@@ -153,10 +153,14 @@ def debian(image: str, work: Path) -> Path:
 def build(work: Path) -> Stage:
     """Carry out every step; gives the last stage."""
     stages: list[Stage] = []
+    arguments: dict[str, str] = {}
     for name, rest in parse((ROOT / "Dockerfile").read_text()):
         print(f"\n── {name} {rest}", flush=True)
-        if name == "FROM":
-            image, _, alias = rest.partition(" AS ")
+        if name == "ARG" and not stages:
+            key, _, default = rest.partition("=")
+            arguments[key] = default
+        elif name == "FROM":
+            image, _, alias = expand(rest, arguments).partition(" AS ")
             root = work / f"stage-{len(stages)}"
             shutil.rmtree(root, ignore_errors=True)
             subprocess.run(["cp", "-a", "--reflink=auto", debian(image, work), root], check=True)
@@ -234,7 +238,7 @@ def copy(rest: str, stages: Sequence[Stage]) -> None:
 
 
 def expand(text: str, environment: Mapping[str, str]) -> str:
-    """Variables of the image within the value of another."""
+    """A text with the values of variables, of the image or of its build."""
     return re.sub(r"\$\{?(\w+)\}?", lambda match: environment.get(match[1], ""), text)
 
 
@@ -257,7 +261,8 @@ def trial(stage: Stage, log: Path) -> None:
         SystemExit: it fails.
     """
     port = free_port()
-    image = replace(stage, environment={**stage.environment, "SEEDBED_PORT": str(port)})
+    ports = {"SEEDBED_PORT": str(port), "SEEDBED_PROBE_PORT": str(free_port())}
+    image = replace(stage, environment={**stage.environment, **ports})
     started = time.monotonic()
     with log.open("wb") as out:
         outer = subprocess.Popen(

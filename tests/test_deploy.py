@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -76,13 +77,49 @@ def test_manifests_fit_together() -> None:
         assert selector.items() <= labels
     ports = {port["name"] for port in container["ports"]}
     assert {port["targetPort"] for port in manifests["service"]["spec"]["ports"]} <= ports
+    assert ports == {"http", "probes"}
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
-        assert container[probe]["httpGet"]["port"] in ports
+        assert container[probe]["httpGet"]["port"] == "probes"
+    numbers = {port["name"]: port["containerPort"] for port in container["ports"]}
+    annotations = deployment["template"]["metadata"]["annotations"]
+    assert annotations["prometheus.io/port"] == str(numbers["probes"])
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    assert f"SEEDBED_PROBE_PORT={numbers['probes']} " in dockerfile
+    assert f"EXPOSE {numbers['http']} {numbers['probes']}\n" in dockerfile
+    (scraped,) = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())[
+        "scrape_configs"
+    ]
+    assert scraped["dns_sd_configs"][0]["port"] == numbers["probes"]
     target = manifests["hpa"]["spec"]["scaleTargetRef"]
     assert (target["kind"], target["name"]) == ("Deployment", "seedbed")
     given = manifests["configmap"]["data"]
     stops = float(given["SEEDBED_DRAIN_SECONDS"]) + float(given["SEEDBED_SHUTDOWN_SECONDS"])
     assert deployment["template"]["spec"]["terminationGracePeriodSeconds"] > stops
+
+
+def test_who_may_reach_what() -> None:
+    """Anyone may reach the service, and only the monitoring namespace health and metrics."""
+    policy = manifests["networkpolicy"]["spec"]
+    assert policy["policyTypes"] == ["Ingress", "Egress"]
+    from_whom = {
+        port["port"]: rule.get("from") for rule in policy["ingress"] for port in rule["ports"]
+    }
+    monitoring = {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}
+    assert from_whom == {"http": None, "probes": [{"namespaceSelector": monitoring}]}
+    assert {port["targetPort"] for port in manifests["service"]["spec"]["ports"]} == {"http"}
+
+
+def test_images_have_a_version() -> None:
+    """The manifests name this version's image, and compose no image without a tag but its own."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    (container,) = manifests["deployment"]["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == f"seedbed:{project['version']}"
+    kustomization = yaml.safe_load((KUBERNETES / "kustomization.yaml").read_text())
+    (image,) = kustomization["images"]
+    assert (image["name"], str(image["newTag"])) == ("seedbed", project["version"])
+    compose = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
+    for name, service in compose.items():
+        assert name == "seedbed" or re.search(r":v?\d", service["image"])
 
 
 def test_pods_are_restricted() -> None:
@@ -98,7 +135,8 @@ def test_pods_are_restricted() -> None:
         "capabilities": {"drop": ["ALL"]},
     }
     assert f"USER {pod['securityContext']['runAsUser']}:" in (ROOT / "Dockerfile").read_text()
-    assert container["resources"].keys() == {"requests", "limits"}
+    for kind in ("requests", "limits"):
+        assert container["resources"][kind].keys() == {"cpu", "memory", "ephemeral-storage"}
 
 
 def test_compose_file_is_valid() -> None:

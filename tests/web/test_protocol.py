@@ -497,3 +497,25 @@ def test_a_client_that_closes_in_the_queue(orderly: bool) -> None:  # noqa: FBT0
                 second.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         wait_until(lambda: local.service.admission.waiting == 0, "it to be seen leaving")
         assert local.service.admission.active == 1
+
+
+def test_a_client_that_stops_sending_and_is_slow() -> None:
+    """One that has stopped sending may wait for its turn, and read slowly, as any other."""
+    with (
+        Local(engine="numpy", head_seconds=0.2, max_streams=1, queue_seconds=3600) as local,
+        Raw(local.port, receive_buffer=2**14) as first,
+        Raw(local.port, receive_buffer=2**16) as second,
+    ):
+        first.get(TERABYTE).head()
+        second.get(LARGE).socket.shutdown(socket.SHUT_WR)
+        wait_until(lambda: local.service.admission.waiting == 1, "the second to wait")
+        asked = [second.head()[0] for _ in range(5)]  # each time it is looked for, and is there
+        assert asked == [100] * 5
+        first.socket.close()
+        while (head := second.head())[0] == 100:
+            pass
+        body = b""
+        while len(body) < len(CONTENT):
+            time.sleep(0.01)
+            body += second.take(min(2**17, len(CONTENT) - len(body)))
+        assert (head[0], body, second.rest()) == (200, CONTENT, b"")
