@@ -215,3 +215,10 @@ def test_what_a_comparison_may_have() -> None:
     assert "tensors" in told_of["schemes", 3, "spec", "tensor"]
     assert "mlp" in told_of["network", "kind"]
     assert "width" in told_of["network", "widht"]
+
+
+def test_a_model_by_its_bare_name() -> None:
+    """A name where an object belongs is answered with the object."""
+    ((path, message, allowed),) = found({"model": "gpt2"})
+    assert (path, allowed) == (("model",), ("preset", "config", "manifest"))
+    assert '{"preset": "gpt2"}' in message

@@ -17,7 +17,9 @@ def known(kind: str) -> tuple[str, ...]:
     """A closed list of the service."""
     lists: dict[str, Any] = {
         "tensor": TENSOR, "spec": SPEC, "layer": LAYERS, "preset": presets(), "scheme": SCHEMES,
-        "rule": Rule.model_fields, "linear": LAYERS["linear"].model_fields,
+        "rule": Rule.model_fields,
+        "framework": ("torch", "keras", "flax", "nnx"),
+        "linear": LAYERS["linear"].model_fields,
         "conv2d": LAYERS["conv2d"].model_fields, "normal": SCHEMES["normal"].model_fields,
     }  # fmt: skip
     return tuple(lists[kind])
@@ -39,7 +41,7 @@ def known(kind: str) -> tuple[str, ...]:
         ("MultiheadAttention", "layer", "multihead_attention"),
         ("units", "linear", "out_features"), ("in_channels", "linear", "in_features"),
         ("use_bias", "linear", "bias"), ("filters", "conv2d", "out_channels"),
-        ("stddev", "normal", "std"), ("sdt", "normal", "std"), ("he-norml", "scheme", "he_normal"),
+        ("stddev", "normal", "std"), ("jax", "framework", "flax"), ("sdt", "normal", "std"), ("he-norml", "scheme", "he_normal"),
         ("zeroes", "scheme", "zeros"),
     ],
 )  # fmt: skip

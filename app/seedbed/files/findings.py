@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, get_args, get_origin
@@ -89,6 +90,10 @@ def _finding(raw: Mapping[str, Any], body: object, root: type[BaseModel]) -> Spe
         return SpecError(f"there is no layer {word[:100]!r}", path, Choices(LAYERS, word))
     if kind == "missing":
         message = f"the field {path[-1]!r} is missing" if path else message
+    elif kind == "model_kind" and isinstance(word, str):
+        said = json.dumps(word[:100])
+        message = f'a model is an object, {{"preset": {said}}}, or one with a config or a manifest'
+        return SpecError(message, path, KINDS)
     elif kind == "model_kind":
         fields = tuple(word) if isinstance(word, dict) else ()
         other = next((name for name in fields if name not in KINDS), "")

@@ -43,10 +43,14 @@ _SYNONYMS = [
     drop remove exclude skip delete
     tensors weights params parameters variables arrays state_dict
     layers modules blocks network
+    preset name id
     model preset architecture arch network model_name model_id
     metadata meta info
     rules overrides patterns
     framework backend library format
+    torch pytorch
+    keras tensorflow tf
+    flax jax linen
     in_features in_channels in input_size num_features embed_dim inputs in_dim input_dim in_size
     out_features out_channels out hidden_size units features filters outputs out_dim output_dim
     kernel_size kernel window_size filter_size ksize
