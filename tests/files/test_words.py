@@ -41,7 +41,8 @@ def known(kind: str) -> tuple[str, ...]:
         ("MultiheadAttention", "layer", "multihead_attention"),
         ("units", "linear", "out_features"), ("in_channels", "linear", "in_features"),
         ("use_bias", "linear", "bias"), ("filters", "conv2d", "out_channels"),
-        ("stddev", "normal", "std"), ("jax", "framework", "flax"), ("sdt", "normal", "std"), ("he-norml", "scheme", "he_normal"),
+        ("stddev", "normal", "std"),
+        ("jax", "framework", "flax"), ("sdt", "normal", "std"), ("he-norml", "scheme", "he_normal"),
         ("zeroes", "scheme", "zeros"),
     ],
 )  # fmt: skip

@@ -2,8 +2,9 @@
 
 A `CheckpointSpec` is the request body of POST, what a URL token decodes to, what the one-line GET
 and the command line build. Specs whose canonical JSON is equal mean the same file: the canonical
-JSON is itself a spec and means what it was made from, to the byte. Ways of writing one thing (order,
-defaults written out, aliases) have one canonical JSON; two schemes that happen to draw alike do not.
+JSON is itself a spec and means what it was made from, to the byte. Ways of writing one thing
+(order, defaults written out, aliases) have one canonical JSON; two schemes that happen to draw
+alike do not.
 """
 
 from __future__ import annotations
