@@ -1,0 +1,265 @@
+"""How the elements of a tensor are distributed: the small algebra that recording computes with.
+
+A law says what a tensor holds before a single number is drawn. Draws keep the distribution that
+was asked for (`base`), what was done to it since (`expression`) and, where the two come to one of
+the distributions here, that one (`closed`).
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any
+
+numbers = itertools.count(1)
+"""Numbers of draws and of values, unique in the process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Uniform:
+    """Uniform between two bounds."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Normal:
+    """Normal."""
+
+    mean: float
+    std: float
+
+
+@dataclass(frozen=True, slots=True)
+class Truncated:
+    """Normal with mean and std before the cut, between two values."""
+
+    mean: float
+    std: float
+    lower: float
+    upper: float
+
+
+@dataclass(frozen=True, slots=True)
+class LogUniform:
+    """exp of a uniform between the logarithms of two positive bounds."""
+
+    low: float
+    high: float
+
+
+Distribution = Uniform | Normal | Truncated | LogUniform
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """`X` in an expression: the number that was drawn for this element."""
+
+
+X = Draw()
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """An element-wise operation of ATen with numbers and expressions as arguments."""
+
+    name: str
+    arguments: tuple[Expression | Any, ...]
+    options: tuple[tuple[str, Any], ...] = ()
+
+
+Expression = Draw | Call
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """One value everywhere."""
+
+    value: float | complex
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """Elements drawn independently, each put through the same expression.
+
+    Attributes:
+        draw: which draw: two laws of one draw are of the same random numbers.
+        base: distribution of X.
+        expression: what became of X.
+        closed: the distribution of the expression, if it is one of those above.
+    """
+
+    draw: int
+    base: Distribution
+    expression: Expression
+    closed: Distribution | None
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A matrix that is drawn as a whole: `orthogonal` (gain), `sparse` (sparsity, std).
+
+    `qr` is Q of a Gaussian matrix before its columns' signs are made uniform.
+    """
+
+    kind: str
+    parameters: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Known values, the same in every build, computed only when they are asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chance:
+    """Random, and no law here says how."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unfilled:
+    """Memory that nothing has filled."""
+
+    reason: str = "never filled"
+
+
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """Several values side by side: geometries in the tensor's row-major numbering, with values."""
+
+    pieces: tuple[tuple[Any, Any], ...]
+
+
+Law = Constant | Drawn | Whole | Table | Chance | Unfilled | Pieces
+
+
+def drawn(base: Distribution) -> Constant | Drawn:
+    """The law of a fresh draw; a distribution without spread is a constant."""
+    match base:
+        case Normal(mean, std) if std == 0:
+            return Constant(mean)
+        case Uniform(low, high) if low == high:
+            return Constant(low)
+    return Drawn(next(numbers), base, X, base)
+
+
+def affine(d: Distribution, scale: float, shift: float) -> Distribution | float | None:
+    """scale · d + shift, a number if nothing random is left; None if it has no closed form."""
+    if scale == 0:
+        return shift
+    match d:
+        case Uniform(low, high):
+            return Uniform(*sorted((scale * low + shift, scale * high + shift)))
+        case Normal(mean, std):
+            return Normal(scale * mean + shift, abs(scale) * std)
+        case Truncated(mean, std, lower, upper):
+            bounds = sorted((scale * lower + shift, scale * upper + shift))
+            return Truncated(scale * mean + shift, abs(scale) * std, *bounds)
+        case LogUniform(low, high) if shift == 0 and scale > 0:
+            return LogUniform(scale * low, scale * high)
+    return None
+
+
+def _near(a: float, b: float) -> bool:
+    """Whether two bounds are equal but for float32's rounding."""
+    return abs(a - b) <= 2e-6 * max(abs(a), abs(b)) + 1e-12
+
+
+_FAR = 5.0
+"""Standard deviations beyond which a clamp is taken for a cut: 3·10⁻⁷ of the draws."""
+
+
+def clamped(d: Distribution, low: float, high: float) -> Distribution | None:
+    """d with what is outside of two bounds set to them, where none or hardly any is."""
+    match d:
+        case Uniform(a, b) | LogUniform(a, b) | Truncated(_, _, a, b):
+            if not ((low <= a or _near(low, a)) and (high >= b or _near(high, b))):
+                return None
+            low, high = max(a, low), min(b, high)
+            match d:
+                case Uniform():
+                    return Uniform(low, high)
+                case LogUniform():
+                    return LogUniform(low, high)
+                case Truncated(mean, std):
+                    return Truncated(mean, std, low, high)
+        case Normal(mean, std) if min(mean - low, high - mean) >= _FAR * std:
+            if math.isinf(low) and math.isinf(high):
+                return d
+            return Truncated(mean, std, low, high)
+    return None
+
+
+def _erfinv(d: Distribution) -> Distribution | None:
+    """erfinv of a uniform in (−1, 1): a normal with variance ½, cut where the uniform ends."""
+    if not isinstance(d, Uniform) or not -1 <= d.low < d.high <= 1:
+        return None
+    std = math.sqrt(0.5)
+    normal = NormalDist(0.0, std)
+
+    def bound(x: float) -> float:
+        return math.copysign(math.inf, x) if abs(x) >= 1 else normal.inv_cdf((x + 1) / 2)
+
+    low, high = bound(d.low), bound(d.high)
+    if math.isinf(low) and math.isinf(high):
+        return Normal(0.0, std)
+    return Truncated(0.0, std, low, high)
+
+
+def _exp(d: Distribution) -> Distribution | None:
+    return LogUniform(math.exp(d.low), math.exp(d.high)) if isinstance(d, Uniform) else None
+
+
+def _log(d: Distribution) -> Distribution | None:
+    return Uniform(math.log(d.low), math.log(d.high)) if isinstance(d, LogUniform) else None
+
+
+_UNARY: Mapping[str, Callable[[Distribution], Distribution | float | None]] = {
+    "neg": lambda d: affine(d, -1.0, 0.0),
+    "erfinv": _erfinv,
+    "special_erfinv": _erfinv,
+    "exp": _exp,
+    "log": _log,
+    "positive": lambda d: d,
+}
+
+
+def after(
+    d: Distribution, name: str, side: str, arguments: Mapping[str, Any]
+) -> Distribution | float | None:
+    """The closed form of one operation on a draw with constants, if there is one.
+
+    Args:
+        d: distribution of the operand that is drawn.
+        name: of the operation, as ATen has it.
+        side: name of that operand: `self` or `other`.
+        arguments: numbers by their names: `c` is the other operand, `alpha`, `min`, `max`.
+    """
+    if name in _UNARY:
+        return _UNARY[name](d)
+    alpha, c = arguments.get("alpha", 1), arguments.get("c")
+    if name in ("clamp", "clamp_min", "clamp_max", "clip"):
+        low, high = arguments.get("min"), arguments.get("max")
+        return clamped(d, -math.inf if low is None else low, math.inf if high is None else high)
+    if c is None:
+        return None
+    left = side == "self"
+    match name:
+        case "mul":
+            return affine(d, c, 0.0)
+        case "div":
+            plain = left and c and arguments.get("rounding_mode") is None
+            return affine(d, 1.0 / c, 0.0) if plain else None
+        case "add":
+            return affine(d, 1.0, c * alpha) if left else affine(d, alpha, c)
+        case "sub":
+            return affine(d, 1.0, -c * alpha) if left else affine(d, -alpha, c)
+        case "rsub":
+            return affine(d, -alpha, c) if left else None
+    return None

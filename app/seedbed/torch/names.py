@@ -1,0 +1,198 @@
+"""The names that a library's files have, and which part of which parameter each tensor is."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from seedbed.torch.laws import Law
+from seedbed.torch.memory import geometry_of
+from seedbed.torch.modes import Recorder
+from seedbed.torch.values import Identity, Value
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """One of the module's own tensors, as what a file's tensors are made of.
+
+    Attributes:
+        name: the module's.
+        identity: what it was before it became a root.
+        law: of it.
+    """
+
+    name: str
+    identity: Identity
+    law: Law
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What a file of a model holds.
+
+    Attributes:
+        values: by the file's names, in its order.
+        tied: names that are left out, since they are the tensor of another name.
+        left_out: names that are left out for another reason, with the reason.
+        roots: the module's own tensors, by the root of their values' identity.
+        library: whose names these are.
+    """
+
+    values: dict[str, Value]
+    tied: dict[str, str] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+    roots: dict[int, Root] = field(default_factory=dict)
+    library: str = "torch"
+
+
+_WRAPPERS = {
+    "DataParallel": "module",
+    "DistributedDataParallel": "module",
+    "OptimizedModule": "_orig_mod",
+    "CheckpointWrapper": "_checkpoint_wrapped_module",
+    "OffloadWrapper": "_checkpoint_wrapped_module",
+    "FullyShardedDataParallel": "_fsdp_wrapped_module",
+}
+"""Classes that put a module of theirs between a name and its parent."""
+
+
+def saved(model: nn.Module | Mapping[str, torch.Tensor], recorder: Recorder) -> Saved:
+    """What a file of this model holds, by its library's rules.
+
+    Args:
+        model: as built while recording, or its state dict.
+        recorder: still recording, since saving may compute.
+    """
+    if isinstance(model, nn.Module):
+        state = _without_wrappers(model)
+        left_out = dict.fromkeys(_not_persistent(model), "not persistent")
+    else:
+        state, left_out = dict(model), {}
+    for name in [name for name, x in state.items() if not isinstance(x, torch.Tensor)]:
+        del state[name]
+        left_out[name] = "not a tensor"
+    library, inner = "torch", _unwrapped(model)
+    tied: dict[str, str] = {}
+    transformers = sys.modules.get("transformers")
+    roots = _sealed(state, recorder)
+    if transformers is not None and isinstance(inner, transformers.PreTrainedModel):
+        library = "transformers"
+        ignored = set(getattr(inner, "_keys_to_ignore_on_save", None) or ())
+        for name in ignored & state.keys():
+            del state[name]
+            left_out[name] = "not saved by its class"
+        tied = _tied(state, recorder, _tied_patterns(inner))
+        state = {name: x for name, x in state.items() if name not in tied}
+        state = _converted(inner, state)
+    else:
+        tied = _tied(state, recorder, ())
+        state = {name: x for name, x in state.items() if name not in tied}
+    with torch._C.DisableTorchFunction():
+        values = {name: recorder.memory.read(x) for name, x in state.items()}
+    return Saved(values, tied, left_out, roots, library)
+
+
+def _unwrapped(model: Any) -> Any:
+    """The module that wrappers around all of it hold."""
+    while (attribute := _WRAPPERS.get(type(model).__name__)) and hasattr(model, attribute):
+        model = getattr(model, attribute)
+    return model
+
+
+def _without_wrappers(model: nn.Module) -> dict[str, torch.Tensor]:
+    """The state dict under the names that it would have without wrappers."""
+    prefixes = [
+        f"{path}.{_WRAPPERS[type(module).__name__]}." if path else f"{_WRAPPERS[type(module).__name__]}."
+        for path, module in model.named_modules(remove_duplicate=False)
+        if _WRAPPERS.get(type(module).__name__) in dict(module.named_children())
+    ]
+    found: dict[str, torch.Tensor] = {}
+    for name, tensor in model.state_dict().items():
+        plain = name
+        for prefix in sorted(prefixes, key=len, reverse=True):
+            if name.startswith(prefix):
+                kept = prefix[: -len(prefix.split(".")[-2]) - 1]
+                plain = kept + plain[len(prefix) :] if plain.startswith(prefix) else plain
+        if plain in found:
+            raise ValueError(f"two tensors are called {plain!r} without the names of wrappers")
+        found[plain] = tensor
+    return found
+
+
+def _not_persistent(model: nn.Module) -> list[str]:
+    """Buffers that no state dict has."""
+    return [
+        f"{path}.{name}" if path else name
+        for path, module in model.named_modules()
+        for name in sorted(module._non_persistent_buffers_set)
+        if module._buffers.get(name) is not None
+    ]
+
+
+def _sealed(
+    state: Mapping[str, torch.Tensor], recorder: Recorder
+) -> dict[int, Root]:
+    """Give every tensor an identity of its own, to be known again in what is made of it."""
+    roots: dict[int, Root] = {}
+    seen: set[Any] = set()
+    with torch._C.DisableTorchFunction():
+        for name, tensor in state.items():
+            place = tensor.untyped_storage()._cdata, geometry_of(tensor)
+            store = recorder.memory.find(tensor)
+            if place in seen or store is None or store.dtype != tensor.dtype:
+                continue
+            seen.add(place)
+            value = recorder.memory.read(tensor)
+            own = value.like(identity=None, sources=None)
+            roots[own.identity.root] = Root(name, value.identity, value.law)
+            if place[1].is_injective:
+                recorder.memory.write(tensor, own)
+    return roots
+
+
+def _tied_patterns(model: Any) -> tuple[str, ...]:
+    """Patterns of names that a transformers model leaves out where they are tied."""
+    return tuple(
+        f"{path}.{key}" if path else key
+        for path, module in model.named_modules()
+        for key in (getattr(module, "_tied_weights_keys", None) or ())
+    )
+
+
+def _tied(
+    state: Mapping[str, torch.Tensor], recorder: Recorder, patterns: tuple[str, ...]
+) -> dict[str, str]:
+    """Names to leave out, each with the name of the same tensor that stays.
+
+    Those that match a pattern go first, but never the last of a group, as in transformers'
+    `remove_tied_weights_from_state_dict`; else the first name in the order of the state stays.
+    """
+    groups: dict[Any, list[str]] = {}
+    with torch._C.DisableTorchFunction():
+        for name, tensor in state.items():
+            if tensor.numel():
+                place = tensor.untyped_storage()._cdata, geometry_of(tensor), tensor.dtype
+                groups.setdefault(place, []).append(name)
+    tied = {}
+    for names in groups.values():
+        if len(names) < 2:
+            continue
+        matching = [n for n in sorted(names) if any(re.search(p, n) for p in patterns)]
+        free = [n for n in names if n not in matching]
+        kept = free[0] if free else matching[-1]
+        tied |= {name: kept for name in names if name != kept}
+    return tied
+
+
+def _converted(model: Any, state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The tensors that transformers writes: experts split, names of the original checkpoint."""
+    from transformers.core_model_loading import revert_weight_conversion  # noqa: PLC0415
+
+    converted: dict[str, torch.Tensor] = revert_weight_conversion(model, state)
+    return {name: x.contiguous() for name, x in converted.items()}
