@@ -117,9 +117,15 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Chance:
-    """Random, and no law here says how."""
+    """Random, and no law here says how.
+
+    Attributes:
+        reason: what was done first that no law says.
+        last: the operation that was done last.
+    """
 
     reason: str
+    last: str = ""
 
 
 @dataclass(frozen=True, slots=True)

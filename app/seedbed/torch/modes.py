@@ -175,6 +175,8 @@ class _Dispatch(TorchDispatchMode):
             if asked is not None or not ghosts:
                 kwargs["device"] = META
             kwargs.pop("pin_memory", None)
+        if func is torch.ops.aten.scalar_tensor.default:
+            return CPU  # torch's own, of w[0] = 1, where it saw the ghost's real device
         return device
 
     def _adopted(self, func: Any, args: Any, kwargs: Any) -> Any:

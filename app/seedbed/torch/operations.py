@@ -118,7 +118,7 @@ def meaning(op: Operation, target: Target) -> Value:
         draws |= {next(numbers)}
     elif any(value.is_random for value in read):
         reasons = [value.law.reason for value in read if isinstance(value.law, Chance)]
-        law = Chance(reasons[0] if reasons else f"made by {op.name}")
+        law = Chance(reasons[0] if reasons else f"made by {op.name}", op.name)
     return Value(tensor.shape, tensor.dtype, law, make, draws=draws, notes=notes)
 
 
@@ -415,7 +415,7 @@ def _scaled_matrix(
         else:
             scaled = Whole(kind, (gain * float(other.constant),))  # type: ignore[arg-type]
         return Value(tensor.shape, tensor.dtype, scaled, make, draws=matrix.draws)
-    signs = isinstance(other.law, Chance) and other.law.reason == "made by sign"
+    signs = isinstance(other.law, Chance) and other.law.last in ("sign", "sgn")
     if law.kind == "qr" and signs and other.draws & matrix.draws:
         whole = Whole("orthogonal", law.parameters)
         return Value(tensor.shape, tensor.dtype, whole, make, draws=matrix.draws)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from seedbed.torch.geometry import Box, Geometry, box_of, composed, overlaps, row_major
-from seedbed.torch.laws import Pieces
+from seedbed.torch.laws import Chance, Pieces
 from seedbed.torch.names import Root, Saved
 from seedbed.torch.values import Identity, Value
 
@@ -47,6 +47,7 @@ def shared(saved: Saved) -> dict[str, Shared]:
     found: dict[str, Shared] = {}
     for uses in by_draw.values():
         if len(uses) > 1:
+            uses.sort(key=lambda use: isinstance(use.value.law, Chance))  # what is computed, last
             for name, other in _conflicts(uses):
                 known = found.get(name)
                 if known is None or (known.is_copy and not other.is_copy):

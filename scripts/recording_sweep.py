@@ -1,0 +1,201 @@
+"""Record many models of transformers, timm and diffusers, and hold each against a real build.
+
+    python scripts/recording_sweep.py transformers --count 150 --log build/recording.jsonl
+    PYTHONPATH=… python scripts/recording_sweep.py timm --count 100
+    PYTHONPATH=… python scripts/recording_sweep.py diffusers
+
+Types and configs are drawn with `--seed`; those of transformers are small, by the sampler of
+scripts/catalogue, and timm's have their full size. What the log has already is not done again. A line
+for each is printed and appended to the log, the counts at the end are of the whole log.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import importlib
+import itertools
+import json
+import os
+import random
+import sys
+import time
+import traceback
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator, Set
+from pathlib import Path
+from typing import Any
+
+sys.path[:0] = [str(Path(__file__).parent / "catalogue"), str(Path(__file__).parents[1])]
+os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_VERBOSITY="error", TOKENIZERS_PARALLELISM="false")
+
+import torch  # noqa: E402
+
+from tests.interop.recording.checking import check  # noqa: E402
+
+Case = tuple[str, Callable[[], torch.nn.Module] | None]
+"""A name, and how to build it; None if that has been done."""
+
+MOST_PARAMETERS = 400_000_000
+"""Of a timm model: what a real build takes a gigabyte and a half for."""
+
+BUILD_SECONDS = 300
+
+
+def of_transformers(choice: random.Random, done: Set[str]) -> Iterator[Case]:
+    """Types in a random order, each with its first class that builds, at a sampled size."""
+    building: Any = importlib.import_module("building")
+    sampling: Any = importlib.import_module("sampling")
+    studying: Any = importlib.import_module("studying")
+    importlib.import_module("transformers").utils.logging.disable_progress_bar()
+    classes = building.architectures()
+    for kind in choice.sample(sorted(classes), len(classes)):
+        if kind in done:
+            yield kind, None
+            continue
+        for name in classes[kind][:3]:
+            try:
+                builder = studying.Builder(kind, name)
+                sampler = sampling.Sampler(builder.config_class, seed=choice.randrange(1 << 30))
+                end = time.process_time() + 10
+                walk = sampler.walk(builder.build, lambda end=end: time.process_time() > end)
+                if next(walk, None) is None:
+                    continue
+            except Exception:  # noqa: BLE001, S112  another class of this type may be whole
+                continue
+            given = builder.last.given
+
+            def build(builder: Any = builder, given: Any = given) -> torch.nn.Module:
+                config = building.make_config(builder.config_class, given)
+                model: torch.nn.Module = builder.architecture(config)
+                return model
+
+            yield kind, build
+            break
+
+
+def of_timm(choice: random.Random, _done: Set[str]) -> Iterator[Case]:
+    """Models in a random order, those with too many parameters left out."""
+    importlib.import_module("tests.interop.torchvision_side")  # for a wheel that wants CUDA
+    timm = importlib.import_module("timm")
+    names = timm.list_models()
+    for name in choice.sample(names, len(names)):
+        if not any(word in name for word in ("giant", "gigantic", "enormous", "_g_", "huge", "7b")):
+            yield name, lambda name=name: timm.create_model(name)
+
+
+DIFFUSERS: dict[str, dict[str, Any]] = {
+    "UNet2DModel": {"sample_size": 16, "block_out_channels": (32, 64), "down_block_types": ("DownBlock2D", "AttnDownBlock2D"), "up_block_types": ("AttnUpBlock2D", "UpBlock2D")},
+    "UNet2DConditionModel": {"block_out_channels": (32, 64), "down_block_types": ("CrossAttnDownBlock2D", "DownBlock2D"), "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D"), "cross_attention_dim": 32},
+    "UNet1DModel": {},
+    "UNet3DConditionModel": {"block_out_channels": (32, 64), "down_block_types": ("CrossAttnDownBlock3D", "DownBlock3D"), "up_block_types": ("UpBlock3D", "CrossAttnUpBlock3D"), "cross_attention_dim": 32, "attention_head_dim": 8},
+    "AutoencoderKL": {},
+    "AutoencoderTiny": {},
+    "VQModel": {},
+    "ConsistencyDecoderVAE": {},
+    "AsymmetricAutoencoderKL": {},
+    "Transformer2DModel": {"num_layers": 2, "num_attention_heads": 2, "attention_head_dim": 16, "in_channels": 4, "sample_size": 8, "patch_size": 2, "norm_num_groups": 4, "num_embeds_ada_norm": 10, "norm_type": "ada_norm_zero"},
+    "DiTTransformer2DModel": {"num_layers": 2},
+    "PixArtTransformer2DModel": {"num_layers": 2},
+    "SD3Transformer2DModel": {"num_layers": 2},
+    "FluxTransformer2DModel": {"num_layers": 1, "num_single_layers": 1, "num_attention_heads": 4},
+    "HunyuanDiT2DModel": {"num_layers": 2},
+    "CogVideoXTransformer3DModel": {"num_layers": 2, "num_attention_heads": 4},
+    "PriorTransformer": {"num_layers": 2},
+    "ControlNetModel": {"block_out_channels": (32, 64), "down_block_types": ("CrossAttnDownBlock2D", "DownBlock2D"), "cross_attention_dim": 32},
+    "MotionAdapter": {"block_out_channels": (32, 64)},
+    "StableCascadeUNet": {"in_channels": 4, "out_channels": 4, "patch_size": 2, "num_attention_heads": (2, 2), "block_out_channels": (64, 64), "down_num_layers_per_block": (1, 1), "up_num_layers_per_block": (1, 1), "down_blocks_repeat_mappers": (1, 1), "up_blocks_repeat_mappers": (1, 1), "block_types_per_layer": (("SDCascadeResBlock",), ("SDCascadeResBlock",)), "clip_text_in_channels": 8, "clip_text_pooled_in_channels": 8, "clip_image_in_channels": 8},
+    "LuminaNextDiT2DModel": {"num_layers": 2, "hidden_size": 64, "num_attention_heads": 4, "num_kv_heads": 2},
+    "AuraFlowTransformer2DModel": {"num_mmdit_layers": 1, "num_single_dit_layers": 1, "num_attention_heads": 4, "attention_head_dim": 16, "joint_attention_dim": 32, "caption_projection_dim": 64},
+}  # fmt: skip
+"""Classes of diffusers, and arguments that make them small."""
+
+
+def of_diffusers(_choice: random.Random, _done: Set[str]) -> Iterator[Case]:
+    """Those above."""
+    importlib.import_module("tests.interop.torchvision_side")
+    diffusers = importlib.import_module("diffusers")
+    for name, arguments in DIFFUSERS.items():
+        yield name, lambda name=name, given=arguments: getattr(diffusers, name)(**given)
+
+
+LIBRARIES = {"transformers": of_transformers, "timm": of_timm, "diffusers": of_diffusers}
+
+
+def attempt(name: str, build: Callable[[], torch.nn.Module]) -> dict[str, Any]:
+    """What comes of one model."""
+    studying: Any = importlib.import_module("studying")
+    started = time.time()
+    line: dict[str, Any] = {"name": name}
+    try:
+        with studying.limited(BUILD_SECONDS), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            recording, findings = check(build)
+    except studying.Timeout:
+        return {**line, "failed": "too slow"}
+    except Exception as error:  # noqa: BLE001  counted
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        text = f"{type(error).__name__}: {str(error)[:300]} ({where.filename}:{where.lineno})"
+        return {**line, "failed": text}
+    return {
+        **line,
+        "tensors": recording.report.tensors,
+        "counts": dict(findings.counts),
+        "refused": dict(list(recording.report.refused.items())[:4]),
+        "looked": dict(recording.report.looked),
+        "tests": findings.tests,
+        "wrong": findings.wrong[:4],
+        "seconds": round(time.time() - started, 1),
+    }
+
+
+def summary(lines: list[dict[str, Any]]) -> str:
+    """The counts of a log."""
+    built = [line for line in lines if "failed" not in line]
+    kinds: Counter[str] = Counter()
+    only: Counter[str] = Counter()
+    for line in built:
+        kinds.update(line["counts"])
+        others = sorted(line["counts"].keys() - {"said"})
+        only["+".join(others) or "said"] += 1
+    return "\n".join(
+        (
+            f"{len(lines)} tried, {len(built)} recorded and built",
+            f"{sum(bool(line['wrong']) for line in built)} with a wrong law",
+            f"{sum(line['tensors'] for line in built):,} tensors: {dict(kinds.most_common())}",
+            f"models by what they need: {dict(only.most_common())}",
+            f"{sum(bool(line['looked']) for line in built)} look at what they cannot know",
+            f"{sum(line['tests'] for line in built):,} statistical tests",
+        )
+    )
+
+
+def main() -> None:
+    """Go through models, and say what came of them."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("library", choices=LIBRARIES)
+    parser.add_argument("--count", type=int, default=150)
+    parser.add_argument("--seed", type=int, default=20_261_130)
+    parser.add_argument("--only", help="Part of a name.", default="")
+    parser.add_argument("--log", type=Path, default=Path("build/recording-sweep.jsonl"))
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    given.log.parent.mkdir(parents=True, exist_ok=True)
+    done = {json.loads(line)["name"] for line in given.log.read_text().splitlines()} if given.log.exists() else set()
+    cases = LIBRARIES[given.library](random.Random(given.seed), done)
+    wanted = (case for case in cases if given.only in case[0])
+    for name, build in itertools.islice(wanted, given.count):
+        if build is None or name in done:
+            continue
+        line = attempt(name, build)
+        print(json.dumps(line), flush=True)
+        with given.log.open("a", encoding="utf-8") as log:
+            log.write(json.dumps(line) + "\n")
+        gc.collect()
+    lines = [json.loads(line) for line in given.log.read_text(encoding="utf-8").splitlines()]
+    print(summary(lines))
+
+
+if __name__ == "__main__":
+    main()

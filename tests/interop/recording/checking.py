@@ -1,0 +1,302 @@
+"""Holds a recording against real builds on the CPU: every law against the numbers that come out.
+
+Names, shapes and dtypes are compared with the file that the library itself saves; constants and
+tables bit for bit; draws by Kolmogorov and Smirnov's test, by mean and variance of the whole and of
+its quarters along the first and last axis, and by their bounds; matrices by their singular values.
+Draws that no law foresees show as exact zeros, equal rows, or tensors equal to others.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import tempfile
+import warnings
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import stats
+from torch import nn
+
+from seedbed.files import Checkpoint, CheckpointSpec
+from seedbed.init import Limits
+from seedbed.stream import get_engine
+from seedbed.torch import RecordedTensor, Recording, record
+from seedbed.torch.emission import Unsaid, said
+from seedbed.torch.laws import Pieces
+from seedbed.torch.values import Value
+
+LEAST_P = 1e-9
+"""Of a test; some 10⁵ are made in a sweep, so that one in 10⁴ sweeps fails by chance."""
+
+MOST_SIGMA = 7.0
+"""Of a mean or variance; the chance to be beyond is 3·10⁻¹²."""
+
+FEW = 200
+"""Elements below which the numbers of several tensors of one init are tested together."""
+
+SAMPLE = 1 << 15
+"""Elements of a tensor for the test of the distribution."""
+
+
+@dataclass
+class Findings:
+    """What a comparison found.
+
+    Attributes:
+        wrong: how recording and builds differ; empty if they agree.
+        counts: tensors by what could be said of them.
+        tests: how many were made.
+    """
+
+    wrong: list[str] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+    tests: int = 0
+    pooled: dict[str, list[Any]] = field(default_factory=dict)
+
+
+def check(build: Callable[[], nn.Module], builds: int = 1) -> tuple[Recording, Findings]:
+    """Record a build, build it for real a few times, and compare."""
+    recording = record(build, looks=True)
+    findings = Findings()
+    for tensor in recording.tensors:
+        findings.counts[_kind(tensor)] += 1
+    for number in range(builds):
+        torch.manual_seed(20_261_130 + number)
+        model = build()
+        real = contents(model)
+        compare(recording, real, findings)
+        del model
+    for name, (init, samples) in findings.pooled.items():
+        values = np.concatenate(samples)
+        if len(values) >= 8 and (found := _distribution(init, values)):
+            findings.wrong.append(f"tensors like {name}: {init} but {found}")
+    return recording, findings
+
+
+def _kind(tensor: RecordedTensor) -> str:
+    return "said" if tensor.problem is None else tensor.problem.split(":")[0]
+
+
+def contents(model: nn.Module) -> dict[str, torch.Tensor]:
+    """What a file of a model holds: as transformers saves it, or the state dict."""
+    if hasattr(model, "save_pretrained") and hasattr(model, "_tied_weights_keys"):
+        from safetensors.torch import load_file
+
+        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model.save_pretrained(folder)
+            found: dict[str, torch.Tensor] = {}
+            for file in sorted(Path(folder).glob("*.safetensors")):
+                found |= load_file(file)
+            return found
+    state: dict[str, torch.Tensor] = {}
+    seen = set()
+    for name, x in model.state_dict().items():
+        if not isinstance(x, torch.Tensor):
+            continue
+        place = x.data_ptr(), tuple(x.shape), x.stride(), x.dtype
+        if x.numel() and place in seen:
+            continue
+        seen.add(place)
+        state[name] = x
+    return state
+
+
+def compare(recording: Recording, real: Mapping[str, torch.Tensor], findings: Findings) -> None:
+    """One build with what was recorded."""
+    wrong = findings.wrong
+    names = {tensor.name for tensor in recording.tensors}
+    if names != real.keys():
+        wrong.append(f"names differ: {sorted(names ^ real.keys())[:6]}")
+    seen: dict[bytes, str] = {}
+    for tensor in recording.tensors:
+        x = real.get(tensor.name)
+        if x is None:
+            continue
+        x = x.detach()
+        if tuple(x.shape) != tensor.shape or x.dtype != tensor.value.dtype:
+            wrong.append(f"{tensor.name}: {tensor.shape} {tensor.value.dtype}, is {x.shape} {x.dtype}")
+            continue
+        if not x.numel():
+            continue
+        if found := _differs(tensor.value, x, tensor.name, findings):
+            wrong.append(f"{tensor.name}: {found}")
+        copied = recording.report.copied.get(tensor.name)
+        if tensor.problem is not None and tensor.problem.startswith("copy: a copy of"):
+            if not torch.equal(x.reshape(-1), real[copied].reshape(-1).to(x.dtype)):
+                wrong.append(f"{tensor.name} is no copy of {copied}")
+        elif tensor.value.is_random and x.numel() > 8 and copied is None:
+            key = x.double().contiguous().numpy().tobytes()[: 1 << 12]
+            if key in seen:
+                wrong.append(f"{tensor.name} has the numbers of {seen[key]}")
+            seen[key] = tensor.name
+
+
+def _differs(value: Value, x: torch.Tensor, name: str, findings: Findings) -> str:
+    """How the numbers of a tensor differ from what was recorded; empty if they do not."""
+    if value.is_known:
+        if not _same(value.real(), x):
+            far = (value.real().double() - x.double()).abs().max() if not x.is_complex() else "?"
+            return f"known numbers differ, by up to {far}"
+        init = said(value)
+        return "" if isinstance(init, Unsaid) else _drawn_alike(init, x)
+    if isinstance(value.law, Pieces):
+        for box, piece in value.law.pieces:
+            part = x[tuple(slice(*ends) for ends in box)]
+            if found := _differs(piece, part, f"{name}{box}", findings):
+                return f"{box}: {found}"
+        return ""
+    init = said(value)
+    if isinstance(init, Unsaid):
+        return ""
+    return _random(init, x, name, findings)
+
+
+def _same(a: torch.Tensor, b: torch.Tensor) -> bool:
+    if a.dtype.is_floating_point or a.dtype.is_complex:
+        return torch.allclose(a, b.reshape(a.shape), rtol=0, atol=0, equal_nan=True)
+    return torch.equal(a, b.reshape(a.shape))
+
+
+def _drawn_alike(init: Any, x: torch.Tensor) -> str:
+    """Whether Seedbed's own numbers for a scheme without draws are these."""
+    body = {"tensors": [{"name": "x", "shape": list(x.shape), "init": init, "dtype": _code(x)}]}
+    ours = seedbeds(body)["x"].to(torch.float64)
+    if torch.allclose(ours, x.to(torch.float64), rtol=1e-5, atol=2e-6 + 1e-7 * len(x.shape and x)):
+        return ""
+    return f"{init} is off by {float((ours - x).abs().max())}"
+
+
+def _code(x: torch.Tensor) -> str:
+    from seedbed.torch.emission import CODES
+
+    return CODES[x.dtype]
+
+
+def seedbeds(body: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+    """The tensors of a spec's file."""
+    from safetensors.torch import load
+
+    spec = CheckpointSpec.model_validate_json(json.dumps(body))
+    file = Checkpoint(spec, Limits(), get_engine("auto")).whole
+    return load(b"".join(file.chunks()))
+
+
+def law_of(init: Any) -> Any:
+    """SciPy's distribution of a scheme, if it has one."""
+    s = init["scheme"]
+    if s == "uniform":
+        return stats.uniform(init["low"], init["high"] - init["low"])
+    if s == "normal":
+        return stats.norm(init["mean"], init["std"])
+    if s == "truncated_normal":
+        m, d = init["mean"], init["std"]
+        lower = -math.inf if init["lower"] is None else init["lower"]
+        upper = math.inf if init["upper"] is None else init["upper"]
+        return stats.truncnorm((lower - m) / d, (upper - m) / d, m, d)
+    if s == "log_uniform":
+        return stats.loguniform(init["low"], init["high"])
+    return None
+
+
+def _random(init: Any, x: torch.Tensor, name: str, findings: Findings) -> str:
+    if init["scheme"] == "orthogonal":
+        return _orthogonal(init["gain"], x)
+    if init["scheme"] == "sparse":
+        zeros = (x == 0).sum(0)
+        return "" if bool((zeros == math.ceil(init["sparsity"] * len(x))).all()) else "zeros"
+    exact = x.dtype in (torch.float32, torch.float64)
+    if exact and int((x == 0).sum()) > 2:
+        return f"{init} but {int((x == 0).sum())} zeros"
+    if exact and x.dim() > 1 and x.shape[-1] > 2:
+        rows = x.reshape(-1, x.shape[-1])[:4096].contiguous().numpy()
+        if len(np.unique(rows, axis=0)) < len(rows):
+            return f"{init} but rows are equal"
+    if (law := law_of(init)) is not None:
+        if found := _moments(law, x, findings):
+            return f"{init} but {found}"
+        if found := _bounds(law, x):
+            return f"{init} but {found}"
+    values = _jittered(x)
+    if x.numel() < FEW:
+        key = json.dumps([init, str(x.dtype)], sort_keys=True)
+        findings.pooled.setdefault(key, [init, []])[1].append(values)
+        return ""
+    findings.tests += 1
+    found = _distribution(init, values)
+    return f"{init} but {found}" if found else ""
+
+
+def _jittered(x: torch.Tensor) -> Any:
+    """Numbers in float64, those of a narrow dtype spread over what rounds to them."""
+    rng = np.random.default_rng(5)
+    values = x.double().reshape(-1).numpy()
+    if len(values) > SAMPLE:
+        values = rng.choice(values, SAMPLE, replace=False)
+    if x.dtype in (torch.float16, torch.bfloat16):
+        _, exponent = np.frexp(values)
+        step = np.ldexp(torch.finfo(x.dtype).eps, exponent - 1)
+        values = values + rng.uniform(-0.5, 0.5, len(values)) * step
+    return values
+
+
+def _distribution(init: Any, values: Any) -> str:
+    """How numbers differ from a scheme's; against a draw of Seedbed's, where SciPy has no law."""
+    law = law_of(init)
+    if law is not None:
+        p = stats.kstest(values, law.cdf).pvalue
+    else:
+        body = {"seed": 3, "tensors": [{"name": "x", "shape": [1 << 16], "init": init}]}
+        p = stats.ks_2samp(values, seedbeds(body)["x"].double().numpy()).pvalue
+    return "" if p > LEAST_P else f"p = {p:.1e}, mean {values.mean():.6g}, std {values.std():.6g}"
+
+
+def _moments(law: Any, x: torch.Tensor, findings: Findings) -> str:
+    """Mean and variance, of the whole and of its quarters."""
+    mean, var, _, kurtosis = (float(q) for q in law.stats("mvsk"))
+    parts = [("", x)]
+    for axis in {0, x.dim() - 1} if x.dim() else ():
+        if x.shape[axis] >= 4:
+            parts += [(f" of quarter {n} along {axis}", q) for n, q in enumerate(x.chunk(4, axis))]
+    for where, part in parts:
+        n, wide = part.numel(), part.double()
+        if n < 64:
+            continue
+        findings.tests += 2
+        z = (float(wide.mean()) - mean) / math.sqrt(var / n)
+        if abs(z) > MOST_SIGMA:
+            return f"the mean{where} is {float(wide.mean()):.6g}, {z:.1f} σ off"
+        seen = float(((wide - mean) ** 2).mean())
+        z = (seen - var) / (var * math.sqrt((kurtosis + 2) / n))
+        # rounding to a narrow dtype adds to the variance
+        room = 1e-3 if x.element_size() < 4 else 0.0
+        if abs(z) > MOST_SIGMA and abs(seen / var - 1) > room:
+            return f"the standard deviation{where} is {math.sqrt(seen):.6g}, {z:.1f} σ off"
+    return ""
+
+
+def _bounds(law: Any, x: torch.Tensor) -> str:
+    low, high = law.support()
+    room = 1e-6 if x.element_size() >= 4 else 1e-2
+    least, most = float(x.min()), float(x.max())
+    room *= max(abs(least), abs(most))
+    if least < low - room or most > high + room:
+        return f"reaches {least} … {most}"
+    if law.dist.name == "uniform" and x.numel() > 1000:
+        gap = max(high - most, least - low) / (high - low)
+        if gap * x.numel() > 25:
+            return f"ends at {least} … {most}"
+    return ""
+
+
+def _orthogonal(gain: float, x: torch.Tensor) -> str:
+    matrix = x.double().reshape(x.shape[0], -1)
+    matrix = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
+    want = gain**2 * torch.eye(matrix.shape[0], dtype=torch.float64)
+    return "" if torch.allclose(matrix @ matrix.T, want, atol=1e-3) else "is not orthogonal"
