@@ -18,6 +18,9 @@ ROOMS = ("stream", "init", "models", "files", "registry", "hub", "compare", "adv
 
 INNER = ROOMS[:-1]
 
+APART = "torch"
+"""A room for whoever has an extra: it may import the files and what is within them."""
+
 WEB_LIBRARIES = {"fastapi", "starlette", "uvicorn", "httpx", "structlog", "prometheus_client"}
 
 ENVIRONMENT = re.compile(r"\b(os\.environ|os\.getenv|getenv|environb?|pydantic_settings)\b")
@@ -70,6 +73,16 @@ def test_the_core_needs_no_web(module: Path) -> None:
     assert not ENVIRONMENT.search((ROOT / module).read_text(encoding="utf-8"))
 
 
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_what_is_apart_is_imported_by_its_command_alone(module: Path) -> None:
+    """Recording knows no web; it, and torch, are imported by nobody but `seedbed record`."""
+    if room_of(module) == APART:
+        assert rooms_imported(module) <= {*ROOMS[: ROOMS.index("files") + 1], "errors", APART}
+    else:
+        assert "torch" not in {name.split(".")[0] for name in imports_of(module)}
+        assert (APART in rooms_imported(module)) == (module == Path("record_command.py"))
+
+
 def test_errors_are_a_leaf() -> None:
     """The module that all may import imports nothing but the standard library's names for types."""
     assert rooms_imported(Path("errors.py")) == set()
@@ -79,8 +92,8 @@ def test_errors_are_a_leaf() -> None:
 
 def test_only_the_entry_points_stand_outside() -> None:
     """Beside the rooms there are leaves, disk and command line; disk knows files, not the web."""
-    assert {room_of(module) for module in MODULES} - set(ROOMS) == {
-        "__init__", "cli", "disk", "errors", "memory", "standard_streams",
+    assert {room_of(module) for module in MODULES} - {*ROOMS, APART} == {
+        "__init__", "cli", "disk", "errors", "memory", "record_command", "standard_streams",
     }  # fmt: skip
     assert rooms_imported(Path("disk.py")) == {"errors", "files"}
     assert rooms_imported(Path("memory.py")) == {"errors"}

@@ -1,4 +1,4 @@
-"""The command line: `seedbed serve | generate | inspect | key`.
+"""The command line: `seedbed serve | generate | inspect | record | key`.
 
 `generate` and `inspect` read a spec from a JSON file, or take a preset by name, or a single tensor
 from scheme, shape and options, which are the fields of the models themselves.
@@ -45,6 +45,7 @@ from seedbed.files.survey import survey
 from seedbed.files.words import told
 from seedbed.init import SCHEMES, hints_of, is_scheme
 from seedbed.models import presets
+from seedbed.record_command import record_to
 from seedbed.standard_streams import standard_streams
 from seedbed.stream import (
     STREAM_VERSION,
@@ -448,6 +449,28 @@ def _count(number: int, noun: str) -> str:
 
 def _number(value: float | None, missing: str) -> str:
     return missing if value is None else f"{value:.6g}"
+
+
+@app.command()
+def record(
+    target: Annotated[
+        str, typer.Argument(help="A function that builds a PyTorch module: my.package:build.")
+    ],
+    *,
+    output: Annotated[
+        str, typer.Option("--output", "-o", help="File to write; - for standard output.")
+    ] = "-",
+    looks: Annotated[
+        bool,
+        typer.Option("--looks", help="Let it look at random values, as a print of them does."),
+    ] = False,
+) -> None:
+    """Write the spec of what a module starts from, without building it; needs seedbed[torch]."""
+    with _refusals():
+        path = None if output == "-" else Path(output)
+        text = record_to(target, path, looks=looks, tell=_say)
+        if path is None:
+            typer.echo(text, nl=False)
 
 
 @app.command("compile")

@@ -1,6 +1,7 @@
 """PyTorch modules and specs: what any `nn.Module` starts from, recorded without building it.
 
-Needs the extra `seedbed[torch]`. Nothing outside of this room imports it, or torch.
+Needs the extra `seedbed[torch]`. Nothing but the command line imports this room, and nothing else
+imports torch.
 """
 
 from seedbed.torch.recording import RecordedTensor, Recording, RecordingError, Region, record

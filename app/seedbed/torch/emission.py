@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from seedbed.torch.geometry import Box
 from seedbed.torch.laws import (
     Chance,
     Constant,
@@ -23,8 +24,8 @@ from seedbed.torch.laws import (
     Pieces,
     Table,
     Truncated,
-    Uniform,
     Unfilled,
+    Uniform,
     Whole,
 )
 from seedbed.torch.recognise import known_table, transformed
@@ -74,8 +75,8 @@ def said(value: Value) -> Init | Unsaid:
             return _whole(kind, parameters)
         case Table():
             return _table(value)
-        case Pieces():
-            return _pieces(value)
+        case Pieces(pieces):
+            return _pieces(value, pieces)
         case Unfilled(reason):
             return Unsaid("unfilled", reason)
         case Chance(reason):
@@ -138,9 +139,8 @@ def _table(value: Value) -> Init | Unsaid:
     return known_table(real) or Unsaid("literal", f"{value.elements:,} known numbers")
 
 
-def _pieces(value: Value) -> Init | Unsaid:
-    assert isinstance(value.law, Pieces)
-    found = [(box, said(piece)) for box, piece in value.law.pieces]
+def _pieces(value: Value, pieces: tuple[tuple[Box, Value], ...]) -> Init | Unsaid:
+    found = [(box, said(piece)) for box, piece in pieces]
     for box, init in found:
         if isinstance(init, Unsaid):
             return Unsaid(init.kind, f"{_ranges(box)}: {init.reason}")

@@ -6,6 +6,7 @@ All of it is arithmetic on offset, shape and strides; addresses are listed for s
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -112,7 +113,7 @@ def box_of(frame: Geometry, inner: Geometry) -> Box | None:
         return None
     order = sorted(range(len(frame.shape)), key=lambda k: -frame.strides[k])
     order = [k for k in order if frame.shape[k] != 1]
-    for outer, following in zip(order, order[1:], strict=False):
+    for outer, following in pairwise(order):
         if frame.strides[outer] < frame.strides[following] * frame.shape[following]:
             return None
     rest = inner.offset - frame.offset
@@ -194,9 +195,7 @@ def contains(a: Geometry, b: Geometry, frame: Geometry | None = None) -> bool:
 
 def intersection(a: Box, b: Box) -> Box | None:
     """The ranges that both have; None if there are none."""
-    common = tuple(
-        (max(x[0], y[0]), min(x[1], y[1])) for x, y in zip(a, b, strict=True)
-    )
+    common = tuple((max(x[0], y[0]), min(x[1], y[1])) for x, y in zip(a, b, strict=True))
     return None if any(start >= stop for start, stop in common) else common
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from seedbed.torch.laws import Constant, Law, Table, Truncated, Whole, drawn
+from seedbed.torch.recorder import current
 from seedbed.torch.values import Value, reality
 
 Original = Callable[..., torch.Tensor]
@@ -27,24 +28,28 @@ Original = Callable[..., torch.Tensor]
 def _no_grad_trunc_normal_(
     tensor: Any, mean: Any, std: Any, a: Any, b: Any, generator: Any = None
 ) -> Any:
+    """Normal between two bounds."""
     from seedbed.torch.initialisers import instead  # noqa: PLC0415
 
     return instead("_no_grad_trunc_normal_", tensor, mean, std, a, b, generator)
 
 
 def orthogonal_(tensor: Any, gain: Any = 1, generator: Any = None) -> Any:
+    """(Semi-)orthogonal, times a gain."""
     from seedbed.torch.initialisers import instead  # noqa: PLC0415
 
     return instead("orthogonal_", tensor, gain, generator)
 
 
 def sparse_(tensor: Any, sparsity: Any, std: Any = 0.01, generator: Any = None) -> Any:
+    """Normal with zeros in each column."""
     from seedbed.torch.initialisers import instead  # noqa: PLC0415
 
     return instead("sparse_", tensor, sparsity, std, generator)
 
 
 def dirac_(tensor: Any, groups: Any = 1) -> Any:
+    """Ones that pass channels on."""
     from seedbed.torch.initialisers import instead  # noqa: PLC0415
 
     return instead("dirac_", tensor, groups)
@@ -73,8 +78,6 @@ _originals: dict[str, Original] = {}
 
 def instead(name: str, tensor: torch.Tensor, *rest: Any) -> torch.Tensor:
     """What runs in place of one of these functions: a law for a ghost, the original for others."""
-    from seedbed.torch.modes import current  # noqa: PLC0415  modes exchange these functions
-
     original = _originals[name]
     recorder = current()
     least, most = _RANKS.get(name, (0, 64))

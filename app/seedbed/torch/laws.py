@@ -156,7 +156,7 @@ def drawn(base: Distribution) -> Constant | Drawn:
 
 
 def affine(d: Distribution, scale: float, shift: float) -> Distribution | float | None:
-    """scale · d + shift, a number if nothing random is left; None if it has no closed form."""
+    """Scale · d + shift, a number if nothing random is left; None if it has no closed form."""
     if scale == 0:
         return shift
     match d:
@@ -182,7 +182,7 @@ _FAR = 5.0
 
 
 def clamped(d: Distribution, low: float, high: float) -> Distribution | None:
-    """d with what is outside of two bounds set to them, where none or hardly any is."""
+    """D with what is outside of two bounds set to them, where none or hardly any is."""
     match d:
         case Uniform(a, b) | LogUniform(a, b) | Truncated(_, _, a, b):
             if not ((low <= a or _near(low, a)) and (high >= b or _near(high, b))):
@@ -203,7 +203,7 @@ def clamped(d: Distribution, low: float, high: float) -> Distribution | None:
 
 
 def _erfinv(d: Distribution) -> Distribution | None:
-    """erfinv of a uniform in (−1, 1): a normal with variance ½, cut where the uniform ends."""
+    """Erfinv of a uniform in (−1, 1): a normal with variance ½, cut where the uniform ends."""
     if not isinstance(d, Uniform) or not -1 <= d.low < d.high <= 1:
         return None
     std = math.sqrt(0.5)

@@ -23,7 +23,18 @@ from seedbed.torch.geometry import (
     row_major,
     without,
 )
-from seedbed.torch.laws import Chance, Constant, Drawn, Law, Pieces, Table, Unfilled, Whole, numbers
+from seedbed.torch.laws import (
+    Chance,
+    Constant,
+    Drawn,
+    Law,
+    Pieces,
+    Table,
+    Unfilled,
+    Whole,
+    X,
+    numbers,
+)
 from seedbed.torch.values import Identity, Value, reality, table, unfilled
 
 MANY = 4096
@@ -103,9 +114,7 @@ class Store:
             return self._scattered(geometry, parts)
         if len(pieces) == 1:
             return pieces[0][1]
-        return joined(
-            geometry.shape, self.dtype, pieces, lambda: self._real(parts, geometry)
-        )
+        return joined(geometry.shape, self.dtype, pieces, lambda: self._real(parts, geometry))
 
     def _pieces(self, geometry: Geometry, parts: list[Write]) -> list[tuple[Box, Value]] | None:
         """What is to be seen of each write, as disjoint ranges along the geometry's axes."""
@@ -118,9 +127,7 @@ class Store:
             seen.append((box, write))
             if len(seen) > MANY:
                 return None
-        return [
-            (box, view(place, value, part_of(geometry, box))) for box, (place, value) in seen
-        ]
+        return [(box, view(place, value, part_of(geometry, box))) for box, (place, value) in seen]
 
     def _box(self, geometry: Geometry, place: Geometry) -> Box | None:
         """The ranges of a geometry that another one covers."""
@@ -207,16 +214,16 @@ def _common(values: list[Value]) -> Constant | Drawn | None:
         return first if all(value.law == first for value in values) else None
     if not isinstance(first, Drawn) or first.closed is None:
         return None
-    seen: dict[int, list[Geometry]] = {}
+    seen: dict[int, list[Identity]] = {}
     for value in values:
         if not isinstance(value.law, Drawn) or value.law.closed != first.closed:
             return None
         others = seen.setdefault(value.law.draw, [])
-        root, region = value.identity
-        if any(root != other[0] or overlaps(region, other[1]) for other in others):
+        own = value.identity
+        if any(own.root != other.root or overlaps(own.region, other.region) for other in others):
             return None  # the same numbers twice
-        others.append((root, region))
-    return Drawn(next(numbers), first.closed, first.expression, first.closed)
+        others.append(own)
+    return Drawn(next(numbers), first.closed, X, first.closed)
 
 
 def view(place: Geometry, value: Value, geometry: Geometry) -> Value:
@@ -224,9 +231,9 @@ def view(place: Geometry, value: Value, geometry: Geometry) -> Value:
     part = relative(place, geometry)
     if part == row_major(value.shape) and geometry.shape == value.shape:
         return value
-    law, identity = value.law, value.identity
-    region = None if part is None else composed(identity.region, part)
-    identity = Identity(identity.root, region) if region is not None else None
+    law = value.law
+    region = None if part is None else composed(value.identity.region, part)
+    identity = None if region is None else Identity(value.identity.root, region)
 
     def make() -> torch.Tensor:
         with reality():
@@ -238,7 +245,7 @@ def view(place: Geometry, value: Value, geometry: Geometry) -> Value:
             return buffer.as_strided(geometry.shape, geometry.strides, geometry.offset).clone()
 
     if isinstance(law, Pieces):
-        return _part_of_pieces(value, part, geometry.shape, make)
+        return _part_of_pieces(value, law, part, geometry.shape, make)
     if isinstance(law, Drawn) and not geometry.is_injective:
         law = Chance("one drawn number in several places")
     elif isinstance(law, Whole) and not _is_same_matrix(value.shape, part):
@@ -256,10 +263,9 @@ def _is_same_matrix(shape: tuple[int, ...], part: Geometry | None) -> bool:
 
 
 def _part_of_pieces(
-    value: Value, part: Geometry | None, shape: tuple[int, ...], make: Any
+    value: Value, pieces: Pieces, part: Geometry | None, shape: tuple[int, ...], make: Any
 ) -> Value:
     """A view of a value that has several laws side by side."""
-    assert isinstance(value.law, Pieces)
     if part is None:
         law: Law = Chance("random in parts, of which a view takes some")
         if not value.is_random:
@@ -267,7 +273,7 @@ def _part_of_pieces(
         return Value(shape, value.dtype, law, make, draws=value.draws, notes=value.notes)
     frame = row_major(value.shape)
     inner = Store(None, value.elements, value.dtype, torch.device("cpu"))
-    inner.writes = [(part_of(frame, box), piece) for box, piece in value.law.pieces]
+    inner.writes = [(part_of(frame, box), piece) for box, piece in pieces.pieces]
     found = inner.read(part)
     region = composed(value.identity.region, part)
     changes = {} if region is None else {"identity": Identity(value.identity.root, region)}
@@ -300,9 +306,7 @@ class Memory:
             return store.read_as(tensor)
         return store.read(geometry_of(tensor))
 
-    def write(
-        self, tensor: torch.Tensor, value: Value, device: torch.device | None = None
-    ) -> None:
+    def write(self, tensor: torch.Tensor, value: Value, device: torch.device | None = None) -> None:
         """Let a tensor of this recording hold a value."""
         storage = tensor.untyped_storage()
         store = self.stores.get(storage._cdata)

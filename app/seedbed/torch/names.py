@@ -13,7 +13,7 @@ from torch import nn
 
 from seedbed.torch.laws import Law
 from seedbed.torch.memory import geometry_of
-from seedbed.torch.modes import Recorder
+from seedbed.torch.recorder import Recorder
 from seedbed.torch.values import Identity, Value
 
 
@@ -87,11 +87,11 @@ def saved(model: nn.Module | Mapping[str, torch.Tensor], recorder: Recorder) -> 
         for name in ignored & state.keys():
             del state[name]
             left_out[name] = "not saved by its class"
-        tied = _tied(state, recorder, _tied_patterns(inner))
+        tied = _tied(state, _tied_patterns(inner))
         state = {name: x for name, x in state.items() if name not in tied}
         state = _converted(inner, state)
     else:
-        tied = _tied(state, recorder, ())
+        tied = _tied(state, ())
         state = {name: x for name, x in state.items() if name not in tied}
     with torch._C.DisableTorchFunction():
         values = {name: recorder.memory.read(x) for name, x in state.items()}
@@ -108,7 +108,9 @@ def _unwrapped(model: Any) -> Any:
 def _without_wrappers(model: nn.Module) -> dict[str, torch.Tensor]:
     """The state dict under the names that it would have without wrappers."""
     prefixes = [
-        f"{path}.{_WRAPPERS[type(module).__name__]}." if path else f"{_WRAPPERS[type(module).__name__]}."
+        f"{path}.{_WRAPPERS[type(module).__name__]}."
+        if path
+        else f"{_WRAPPERS[type(module).__name__]}."
         for path, module in model.named_modules(remove_duplicate=False)
         if _WRAPPERS.get(type(module).__name__) in dict(module.named_children())
     ]
@@ -135,9 +137,7 @@ def _not_persistent(model: nn.Module) -> list[str]:
     ]
 
 
-def _sealed(
-    state: Mapping[str, torch.Tensor], recorder: Recorder
-) -> dict[int, Root]:
+def _sealed(state: Mapping[str, torch.Tensor], recorder: Recorder) -> dict[int, Root]:
     """Give every tensor an identity of its own, to be known again in what is made of it."""
     roots: dict[int, Root] = {}
     seen: set[Any] = set()
@@ -165,9 +165,7 @@ def _tied_patterns(model: Any) -> tuple[str, ...]:
     )
 
 
-def _tied(
-    state: Mapping[str, torch.Tensor], recorder: Recorder, patterns: tuple[str, ...]
-) -> dict[str, str]:
+def _tied(state: Mapping[str, torch.Tensor], patterns: tuple[str, ...]) -> dict[str, str]:
     """Names to leave out, each with the name of the same tensor that stays.
 
     Those that match a pattern go first, but never the last of a group, as in transformers'
@@ -179,7 +177,7 @@ def _tied(
             if tensor.numel():
                 place = tensor.untyped_storage()._cdata, geometry_of(tensor), tensor.dtype
                 groups.setdefault(place, []).append(name)
-    tied = {}
+    tied: dict[str, str] = {}
     for names in groups.values():
         if len(names) < 2:
             continue

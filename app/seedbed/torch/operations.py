@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch.utils._pytree import tree_unflatten
 
+from seedbed.torch.calls import Operation, Target
 from seedbed.torch.geometry import Box, row_major
 from seedbed.torch.laws import (
-    X,
     Call,
     Chance,
     Constant,
@@ -21,74 +19,16 @@ from seedbed.torch.laws import (
     Normal,
     Pieces,
     Table,
-    Uniform,
     Unfilled,
+    Uniform,
     Whole,
-    after,
+    X,
     drawn,
     numbers,
 )
 from seedbed.torch.memory import joined, view
-from seedbed.torch.replays import Replay
+from seedbed.torch.pointwise import pointwise
 from seedbed.torch.values import Value, constant, reality
-
-aten = torch.ops.aten
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """One call of an operation, with what its tensors held before.
-
-    Attributes:
-        func: ATen's overload.
-        name: its name, without the underscore of in-place forms.
-        bound: arguments by the names of the schema, defaults included.
-        flat: all arguments in a row, with `tree` to put them back.
-        before: values by the id of their tensors.
-        replay: to carry it out.
-        own_generator: whether a generator was given.
-    """
-
-    func: Any
-    name: str
-    bound: Mapping[str, Any]
-    flat: list[Any]
-    tree: Any
-    before: Mapping[int, Value]
-    replay: Replay
-    own_generator: bool
-
-    def value_of(self, argument: Any) -> Value | None:
-        """What a tensor held."""
-        return self.before.get(id(argument)) if isinstance(argument, torch.Tensor) else None
-
-    @property
-    def inputs(self) -> list[Value]:
-        """What all its tensors held."""
-        return [self.before[id(x)] for x in self.flat if isinstance(x, torch.Tensor)]
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """The tensor that an operation makes or changes.
-
-    Attributes:
-        tensor: itself.
-        number: among the results; or
-        place: among the flattened arguments.
-    """
-
-    tensor: torch.Tensor
-    number: int = 0
-    place: int | None = None
-
-    def make(self, replay: Replay) -> Callable[[], torch.Tensor]:
-        """How to get its numbers."""
-        if self.place is None:
-            number = self.number
-            return lambda: replay.result(number)
-        place = self.place
-        return lambda: replay.argument(place)
 
 
 def meaning(op: Operation, target: Target) -> Value:
@@ -143,13 +83,16 @@ def _special(op: Operation, target: Target, make: Any) -> Value | None:
             return Value(shape, dtype, Whole("qr", (1.0,)), make, draws=draws)
         return None
     if torch.Tag.pointwise in op.func.tags or op.name in _POINTWISE:
-        return _pointwise(op, target, make)
+        return pointwise(op, target, make)
     return None
 
 
 _OVERWRITE = frozenset(
-    "normal uniform exponential cauchy log_normal bernoulli geometric random zero fill copy".split()
-)
+    (
+        "normal", "uniform", "exponential", "cauchy", "log_normal", "bernoulli", "geometric",
+        "random", "zero", "fill", "copy",
+    )
+)  # fmt: skip
 """In-place operations that do not read what they write to."""
 
 _CONSTANT = {
@@ -161,14 +104,30 @@ _FULL = {
     "scalar_tensor": "s",
 }  # fmt: skip
 _COPY = frozenset(
-    "clone _to_copy copy detach alias lift_fresh lift lift_fresh_copy contiguous to view_copy "
-    "_unsafe_view _reshape_copy _reshape_alias detach_copy alias_copy".split()
+    [
+        "clone",
+        "_to_copy",
+        "copy",
+        "detach",
+        "alias",
+        "lift_fresh",
+        "lift",
+        "lift_fresh_copy",
+        "contiguous",
+        "to",
+        "view_copy",
+        "_unsafe_view",
+        "_reshape_copy",
+        "_reshape_alias",
+        "detach_copy",
+        "alias_copy",
+    ]
 )
-_PERMUTATION = frozenset("flip roll permute_copy transpose_copy t_copy".split())
-_POINTWISE = frozenset("clamp_min clamp_max rsub copysign".split())
+_PERMUTATION = frozenset(["flip", "roll", "permute_copy", "transpose_copy", "t_copy"])
+_POINTWISE = frozenset(["clamp_min", "clamp_max", "rsub", "copysign"])
 
 
-def _standard_normal(op: Operation) -> Law | None:
+def _standard_normal(_: Operation) -> Law | None:
     return drawn(Normal(0.0, 1.0))
 
 
@@ -243,14 +202,13 @@ def _full(op: Operation, target: Target) -> Value | None:
 def _copy(op: Operation, target: Target, make: Any) -> Value | None:
     tensor = target.tensor
     source = op.value_of(op.bound["src" if op.name == "copy" and "src" in op.bound else "self"])
-    assert source is not None
+    if source is None:
+        return None
     if isinstance(source.law, Constant):
         with reality():
             number = torch.full((), source.law.value, dtype=source.dtype).to(tensor.dtype).item()
         if source.elements == tensor.numel():
-            return Value(
-                tensor.shape, tensor.dtype, Constant(number), identity=source.identity
-            )
+            return Value(tensor.shape, tensor.dtype, Constant(number), identity=source.identity)
         return Value(tensor.shape, tensor.dtype, Constant(number))
     floating = tensor.dtype.is_floating_point
     if source.elements != tensor.numel():
@@ -283,7 +241,9 @@ def _side_by_side(op: Operation, target: Target, make: Any) -> Value | None:
         at += size
         if not math.prod(part):
             continue
-        moved = view(row_major(value.shape), value, row_major(part)) if part != value.shape else value
+        moved = (
+            view(row_major(value.shape), value, row_major(part)) if part != value.shape else value
+        )
         pieces += _flattened(box, moved.like(dtype=dtype))
     if len(pieces) == 1:
         return pieces[0][1].like(shape=shape, make=make)
@@ -309,114 +269,4 @@ def _permuted(op: Operation, target: Target, make: Any) -> Value | None:
         return Value(tensor.shape, tensor.dtype, source.law)
     if isinstance(source.law, Drawn):
         return Value(tensor.shape, tensor.dtype, source.law, make, draws=source.draws)
-    return None
-
-
-def _pointwise(op: Operation, target: Target, make: Any) -> Value | None:
-    """Element by element, the same for each."""
-    values = [op.before[id(x)] if isinstance(x, torch.Tensor) else x for x in op.flat]
-    operands = [v for v in values if isinstance(v, Value)]
-    tensor = target.tensor
-    if all(isinstance(v.law, Constant) for v in operands):
-        return _folded(op, values, tensor)
-    random = [v for v in operands if not isinstance(v.law, Constant)]
-    if op.name == "mul" and any(isinstance(v.law, Whole) for v in random):
-        return _scaled_matrix(operands, random, tensor, make)
-    if any(not isinstance(v.law, Drawn) or v.elements != tensor.numel() for v in random):
-        return None
-    laws = [v.law for v in random if isinstance(v.law, Drawn)]
-    if any(v.identity != random[0].identity for v in random):
-        return None  # of several draws, or of other elements of one
-    if not tensor.dtype.is_floating_point:
-        return None
-    law = laws[0]
-    arguments = [_operand(v) for v in values]
-    args, kwargs = tree_unflatten(arguments, op.tree)
-    kwargs = {key: x for key, x in kwargs.items() if key != "out"}
-    expression = Call(op.name, tuple(args), tuple(kwargs.items()))
-    closed = _closed(op, law) if len(laws) == 1 and law.closed is not None else None
-    if isinstance(closed, float | int):
-        return constant(tensor.shape, tensor.dtype, closed)
-    return Value(
-        tensor.shape,
-        tensor.dtype,
-        Drawn(law.draw, law.base, expression, closed),
-        make,
-        random[0].identity,  # the same draws, and no copy, since the expression differs
-        random[0].draws,
-    )
-
-
-def _operand(value: Any) -> Any:
-    """An argument of an expression: a number for a constant, what became of X for a draw."""
-    if not isinstance(value, Value):
-        return None if isinstance(value, torch.device | torch.Generator) else value
-    return value.law.value if isinstance(value.law, Constant) else value.law.expression  # type: ignore[union-attr]
-
-
-def _closed(op: Operation, law: Drawn) -> Any:
-    """The closed form of one operation with constants on a draw."""
-    side, arguments = "self", {}
-    for name, argument in op.bound.items():
-        value = op.value_of(argument)
-        if value is not None and value.law is law:
-            side = name
-            continue
-        number = argument if value is None else value.constant
-        if name == "rounding_mode" and argument is not None:
-            arguments[name] = argument
-        if isinstance(number, int | float) and not isinstance(number, bool):
-            arguments["c" if name in ("self", "other") else name] = float(number)
-    assert law.closed is not None
-    try:
-        return after(law.closed, op.name, side, arguments)
-    except (ValueError, OverflowError, ZeroDivisionError):
-        return None
-
-
-def _folded(op: Operation, values: list[Any], tensor: torch.Tensor) -> Value | None:
-    """Of constants alone."""
-    with reality():
-        # One element each; a tensor without axes stays one, since that decides on the dtype.
-        small = [
-            torch.full([1] * min(len(v.shape), 1), v.law.value, dtype=v.dtype)  # type: ignore[union-attr]
-            if isinstance(v, Value)
-            else v
-            for v in values
-        ]
-        small = [torch.device("cpu") if isinstance(x, torch.device) else x for x in small]
-        args, kwargs = tree_unflatten(small, op.tree)
-        kwargs.pop("out", None)
-        try:
-            out = getattr(aten, op.name)(*args, **kwargs)
-        except (RuntimeError, TypeError, AttributeError):
-            return None
-        if not isinstance(out, torch.Tensor):
-            return None
-        number = out.to(tensor.dtype).flatten()[0].item()
-    return Value(tensor.shape, tensor.dtype, Constant(number))
-
-
-def _scaled_matrix(
-    operands: list[Value], random: list[Value], tensor: torch.Tensor, make: Any
-) -> Value | None:
-    """A matrix times a number, or Q times the signs of R's diagonal, which make it uniform."""
-    matrices = [v for v in random if isinstance(v.law, Whole)]
-    matrix = matrices[0]
-    others = [v for v in operands if v is not matrix]
-    if len(matrices) != 1 or len(others) != 1 or matrix.elements != tensor.numel():
-        return None
-    law, other = matrix.law, others[0]
-    assert isinstance(law, Whole)
-    if other.constant is not None:
-        kind, (gain, *rest) = law.kind, law.parameters
-        if kind == "sparse":
-            scaled = Whole(kind, (gain, abs(float(other.constant)) * rest[0]))  # type: ignore[arg-type]
-        else:
-            scaled = Whole(kind, (gain * float(other.constant),))  # type: ignore[arg-type]
-        return Value(tensor.shape, tensor.dtype, scaled, make, draws=matrix.draws)
-    signs = isinstance(other.law, Chance) and other.law.last in ("sign", "sgn")
-    if law.kind == "qr" and signs and other.draws & matrix.draws:
-        whole = Whole("orthogonal", law.parameters)
-        return Value(tensor.shape, tensor.dtype, whole, make, draws=matrix.draws)
     return None

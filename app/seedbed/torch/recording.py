@@ -16,8 +16,8 @@ from seedbed.errors import SpecError
 from seedbed.files import CheckpointSpec
 from seedbed.torch.emission import CODES, Init, Unsaid, said
 from seedbed.torch.geometry import Box, Geometry
-from seedbed.torch.modes import recording
 from seedbed.torch.laws import Drawn, Law, Pieces
+from seedbed.torch.modes import recording
 from seedbed.torch.names import Root, Saved, saved
 from seedbed.torch.report import Report
 from seedbed.torch.sharing import Shared, shared
@@ -66,6 +66,7 @@ class RecordedTensor:
         dtype: Seedbed's code, None if it has none.
         init: how it is filled, None if no spec can say.
         problem: why not.
+        is_copy: whether it has all the random numbers of another tensor, in their order.
         regions: where it is in the module; None if it is computed from the module's tensors.
         value: as recorded.
     """
@@ -75,6 +76,7 @@ class RecordedTensor:
     dtype: str | None
     init: Init | None
     problem: str | None
+    is_copy: bool
     regions: tuple[Region, ...] | None
     value: Value = field(repr=False, compare=False)
 
@@ -208,6 +210,7 @@ def _tensor(name: str, value: Value, held: Saved, common: Shared | None) -> Reco
         dtype=CODES.get(value.dtype),
         init=None if isinstance(init, Unsaid) else init,
         problem=problem,
+        is_copy=common is not None and common.is_copy,
         regions=_regions(value, held),
         value=value,
     )

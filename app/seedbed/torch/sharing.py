@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 from seedbed.torch.geometry import Box, Geometry, box_of, composed, overlaps, row_major
 from seedbed.torch.laws import Chance, Pieces
@@ -32,9 +33,9 @@ class _Use:
     """A random part of a tensor, as a region of what was drawn."""
 
     name: str
-    whole: bool
     value: Value
     identity: Identity
+    whole: bool
 
 
 def shared(saved: Saved) -> dict[str, Shared]:
@@ -61,9 +62,9 @@ def _uses(name: str, value: Value, roots: Mapping[int, Root]) -> Iterable[_Use]:
     if isinstance(value.law, Pieces):
         for _, piece in value.law.pieces:
             if piece.is_random:
-                yield _Use(name, False, piece, _origin(piece.identity, roots))
+                yield _Use(name, piece, _origin(piece.identity, roots), whole=False)
     else:
-        yield _Use(name, True, value, _origin(value.identity, roots))
+        yield _Use(name, value, _origin(value.identity, roots), whole=True)
 
 
 def _origin(identity: Identity, roots: Mapping[int, Root]) -> Identity:
@@ -91,8 +92,10 @@ def _conflicts(uses: list[_Use]) -> Iterable[tuple[str, Shared]]:
                 yield use.name, Shared(use.name, is_copy=False)
                 break
             same_root = use.identity.root == earlier.identity.root
-            if same_root and budget >= 0 and not overlaps(
-                use.identity.region, earlier.identity.region
+            if (
+                same_root
+                and budget >= 0
+                and not overlaps(use.identity.region, earlier.identity.region)
             ):
                 continue
             copy = (
@@ -121,11 +124,11 @@ def _all_apart(uses: list[_Use]) -> bool:
 def _frame(regions: list[Geometry]) -> Geometry | None:
     """A row-major numbering whose axes all the regions go along: from their common strides."""
     strides = sorted({s for r in regions for s, n in r.axes} | {1}, reverse=True)
-    if any(a % b for a, b in zip(strides, strides[1:], strict=False)):
+    if any(a % b for a, b in pairwise(strides)):
         return None
     stop = max(region.span[1] for region in regions)
     sizes = [-(-stop // strides[0])]
-    sizes += [a // b for a, b in zip(strides, strides[1:], strict=False)]
+    sizes += [a // b for a, b in pairwise(strides)]
     return row_major(tuple(sizes))
 
 
@@ -139,6 +142,6 @@ def _apart(boxes: list[Box], axis: int) -> bool:
     for box in boxes:
         groups.setdefault(box[axis], []).append(box)
     ordered = sorted(groups)
-    if any(b[0] < a[1] for a, b in zip(ordered, ordered[1:], strict=False)):
+    if any(b[0] < a[1] for a, b in pairwise(ordered)):
         return False
     return all(_apart(group, axis + 1) for group in groups.values())

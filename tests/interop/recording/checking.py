@@ -121,24 +121,37 @@ def compare(recording: Recording, real: Mapping[str, torch.Tensor], findings: Fi
             continue
         x = x.detach()
         if tuple(x.shape) != tensor.shape or x.dtype != tensor.value.dtype:
-            wrong.append(f"{tensor.name}: {tensor.shape} {tensor.value.dtype}, is {x.shape} {x.dtype}")
+            wrong.append(
+                f"{tensor.name}: {tensor.shape} {tensor.value.dtype}, is {x.shape} {x.dtype}"
+            )
             continue
         if not x.numel():
             continue
-        if found := _differs(tensor.value, x, tensor.name, findings):
-            wrong.append(f"{tensor.name}: {found}")
-        copied = recording.report.copied.get(tensor.name)
-        if tensor.problem is not None and tensor.problem.startswith("copy: a copy of"):
-            if not torch.equal(x.reshape(-1), real[copied].reshape(-1).to(x.dtype)):
-                wrong.append(f"{tensor.name} is no copy of {copied}")
-        elif tensor.value.is_random and x.numel() > 8 and copied is None:
-            key = x.double().contiguous().numpy().tobytes()[: 1 << 12]
-            if key in seen:
-                wrong.append(f"{tensor.name} has the numbers of {seen[key]}")
-            seen[key] = tensor.name
+        if differs := _differs(tensor.value, x, findings):
+            wrong.append(f"{tensor.name}: {differs}")
+        if repeats := _repeats(tensor, recording.report.copied.get(tensor.name), x, real, seen):
+            wrong.append(f"{tensor.name} {repeats}")
 
 
-def _differs(value: Value, x: torch.Tensor, name: str, findings: Findings) -> str:
+def _repeats(
+    tensor: RecordedTensor,
+    other: str | None,
+    x: torch.Tensor,
+    real: Mapping[str, torch.Tensor],
+    seen: dict[bytes, str],
+) -> str:
+    """How the copies that were recorded differ from those that there are."""
+    if tensor.is_copy:
+        same = torch.equal(x.reshape(-1), real[other or ""].reshape(-1).to(x.dtype))
+        return "" if same else f"is no copy of {other}"
+    if other is None and tensor.value.is_random and x.numel() > 8:
+        key = x.double().contiguous().numpy().tobytes()[: 1 << 12]
+        earlier = seen.setdefault(key, tensor.name)
+        return "" if earlier == tensor.name else f"has the numbers of {earlier}"
+    return ""
+
+
+def _differs(value: Value, x: torch.Tensor, findings: Findings) -> str:
     """How the numbers of a tensor differ from what was recorded; empty if they do not."""
     if value.is_known:
         if not _same(value.real(), x):
@@ -149,19 +162,19 @@ def _differs(value: Value, x: torch.Tensor, name: str, findings: Findings) -> st
     if isinstance(value.law, Pieces):
         for box, piece in value.law.pieces:
             part = x[tuple(slice(*ends) for ends in box)]
-            if found := _differs(piece, part, f"{name}{box}", findings):
+            if found := _differs(piece, part, findings):
                 return f"{box}: {found}"
         return ""
     init = said(value)
     if isinstance(init, Unsaid):
         return ""
-    return _random(init, x, name, findings)
+    return _random(init, x, findings)
 
 
 def _same(a: torch.Tensor, b: torch.Tensor) -> bool:
     if a.dtype.is_floating_point or a.dtype.is_complex:
-        return torch.allclose(a, b.reshape(a.shape), rtol=0, atol=0, equal_nan=True)
-    return torch.equal(a, b.reshape(a.shape))
+        return bool(torch.allclose(a, b.reshape(a.shape), rtol=0, atol=0, equal_nan=True))
+    return bool(torch.equal(a, b.reshape(a.shape)))
 
 
 def _drawn_alike(init: Any, x: torch.Tensor) -> str:
@@ -205,7 +218,8 @@ def law_of(init: Any) -> Any:
     return None
 
 
-def _random(init: Any, x: torch.Tensor, name: str, findings: Findings) -> str:
+def _random(init: Any, x: torch.Tensor, findings: Findings) -> str:  # noqa: PLR0911
+    """How drawn numbers differ from a scheme."""
     if init["scheme"] == "orthogonal":
         return _orthogonal(init["gain"], x)
     if init["scheme"] == "sparse":

@@ -23,7 +23,9 @@ class Block(nn.Module):
         super().__init__()
         self.ln_1 = nn.LayerNorm(d, bias=False)
         self.attn = nn.ModuleDict({"c_attn": nn.Linear(d, 3 * d), "c_proj": nn.Linear(d, d)})
-        self.register_buffer("bias", torch.tril(torch.ones(8, 8)).view(1, 1, 8, 8), persistent=False)
+        self.register_buffer(
+            "bias", torch.tril(torch.ones(8, 8)).view(1, 1, 8, 8), persistent=False
+        )
         self.mlp = nn.ModuleDict({"c_fc": nn.Linear(d, 4 * d), "c_proj": nn.Linear(4 * d, d)})
 
 
@@ -71,6 +73,7 @@ class Titan(nn.Module):
         return torch.polar(torch.ones_like(t), t)
 
     def init_weights(self) -> None:
+        """Fill everything, as after `to_empty`."""
         with torch.device(self.freqs.device):
             self.freqs = self._freqs(32)
         nn.init.normal_(self.emb.weight)
@@ -104,8 +107,8 @@ class MambaMixer(nn.Module):
         ).clamp(min=1e-4)
         with torch.no_grad():
             self.dt_proj.bias.copy_(dt + torch.log(-torch.expm1(-dt)))
-        A = torch.arange(1, state + 1, dtype=torch.float32)[None, :].repeat(inner, 1)
-        self.A_log = nn.Parameter(torch.log(A))
+        a = torch.arange(1, state + 1, dtype=torch.float32)[None, :].repeat(inner, 1)
+        self.A_log = nn.Parameter(torch.log(a))
         self.D = nn.Parameter(torch.ones(inner))
 
 
@@ -121,6 +124,5 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
 @pytest.mark.parametrize("name", NETWORKS)
 def test_networks(name: str) -> None:
     """Every law of networks that many people train is that of three real builds."""
-    recording, findings = check(NETWORKS[name], builds=3)
+    _recording, findings = check(NETWORKS[name], builds=3)
     assert findings.wrong == []
-    print(name, findings.counts, recording.report)

@@ -1,0 +1,86 @@
+"""`seedbed record`: a spec from a function that builds a module, by its dotted name."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from seedbed.errors import SpecError
+
+SHOWN = 20
+"""Refused tensors that are named, of as many as there are."""
+
+
+def record_to(target: str, output: Path | None, *, looks: bool, tell: Callable[[str], None]) -> str:
+    """Record what a target builds, and write its spec.
+
+    Args:
+        target: `package.module:function`, of a function without arguments; the working directory
+            is looked in too.
+        output: file to write; None to write none.
+        looks: let code look at random values.
+        tell: what to do with each line of the report.
+
+    Returns:
+        The spec as JSON.
+
+    Raises:
+        SpecError: there is no such function, or torch is not installed.
+        ExceptionGroup: what no spec can say, or what code looked at, each by its place.
+        OSError: the file cannot be written.
+    """
+    try:
+        from seedbed.torch import RecordingError, record  # noqa: PLC0415  torch is large
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise SpecError(
+            "recording needs PyTorch: pip install 'seedbed[torch]'", ("target",)
+        ) from error
+    recording = record(_function(target), looks=looks)
+    for line in str(recording.report).splitlines():
+        tell(line)
+    try:
+        text = json.dumps(recording.json(), indent=1) + "\n"
+    except RecordingError as error:
+        report = error.report
+        faults = [SpecError(why, (name,)) for name, why in report.refused.items()][:SHOWN]
+        faults += [SpecError(how, (place,)) for place, how in report.looked.items()][:SHOWN]
+        raise ExceptionGroup("no spec", faults) from error
+    if output is not None:
+        output.write_text(text, encoding="utf-8")
+    return text
+
+
+def _function(target: str) -> Callable[[], Any]:
+    """The function of that name.
+
+    Raises:
+        SpecError: there is none.
+    """
+    module_name, colon, name = target.partition(":")
+    if not (colon and module_name and name):
+        raise SpecError(f"{target!r} is not package.module:function", ("target",))
+    sys.path.insert(0, "")
+    try:
+        found: Any = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            raise SpecError(f"{module_name} needs {error.name}: {error}", ("target",)) from error
+        raise SpecError(f"there is no module {error.name!r}", ("target",)) from error
+    finally:
+        sys.path.remove("")
+    for part in name.split("."):
+        if not hasattr(found, part):
+            near = difflib.get_close_matches(part, dir(found), 4)
+            raise SpecError(f"{module_name} has no {name!r}", ("target",), near)
+        found = getattr(found, part)
+    if not callable(found):
+        raise SpecError(f"{target} is no function but {type(found).__name__}", ("target",))
+    function: Callable[[], Any] = found
+    return function

@@ -1,0 +1,135 @@
+"""Element-wise operations: constants are folded, draws get an expression and a closed form."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch.utils._pytree import tree_unflatten
+
+from seedbed.torch.calls import Operation, Target
+from seedbed.torch.laws import Call, Chance, Constant, Distribution, Drawn, Table, Whole, after
+from seedbed.torch.values import Value, constant, reality
+
+aten = torch.ops.aten
+
+
+def pointwise(op: Operation, target: Target, make: Any) -> Value | None:
+    """Element by element, the same for each."""
+    values = [_number(op.before[id(x)]) if isinstance(x, torch.Tensor) else x for x in op.flat]
+    operands = [v for v in values if isinstance(v, Value)]
+    tensor = target.tensor
+    if all(isinstance(v.law, Constant) for v in operands):
+        return _folded(op, values, tensor)
+    random = [v for v in operands if not isinstance(v.law, Constant)]
+    if op.name == "mul" and any(isinstance(v.law, Whole) for v in random):
+        return _scaled_matrix(operands, random, tensor, make)
+    if torch.Tag.nondeterministic_seeded in op.func.tags:
+        return None
+    if any(not isinstance(v.law, Drawn) or v.elements != tensor.numel() for v in random):
+        return None
+    laws = [v.law for v in random if isinstance(v.law, Drawn)]
+    if any(v.identity != random[0].identity for v in random):
+        return None  # of several draws, or of other elements of one
+    if not tensor.dtype.is_floating_point:
+        return None
+    law = laws[0]
+    arguments = [_operand(v) for v in values]
+    args, kwargs = tree_unflatten(arguments, op.tree)
+    kwargs = {key: x for key, x in kwargs.items() if key != "out"}
+    expression = Call(op.name, tuple(args), tuple(kwargs.items()))
+    closed = None
+    if len(laws) == 1 and law.closed is not None:
+        closed = _closed(op, law, law.closed, values)
+    if isinstance(closed, float | int):
+        return constant(tensor.shape, tensor.dtype, closed)
+    return Value(
+        tensor.shape,
+        tensor.dtype,
+        Drawn(law.draw, law.base, expression, closed),
+        make,
+        random[0].identity,  # the same draws, and no copy, since the expression differs
+        random[0].draws,
+    )
+
+
+def _number(value: Value) -> Value:
+    """The value, a computed one of a single known number as a constant."""
+    if value.elements != 1 or not isinstance(value.law, Table) or value.dtype.is_complex:
+        return value
+    real = value.real()
+    with reality():
+        return Value(value.shape, value.dtype, Constant(real.item()))
+
+
+def _operand(value: Any) -> Any:
+    """An argument of an expression: a number for a constant, what became of X for a draw."""
+    if not isinstance(value, Value):
+        return None if isinstance(value, torch.device | torch.Generator) else value
+    return value.law.value if isinstance(value.law, Constant) else value.law.expression  # type: ignore[union-attr]
+
+
+def _closed(op: Operation, law: Drawn, closed: Distribution, values: list[Any]) -> Any:
+    """The closed form of one operation with constants on a draw."""
+    held = {id(x): value for x, value in zip(op.flat, values, strict=True)}
+    side, arguments = "self", {}
+    for name, argument in op.bound.items():
+        value = held.get(id(argument)) if isinstance(argument, torch.Tensor) else None
+        if value is not None and value.law is law:
+            side = name
+            continue
+        number = argument if value is None else value.constant
+        if name == "rounding_mode" and argument is not None:
+            arguments[name] = argument
+        if isinstance(number, int | float) and not isinstance(number, bool):
+            arguments["c" if name in ("self", "other") else name] = float(number)
+    try:
+        return after(closed, op.name, side, arguments)
+    except (ValueError, OverflowError, ZeroDivisionError):
+        return None
+
+
+def _folded(op: Operation, values: list[Any], tensor: torch.Tensor) -> Value | None:
+    """Of constants alone."""
+    with reality():
+        # One element each; a tensor without axes stays one, since that decides on the dtype.
+        small = [
+            torch.full([1] * min(len(v.shape), 1), v.law.value, dtype=v.dtype)  # type: ignore[union-attr]
+            if isinstance(v, Value)
+            else v
+            for v in values
+        ]
+        small = [torch.device("cpu") if isinstance(x, torch.device) else x for x in small]
+        args, kwargs = tree_unflatten(small, op.tree)
+        kwargs.pop("out", None)
+        try:
+            out = getattr(aten, op.name)(*args, **kwargs)
+        except (RuntimeError, TypeError, AttributeError):
+            return None
+        if not isinstance(out, torch.Tensor):
+            return None
+        number = out.to(tensor.dtype).flatten()[0].item()
+    return Value(tensor.shape, tensor.dtype, Constant(number))
+
+
+def _scaled_matrix(
+    operands: list[Value], random: list[Value], tensor: torch.Tensor, make: Any
+) -> Value | None:
+    """A matrix times a number, or Q times the signs of R's diagonal, which make it uniform."""
+    matrix, law = next((v, v.law) for v in random if isinstance(v.law, Whole))
+    others = [v for v in operands if v is not matrix]
+    if len(others) != 1 or matrix.elements != tensor.numel():
+        return None
+    other = others[0]
+    if other.constant is not None:
+        kind, (gain, *rest) = law.kind, law.parameters
+        if kind == "sparse":
+            scaled = Whole(kind, (gain, abs(float(other.constant)) * rest[0]))  # type: ignore[arg-type]
+        else:
+            scaled = Whole(kind, (gain * float(other.constant),))  # type: ignore[arg-type]
+        return Value(tensor.shape, tensor.dtype, scaled, make, draws=matrix.draws)
+    signs = isinstance(other.law, Chance) and other.law.last in ("sign", "sgn")
+    if law.kind == "qr" and signs and other.draws & matrix.draws:
+        whole = Whole("orthogonal", law.parameters)
+        return Value(tensor.shape, tensor.dtype, whole, make, draws=matrix.draws)
+    return None

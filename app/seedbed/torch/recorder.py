@@ -1,0 +1,80 @@
+"""What one recording knows, and which one is going on in this thread."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from pathlib import Path
+
+import torch
+
+from seedbed.torch.laws import Chance
+from seedbed.torch.memory import Memory
+from seedbed.torch.values import Value, reality, table
+
+META = torch.device("meta")
+
+
+class _Recorders(threading.local):
+    def __init__(self) -> None:
+        self.stack: list[Recorder] = []
+
+
+RECORDERS = _Recorders()
+
+
+def current() -> Recorder | None:
+    """The recorder of this thread, the innermost if there are several."""
+    return RECORDERS.stack[-1] if RECORDERS.stack else None
+
+
+class ForeignWriteError(RuntimeError):
+    """A build changes a tensor that is not of its own making."""
+
+
+class Recorder:
+    """What one recording knows.
+
+    Attributes:
+        memory: what every storage holds.
+        looks: where code looked at numbers that are random or were never filled, and how.
+    """
+
+    def __init__(self) -> None:
+        self.memory = Memory()
+        self.looks: dict[str, str] = {}
+
+    def looked(self, how: str, value: Value) -> None:
+        """Note that code asks for numbers that another build would not have."""
+        if not value.is_known:
+            what = "a random value" if value.is_random else "memory that nothing filled"
+            self.looks.setdefault(place(), f"{how} of {what}")
+
+    def adopt(self, real: torch.Tensor, chance: str | None = None) -> torch.Tensor:
+        """A ghost with the numbers of a real tensor; `chance` says why they are random."""
+        with reality():
+            ghost = torch.empty_strided(real.shape, real.stride(), dtype=real.dtype, device=META)
+        value = table(real)
+        if chance:
+            value = Value(real.shape, real.dtype, Chance(chance), value.real)
+        self.memory.write(ghost, value)
+        return ghost
+
+    def device_of(self, tensor: torch.Tensor) -> torch.device | None:
+        """Where a ghost says it is."""
+        store = self.memory.find(tensor)
+        return store.device if store is not None else META if tensor.is_meta else None
+
+
+_LIBRARIES = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
+
+
+def place() -> str:
+    """The line of code, outside of torch and this package, that is running."""
+    frame = sys._getframe(1)
+    last = frame
+    while frame is not None:
+        if not frame.f_code.co_filename.startswith(_LIBRARIES):
+            return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+        last, frame = frame, frame.f_back  # type: ignore[assignment]
+    return f"{last.f_code.co_filename}:{last.f_lineno}"
