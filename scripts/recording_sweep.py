@@ -200,7 +200,7 @@ def main() -> None:
     parser.add_argument("library", choices=LIBRARIES)
     parser.add_argument("--count", type=int, default=150)
     parser.add_argument("--seed", type=int, default=20_261_130)
-    parser.add_argument("--only", help="Part of a name.", default="")
+    parser.add_argument("--name", action="append", help="These alone; may be repeated.")
     parser.add_argument("--log", type=Path, default=Path("build/recording-sweep.jsonl"))
     given = parser.parse_args()
     torch.set_num_threads(1)
@@ -211,7 +211,7 @@ def main() -> None:
         else set()
     )
     cases = LIBRARIES[given.library](random.Random(given.seed), done)
-    wanted = (case for case in cases if given.only in case[0])
+    wanted = (case for case in cases if not given.name or case[0] in given.name)
     for name, build in itertools.islice(wanted, given.count):
         if build is None or name in done:
             continue

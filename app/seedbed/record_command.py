@@ -42,7 +42,7 @@ def record_to(target: str, output: Path | None, *, looks: bool, tell: Callable[[
         raise SpecError(
             "recording needs PyTorch: pip install 'seedbed[torch]'", ("target",)
         ) from error
-    recording = record(_function(target), looks=looks)
+    recording = record(function_of(target), looks=looks)
     for line in str(recording.report).splitlines():
         tell(line)
     try:
@@ -57,7 +57,7 @@ def record_to(target: str, output: Path | None, *, looks: bool, tell: Callable[[
     return text
 
 
-def _function(target: str) -> Callable[[], Any]:
+def function_of(target: str) -> Callable[[], Any]:
     """The function of that name.
 
     Raises:

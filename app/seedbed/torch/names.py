@@ -13,8 +13,8 @@ from torch import nn
 
 from seedbed.torch.laws import Law
 from seedbed.torch.memory import geometry_of
-from seedbed.torch.recorder import Recorder
-from seedbed.torch.values import Identity, Value
+from seedbed.torch.recorder import META, Recorder
+from seedbed.torch.values import Identity, Value, unfilled
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +94,16 @@ def saved(model: nn.Module | Mapping[str, torch.Tensor], recorder: Recorder) -> 
         tied = _tied(state, ())
         state = {name: x for name, x in state.items() if name not in tied}
     with torch._C.DisableTorchFunction():
-        values = {name: recorder.memory.read(x) for name, x in state.items()}
+        values = {name: _held(x, recorder) for name, x in state.items()}
     return Saved(values, tied, left_out, roots, library)
+
+
+def _held(tensor: torch.Tensor, recorder: Recorder) -> Value:
+    """What a tensor holds; on the meta device a real build would hold nothing."""
+    if recorder.device_of(tensor) == META:
+        reason = "left on the meta device: build on the CPU, since recording allocates nothing"
+        return unfilled(tensor.shape, tensor.dtype, reason)
+    return recorder.memory.read(tensor)
 
 
 def _unwrapped(model: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -13,116 +13,247 @@ pytestmark = pytest.mark.interop
 torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
-from tests.interop.recording.checking import check  # noqa: E402
+from seedbed.torch import Recording, RecordingError, record  # noqa: E402
+from seedbed.torch.recorder import ForeignWriteError  # noqa: E402
+from tests.interop.recording.checking import check, seedbeds  # noqa: E402
+from tests.interop.recording.networks import CASES, NETWORKS, compiled, data_parallel, wrapped  # noqa: E402
 
-
-class Block(nn.Module):
-    """A block of nanoGPT."""
-
-    def __init__(self, d: int) -> None:
-        super().__init__()
-        self.ln_1 = nn.LayerNorm(d, bias=False)
-        self.attn = nn.ModuleDict({"c_attn": nn.Linear(d, 3 * d), "c_proj": nn.Linear(d, d)})
-        self.register_buffer(
-            "bias", torch.tril(torch.ones(8, 8)).view(1, 1, 8, 8), persistent=False
-        )
-        self.mlp = nn.ModuleDict({"c_fc": nn.Linear(d, 4 * d), "c_proj": nn.Linear(4 * d, d)})
-
-
-class NanoGPT(nn.Module):
-    """nanoGPT: tied head, scaled residual projections."""
-
-    def __init__(self, d: int = 48, n_layer: int = 3) -> None:
-        super().__init__()
-        self.transformer = nn.ModuleDict(
-            {
-                "wte": nn.Embedding(65, d),
-                "wpe": nn.Embedding(8, d),
-                "h": nn.ModuleList([Block(d) for _ in range(n_layer)]),
-            }
-        )
-        self.lm_head = nn.Linear(d, 65, bias=False)
-        self.transformer.wte.weight = self.lm_head.weight
-        self.apply(self._init)
-        for name, p in self.named_parameters():
-            if name.endswith("c_proj.weight"):
-                nn.init.normal_(p, mean=0.0, std=0.02 / math.sqrt(2 * n_layer))
-
-    def _init(self, module: nn.Module) -> None:
-        if isinstance(module, nn.Linear):
-            nn.init.normal_(module.weight, mean=0.0, std=0.02)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
-        elif isinstance(module, nn.Embedding):
-            nn.init.normal_(module.weight, mean=0.0, std=0.02)
-
-
-class Titan(nn.Module):
-    """As torchtitan builds: on meta, then `to_empty`, then `init_weights`."""
-
-    def __init__(self, d: int = 32, layers: int = 3) -> None:
-        super().__init__()
-        self.emb = nn.Embedding(64, d)
-        self.layers = nn.ModuleDict({str(i): nn.Linear(d, d, bias=False) for i in range(layers)})
-        self.norm = nn.RMSNorm(d)
-        self.register_buffer("freqs", self._freqs(d), persistent=False)
-        self.output = nn.Linear(d, 64, bias=False)
-
-    def _freqs(self, d: int) -> Any:
-        t = torch.outer(torch.arange(16), 1.0 / 10000 ** (torch.arange(0, d, 2)[: d // 2] / d))
-        return torch.polar(torch.ones_like(t), t)
-
-    def init_weights(self) -> None:
-        """Fill everything, as after `to_empty`."""
-        with torch.device(self.freqs.device):
-            self.freqs = self._freqs(32)
-        nn.init.normal_(self.emb.weight)
-        for i, layer in self.layers.items():
-            nn.init.trunc_normal_(layer.weight, std=0.02 / (2 * (int(i) + 1)) ** 0.5)
-        self.norm.reset_parameters()
-        std = 32**-0.5
-        nn.init.trunc_normal_(self.output.weight, std=std, a=-3 * std, b=3 * std)
-
-
-def titan() -> nn.Module:
-    """A model made on meta."""
-    with torch.device("meta"):
-        model = Titan()
-    model.to_empty(device="cpu")
-    model.init_weights()
-    return model
-
-
-class MambaMixer(nn.Module):
-    """The parameters of Mamba's mixer."""
-
-    def __init__(self, d: int = 16, state: int = 8, rank: int = 4, inner: int = 512) -> None:
-        super().__init__()
-        self.in_proj = nn.Linear(d, 2 * inner, bias=False)
-        self.conv1d = nn.Conv1d(inner, inner, 4, groups=inner)
-        self.dt_proj = nn.Linear(rank, inner)
-        nn.init.uniform_(self.dt_proj.weight, -(rank**-0.5), rank**-0.5)
-        dt = torch.exp(
-            torch.rand(inner) * (math.log(0.1) - math.log(0.001)) + math.log(0.001)
-        ).clamp(min=1e-4)
-        with torch.no_grad():
-            self.dt_proj.bias.copy_(dt + torch.log(-torch.expm1(-dt)))
-        a = torch.arange(1, state + 1, dtype=torch.float32)[None, :].repeat(inner, 1)
-        self.A_log = nn.Parameter(torch.log(a))
-        self.D = nn.Parameter(torch.ones(inner))
-
-
-NETWORKS: dict[str, Callable[[], nn.Module]] = {
-    "nanogpt": NanoGPT,
-    "torchtitan": titan,
-    "mamba": MambaMixer,
-    "lstm": lambda: nn.LSTM(24, 32, num_layers=2, bidirectional=True),
-    "transformer": lambda: nn.Transformer(32, 4, 2, 2, 64, batch_first=True),
+OLD_CODE = {
+    name: getattr(nn.init, name).__code__
+    for name in ("orthogonal_", "sparse_", "dirac_", "_no_grad_trunc_normal_")
 }
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_networks(name: str) -> None:
     """Every law of networks that many people train is that of three real builds."""
-    _recording, findings = check(NETWORKS[name], builds=3)
+    _, findings = check(NETWORKS[name], builds=3)
     assert findings.wrong == []
+    assert findings.counts["said"] > 0
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_cases(name: str) -> None:
+    """What code does to weights comes out right or is refused, in three real builds."""
+    _, findings = check(CASES[name], builds=3)
+    assert findings.wrong == []
+
+
+def problems(name: str) -> dict[str, str]:
+    """Kinds of refusals of a case, by tensor."""
+    found = record(CASES[name]).report.refused
+    return {tensor: reason.split(":")[0] for tensor, reason in found.items()}
+
+
+def inits(name: str) -> dict[str, Any]:
+    """Schemes of a case, by tensor."""
+    tensors = record(CASES[name]).tensors
+    return {
+        t.name: t.init if isinstance(t.init, str) else t.init["scheme"] for t in tensors if t.init
+    }
+
+
+def test_what_is_refused() -> None:
+    """Each tensor that no scheme says is refused by name, with the kind of the reason."""
+    assert problems("deep_copies").keys() == {
+        "teacher.weight", "teacher.bias", "ema.weight", "ema.bias",
+    }  # fmt: skip
+    assert problems("from_numpy") == {"table": "literal", "seeded": "literal"}
+    assert problems("no_scheme") == dict.fromkeys(
+        ("rows", "lower", "noisy_eye", "repeated", "q", "shuffled", "integers"), "law"
+    )
+    assert problems("running_statistics") == {
+        "norm.running_mean": "law", "norm.running_var": "law",
+    }  # fmt: skip
+    assert problems("tables")["rotations"] == "dtype"
+    assert problems("same_draws_in_another_form") == dict.fromkeys("bcd", "copy")
+    parametrised = problems("parametrised")
+    assert set(parametrised.values()) == {"law"}
+    assert len(parametrised) == 4
+
+
+def test_what_is_recognised() -> None:
+    """Sums of operations come to the scheme that they are."""
+    assert inits("matrices") == {
+        "a": "orthogonal", "b": "orthogonal", "sparse": "sparse", "eye": "eye",
+        "view": "orthogonal", "by_hand": "orthogonal", "conv.weight": "dirac",
+        "conv.bias": "uniform",
+    }  # fmt: skip
+    assert inits("by_functions")["log_uniform"] == "log_uniform"
+    assert inits("by_functions")["cut"] == "truncated_normal"
+    assert inits("seen_as_one") == {"gates": "uniform", "stacked": "normal"}
+    assert inits("tables")["frequencies"] == "rope_inv_freq"
+    assert inits("tables")["waves"] == "sinusoidal"
+    mixer = {t.name: t.init for t in record(NETWORKS["mamba"]).tensors}
+    bias = mixer["dt_proj.bias"]
+    assert isinstance(bias, dict)
+    assert bias["scheme"] == "mamba_dt_bias"
+    assert bias["dt_min"] == pytest.approx(0.001, rel=1e-6)
+    assert bias["dt_max"] == pytest.approx(0.1, rel=1e-6)
+    assert mixer["A_log"] == {"scheme": "mamba_A_log"}
+
+
+def test_names_are_those_without_wrappers() -> None:
+    """Prefixes of torch.compile, of checkpoint wrappers and of parallel modules are left out."""
+    assert [t.name for t in record(wrapped).tensors] == [
+        "compiled.0.weight", "compiled.0.bias", "parallel.weight", "parallel.bias",
+    ]  # fmt: skip
+    outer = record(lambda: compiled(data_parallel(nn.Linear(2, 2))))
+    assert [t.name for t in outer.tensors] == ["weight", "bias"]
+
+
+def test_tied_and_not_persistent() -> None:
+    """Both are left out, and the report says so."""
+    report = record(NETWORKS["nanogpt"]).report
+    assert report.tied == {"lm_head.weight": "transformer.wte.weight"}
+    assert report.left_out == {f"transformer.h.{n}.bias": "not persistent" for n in range(3)}
+    assert "tied, left out: lm_head.weight" in str(report)
+
+
+def refusal(build: Callable[[], Any]) -> RecordingError:
+    """The error that asking for a spec ends in."""
+    recording: Recording = record(build)
+    with pytest.raises(RecordingError) as caught:
+        _ = recording.spec
+    return caught.value
+
+
+def test_memory_that_nothing_fills() -> None:
+    """A tensor that is left as it was found, in whole or in part, is refused as a defect."""
+
+    def build() -> nn.Module:
+        m = nn.Module()
+        m.whole, m.part = nn.Parameter(torch.empty(4, 4)), nn.Parameter(torch.empty(4, 4))
+        with torch.no_grad():
+            m.part[1:].zero_()
+        m.sum = nn.Parameter(torch.empty(4) + 1)
+        return m
+
+    report = refusal(build).report
+    assert report.unfilled == ("whole", "part", "sum")
+    assert "[0:1, 0:4]: never filled" in report.refused["part"]
+
+
+def test_what_stays_on_meta() -> None:
+    """A model left on meta has no weights; a copy out of there fails as it does in torch."""
+
+    def on_meta() -> nn.Module:
+        with torch.device("meta"):
+            return nn.Linear(3, 3)
+
+    assert refusal(on_meta).report.unfilled == ("weight", "bias")
+    with pytest.raises(NotImplementedError, match="meta"):
+        record(lambda: on_meta().to("cpu"))
+
+
+LOOKS: dict[str, Callable[[Any], object]] = {
+    "item": lambda w: w.max().item(),
+    "bool": lambda w: bool((w > 9).any()),
+    "float": lambda w: float(w.detach()[0, 0]),
+    "tolist": lambda w: w.tolist(),
+    "numpy": lambda w: w.detach().numpy(),
+    "equal": lambda w: torch.equal(w, torch.zeros(4, 4)),
+    "nonzero": lambda w: w.nonzero(),
+    "unique": lambda w: w.unique(),
+}
+
+
+@pytest.mark.parametrize("how", LOOKS)
+def test_looks_at_random_values(how: str) -> None:
+    """Code that asks for a number that another build would not have is refused, with its line."""
+
+    def build() -> nn.Module:
+        layer = nn.Linear(4, 4)
+        LOOKS[how](layer.weight)
+        return layer
+
+    report = refusal(build).report
+    (place,) = report.looked
+    assert place.startswith(f"{__file__}:")
+    assert record(build, looks=True).spec.tensors[0].name == "weight"
+
+
+def test_looks_at_known_values() -> None:
+    """Numbers that are the same in every build may be asked for."""
+
+    def build() -> nn.Module:
+        rates = [x.item() for x in torch.linspace(0, 0.3, 4)]
+        return nn.Sequential(*(nn.Dropout(rate) for rate in rates), nn.Linear(2, 2))
+
+    assert record(build).report.is_complete
+
+
+def test_nothing_stays() -> None:
+    """After a recording, a failed one and one within another, torch is what it was."""
+
+    def within() -> nn.Module:
+        assert record(lambda: nn.Linear(4, 4)).report.tensors == 2
+        layer = nn.Linear(2, 3)
+        nn.init.orthogonal_(layer.weight)
+        return layer
+
+    state = torch.get_rng_state()
+    assert record(within).report.schemes == {"orthogonal": 1, "uniform": 1}
+    with pytest.raises(ZeroDivisionError):
+        record(lambda: nn.Linear(1 // 0, 1))
+    assert torch.equal(state, torch.get_rng_state())
+    assert {name: getattr(nn.init, name).__code__ for name in OLD_CODE} == OLD_CODE
+    assert nn.Linear(2, 2).weight.device.type == "cpu"
+
+
+def test_other_threads_draw() -> None:
+    """While one thread records, what another one builds is real."""
+    inside, done = threading.Event(), threading.Event()
+    real: list[Any] = []
+
+    def other() -> None:
+        assert inside.wait(60)
+        weight = nn.init.orthogonal_(torch.empty(3, 3))
+        real.append(weight @ weight.T)
+        done.set()
+
+    def build() -> nn.Module:
+        inside.set()
+        assert done.wait(60)
+        layer = nn.Linear(3, 3)
+        nn.init.orthogonal_(layer.weight)
+        return layer
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    recording = record(build)
+    thread.join(60)
+    assert recording.report.schemes == {"orthogonal": 1, "uniform": 1}
+    assert torch.allclose(real[0], torch.eye(3), atol=1e-5)
+
+
+def test_what_was_there_before_is_not_touched() -> None:
+    """A build that fills a tensor of somebody else's is stopped before it does."""
+    layer = nn.Linear(3, 3)
+    before = layer.weight.clone()
+
+    def build() -> nn.Module:
+        nn.init.zeros_(layer.weight)
+        return layer
+
+    with pytest.raises(ForeignWriteError, match="test_recording"):
+        record(build)
+    assert torch.equal(layer.weight, before)
+
+
+def test_a_spec_loads_where_the_module_would() -> None:
+    """The file of a recorded spec is a state dict that the module takes, strictly."""
+    recording = record(NETWORKS["torchtitan"])
+    model = NETWORKS["torchtitan"]()
+    model.load_state_dict(seedbeds({**recording.json(), "seed": 5}), strict=True)
+    assert float(model.layers["1"].weight.std()) == pytest.approx(0.01, rel=0.1)
+    assert recording.spec.canonical_json
+
+
+def test_a_large_model_takes_no_memory() -> None:
+    """A layer of terabytes is recorded as any other."""
+    recording = record(lambda: nn.Linear(1 << 20, 1 << 19, bias=False))
+    assert recording.report.elements == 1 << 39
+    init = recording.tensors[0].init
+    assert isinstance(init, dict)
+    assert init["high"] == -init["low"] == pytest.approx(1 / (1 << 10), rel=1e-15)

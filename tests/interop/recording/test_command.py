@@ -1,0 +1,96 @@
+"""`seedbed record` and `put`, from a module on disk to weights that load."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+pytestmark = pytest.mark.interop
+
+torch = pytest.importorskip("torch")
+from torch import nn  # noqa: E402
+
+from seedbed.errors import SpecError  # noqa: E402
+from seedbed.torch import record  # noqa: E402
+from tests.interop.recording.networks import NanoGPT  # noqa: E402
+from tests.serving import Server  # noqa: E402
+
+MODEL = """
+from torch import nn
+
+def build():
+    return nn.Sequential(nn.Linear(8, 4), nn.LayerNorm(4))
+
+def padded():
+    return nn.LSTM(2, 2), nn.Embedding(8, 4, padding_idx=0)[1]
+
+def looking():
+    layer = nn.Linear(8, 4)
+    print(layer.weight.std().item())
+    return layer
+
+def unfilled():
+    import torch
+    layer = nn.Linear(8, 4)
+    layer.extra = nn.Parameter(torch.empty(3))
+    return layer
+"""
+
+
+def seedbed(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """The command line, in a process of its own."""
+    return subprocess.run(
+        [str(Path(sys.executable).with_name("seedbed")), *map(str, arguments)],
+        cwd=cwd, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+
+
+def test_record_and_generate(tmp_path: Path) -> None:
+    """A spec is written, the report said, and the weights generated from it load."""
+    from safetensors.torch import load_file
+
+    (tmp_path / "mine.py").write_text(MODEL)
+    done = seedbed("record", "mine:build", "-o", "spec.json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "4 tensors, 44 elements: 2 uniform, 1 ones, 1 zeros" in done.stderr
+    done = seedbed("generate", "spec.json", "--seed", "3", "-o", "w.safetensors", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    model = nn.Sequential(nn.Linear(8, 4), nn.LayerNorm(4))
+    model.load_state_dict(load_file(tmp_path / "w.safetensors"), strict=True)
+    printed = seedbed("record", "mine:build", cwd=tmp_path)
+    assert json.loads(printed.stdout) == json.loads((tmp_path / "spec.json").read_text())
+
+
+def test_refusals(tmp_path: Path) -> None:
+    """What no spec says, and where code looks at random values, is said by name; the end is 2."""
+    (tmp_path / "mine.py").write_text(MODEL)
+    done = seedbed("record", "mine:unfilled", "-o", "spec.json", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "extra: unfilled: never filled" in done.stderr
+    assert not (tmp_path / "spec.json").exists()
+    done = seedbed("record", "mine:looking", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "mine.py:12: item of a random value" in done.stderr
+    assert seedbed("record", "mine:looking", "--looks", cwd=tmp_path).returncode == 0
+
+
+def test_put(server: Server) -> None:
+    """A recorded model is stored under a name, served, and loaded where the module would be."""
+    from safetensors.torch import load
+
+    recording = record(NanoGPT)
+    address = recording.put(server.url, "recordings/nanogpt")
+    assert address == f"{server.url}/v1/specs/recordings/nanogpt"
+    answer = httpx.get(f"{address}/model.safetensors?seed=7").raise_for_status()
+    model = NanoGPT()
+    missing, unexpected = model.load_state_dict(load(answer.content), strict=False)
+    assert (missing, unexpected) == (["lm_head.weight"], [])  # which is tied
+    assert model.lm_head.weight is model.transformer.wte.weight
+    assert torch.equal(model.lm_head.weight, load(answer.content)["transformer.wte.weight"])
+    with pytest.raises(SpecError):
+        recording.put(server.url, "recordings/not a name")
