@@ -51,7 +51,7 @@ sbom: $(VENV)/.dev
 	mkdir -p build
 	$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --mc-type application --output-reproducible --validate -o build/sbom.cdx.json $(BIN)/python
 
-test-interop: $(INTEROP)/.interop $(INTEROP)/.torchvision
+test-interop: $(INTEROP)/.interop $(INTEROP)/.torchvision $(INTEROP)/.recorded
 	$(INTEROP)/bin/python -m pytest -m interop $(PYTEST)
 
 catalogue-report: $(VENV)/.dev
@@ -114,4 +114,10 @@ $(INTEROP)/.interop: pyproject.toml constraints.txt tests/interop/old-clients.tx
 $(INTEROP)/.torchvision: $(INTEROP)/.interop
 	$(INTEROP)/bin/pip install --quiet --no-deps --upgrade --target $(INTEROP)/torchvision \
 	    'torchvision==0.28.0' 'pillow>=11,<13'
+	touch $@
+
+# They need torchvision, so they are apart too; what is recorded of them is compared with them.
+$(INTEROP)/.recorded: $(INTEROP)/.torchvision
+	$(INTEROP)/bin/pip install --quiet --no-deps --upgrade --target $(INTEROP)/recorded \
+	    'timm==1.0.31' 'diffusers==0.42.1'
 	touch $@
