@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import asyncio
 import re
+import threading
 from typing import Any, get_args
 
 import httpx
@@ -44,6 +46,27 @@ def test_every_route_is_described(document: Any) -> None:
         route for route in described if route[1] != "HEAD"
     }
     assert described <= routes
+
+
+def test_the_document_is_made_apart_from_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is made once, in a thread, so that no download waits for it; a root path is a server."""
+    app = create_app(Settings(engine="numpy", log_level="error"))
+    made = []
+    plain = app.openapi
+    monkeypatch.setattr(
+        app, "openapi", lambda: (made.append(threading.current_thread()), plain())[1]
+    )
+
+    async def ask(root: str) -> Any:
+        transport = httpx.ASGITransport(app, root_path=root)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            return (await client.get(f"{root}/openapi.json")).json()
+
+    answers = [asyncio.run(ask(root)) for root in ("", "", "/below", "/below")]
+    assert answers[0] == answers[1]
+    assert answers[2]["servers"] == [{"url": "/below"}, *answers[0]["servers"]]
+    assert len(made) == 2
+    assert threading.main_thread() not in made
 
 
 def test_query_of_one_tensor_is_read_from_the_models(document: Any) -> None:

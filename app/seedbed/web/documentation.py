@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Coroutine, Sequence
+from functools import lru_cache
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
@@ -10,6 +12,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
+from starlette.routing import Route
 
 from seedbed.compare import CompareRequest
 from seedbed.files import CheckpointSpec
@@ -190,3 +193,18 @@ def install(app: FastAPI) -> None:
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]
+
+    @lru_cache(maxsize=4)
+    def text(root: str) -> bytes:
+        servers = [{"url": root}, *app.servers] if root else app.servers
+        return json.dumps({**app.openapi(), "servers": servers}, ensure_ascii=False).encode()
+
+    def document(request: Request) -> Response:
+        root = request.scope.get("root_path", "").rstrip("/")
+        return Response(text(root), media_type="application/json")
+
+    # Not FastAPI's own, which makes the document, and its text for each request, on the event loop:
+    # seconds for the first, and hundreds of KB each time, while all downloads wait.
+    routes = app.router.routes
+    routes[:] = [route for route in routes if getattr(route, "path", None) != app.openapi_url]
+    routes.append(Route(str(app.openapi_url), document, include_in_schema=False))
