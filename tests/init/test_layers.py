@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -178,6 +179,34 @@ def test_a_framework_has_a_layer_or_says_why_not(kind: str, framework: str) -> N
     origins = [tensor.origin for tensor in planned(spec).values()]
     used = {name for origin in origins if origin for name in origin.parameters}
     assert used == parameters
+
+
+@each_layer
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_a_range_draws_what_it_holds(kind: str, framework: str) -> None:
+    """In every layout a cut of a tensor draws its own elements, or two for each that is a sum."""
+    if framework in LAYERS[kind].lacks:
+        framework = "torch"
+    biases = {"bias": False} if (kind, framework) == ("gru", "nnx") else {}
+    spec = body(kind, framework=framework, rules=[{"match": "*", "init": "normal"}], **biases)
+    drawn: list[int] = []
+    draw = get_engine(NUMPY).fill
+
+    def counting(key: bytes, distribution: Any, dtype: Any, box: Any, out: Any) -> None:
+        drawn.append(out.size)
+        draw(key, distribution, dtype, box, out)
+
+    engine = replace(get_engine(NUMPY), fill=counting)
+    file = VirtualFile(CheckpointSpec.model_validate_json(json.dumps(spec)), None, engine)
+    whole = file.read(0, file.size)
+    for index, tensor in enumerate(file.tensors):
+        size = tensor.dtype.size_bytes
+        first, count = tensor.elements // 3, -(-tensor.elements // 3)
+        start = file.offset(index) + first * size
+        drawn.clear()
+        assert file.read(start, start + count * size) == whole[start : start + count * size]
+        assert sum(drawn) <= 2 * count
+        assert len(drawn) <= 64
 
 
 @pytest.mark.parametrize(

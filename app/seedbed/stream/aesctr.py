@@ -12,7 +12,7 @@ import numpy as np
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from numpy.typing import NDArray
 
-from seedbed.stream.boxes import Box
+from seedbed.stream.boxes import Box, pieces
 
 ROUNDS = 10
 WORDS_PER_BLOCK = 4
@@ -23,6 +23,9 @@ WORD_BYTES = 4
 _ZEROS = memoryview(bytes(1 << 20))
 _SLACK_BYTES = 16
 
+
+_LONG_RUN = 1024
+"""Words that follow each other are a stream of their own from here on: to begin one takes long."""
 
 # FIPS 197, figure 7.
 _S_BOX = bytes.fromhex(
@@ -90,19 +93,37 @@ def keystream_at(key: bytes, indices: NDArray[np.int64]) -> NDArray[np.uint32]:
         key: 16 bytes.
         indices: of words, in any order.
     """
-    blocks = indices // WORDS_PER_BLOCK
-    fresh = np.ones(len(blocks), bool)
-    np.not_equal(blocks[1:], blocks[:-1], out=fresh[1:])
-    counters = np.zeros((np.count_nonzero(fresh), 2), ">u8")
-    counters[:, 1] = blocks[fresh]
+    blocks = indices >> 2
+    counters = np.zeros((len(blocks), 2), ">u8")
+    places = indices & 3
+    fresh = blocks[1:] != blocks[:-1]
+    if fresh.all():
+        counters[:, 1] = blocks
+        places += np.arange(0, WORDS_PER_BLOCK * len(blocks), WORDS_PER_BLOCK)
+    else:
+        first = np.concatenate(([True], fresh))
+        number = np.cumsum(first)
+        counters = counters[: number[-1]]
+        counters[:, 1] = blocks[first]
+        places += (number - 1) << 2
     encryptor = Cipher(algorithms.AES128(key), modes.ECB()).encryptor()  # noqa: S305  of counters
     words = np.frombuffer(encryptor.update(counters.data.cast("B")), "<u4")
-    places = (np.cumsum(fresh) - 1) * WORDS_PER_BLOCK + indices % WORDS_PER_BLOCK
-    return words[places]
+    return words.take(places)
 
 
 def words_of(key: bytes, box: Box, buffer: NDArray[np.uint32]) -> NDArray[np.uint32]:
-    """The words of a box in order, in `buffer` if they follow each other; see `keystream`."""
-    if box.is_run:
-        return keystream(key, box.start, box.size, buffer)
-    return keystream_at(key, box.indices())
+    """The words of a box, in order.
+
+    Args:
+        key: 16 bytes.
+        box: which words.
+        buffer: from `scratch(box.size)` or larger; long runs are written to it.
+    """
+    length = box.extents[-1]
+    if box.strides[-1] != 1 or (length < _LONG_RUN and not box.is_run):
+        return keystream_at(key, box.indices())
+    done = 0
+    for run, _ in pieces(box, buffer[: box.size].reshape(box.extents), length):
+        keystream(key, run.start, run.size, buffer[done:])
+        done += run.size
+    return buffer[:done]

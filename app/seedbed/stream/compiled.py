@@ -124,34 +124,35 @@ class _Steps(NamedTuple):
     """A box as the kernel goes through it: rows of elements, some of them at a time.
 
     Attributes:
-        places: extents and strides of the axes that are counted, and room for places along them.
+        axes: extents and strides of the axes that are counted, and where counting begins.
         rows: of the last of those axes, in a step.
         width: elements of a row: those of all axes behind.
         run: elements of a row that follow each other, 0 if they are too few to count.
         table: distances of a step's elements from its first.
     """
 
-    places: Indices
+    axes: Indices
     rows: int
     width: int
     run: int
-    table: Indices
+    table: _Held
 
-    @classmethod
-    def of(cls, box: Box) -> _Steps:
-        """As few steps as there is room for."""
-        runs = box.strides[-1] == 1 and box.extents[-1] >= TOGETHER
-        most = PIECE_WORDS if runs else APART_WORDS
-        width, cut = 1, len(box.extents) - 1
-        while cut and width * box.extents[cut] <= most:
-            width *= box.extents[cut]
-            cut -= 1
-        rows = min(box.extents[cut], most // width)
-        shape = (rows, *box.extents[cut + 1 :])
-        run = shape[-1] if runs else 0
-        counted = box.extents[: cut + 1], box.strides[: cut + 1], [0] * (cut + 1)
-        table = Box(0, shape, box.strides[cut:]).indices()
-        return cls(np.array(counted, np.int64), rows, width, run, table)
+
+@lru_cache(maxsize=256)
+def _steps(extents: tuple[int, ...], strides: tuple[int, ...]) -> _Steps:
+    """As few steps as there is room for."""
+    runs = strides[-1] == 1 and extents[-1] >= TOGETHER
+    most = PIECE_WORDS if runs else APART_WORDS
+    width, cut = 1, len(extents) - 1
+    while cut and width * extents[cut] <= most:
+        width *= extents[cut]
+        cut -= 1
+    rows = min(extents[cut], most // width)
+    shape = (rows, *extents[cut + 1 :])
+    counted = extents[: cut + 1], strides[: cut + 1], [0] * (cut + 1)
+    table = Box(0, shape, strides[cut:]).indices()
+    axes = np.array(counted, np.int64)
+    return _Steps(axes, rows, width, shape[-1] if runs else 0, _Held(table))
 
 
 class Kernels:
@@ -208,12 +209,12 @@ class Kernels:
                 out.ctypes.data,
             )  # fmt: skip
             return
-        steps = _Steps.of(box)
-        places, table = steps.places, steps.table
-        extents, strides, index = (places.ctypes.data + n * places.strides[0] for n in range(3))
+        steps = _steps(box.extents, box.strides)
+        axes = steps.axes.copy()  # the kernel counts in it
+        extents, strides, index = (axes.ctypes.data + row * axes.strides[0] for row in range(3))
         self._calls["box"](
-            *head, places.shape[1], extents, strides, steps.rows, steps.width, steps.run,
-            table.ctypes.data, parameters.address, narrow.address, index, *room.box, room.words,
+            *head, axes.shape[1], extents, strides, steps.rows, steps.width, steps.run,
+            steps.table.address, parameters.address, narrow.address, index, *room.box, room.words,
             room.values, out.ctypes.data,
         )  # fmt: skip
 
