@@ -86,6 +86,8 @@ class Architecture(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     library: ClassVar[str] = ""
+    takes_inert_fields: ClassVar[bool] = False
+    """Whether presets take fields of their config beside those that decide about weights."""
 
     def parameters(self) -> Iterator[Parameter]:
         """In the order of the library's `state_dict`."""

@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from seedbed.models import presets
-from seedbed.models.base import Architecture
-from seedbed.models.transformers import Family
+from seedbed.models import Architecture, presets
 
 Json = dict[str, Any]
 
@@ -60,8 +58,6 @@ def _schema(
         one.name: {**_moved(one.json_schema, title), "description": one.description}
         for one in preset.arguments()
     }
-    # A config has more fields than decide about weights, and some of them may be given too.
-    is_open = issubclass(architecture, Family)
     schema: Json = {
         "type": "object",
         "title": title,
@@ -72,7 +68,7 @@ def _schema(
             **properties,
         },
         "required": ["preset"],
-        "additionalProperties": is_open,
+        "additionalProperties": architecture.takes_inert_fields,
     }
     used = str(properties)
     parts = {f"{title}{name}": part for name, part in said.get("$defs", {}).items()}

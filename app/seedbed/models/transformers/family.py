@@ -62,6 +62,7 @@ class Family(Architecture):
     stem: ClassVar[str]
     heads: ClassVar[Mapping[str, str]]
     aliases: ClassVar[Mapping[str, str]] = {}
+    takes_inert_fields = True
     inert: ClassVar[frozenset[str]] = frozenset()
     former: ClassVar[Mapping[str, str]] = {}
     generates: ClassVar[tuple[str, ...]] = (
