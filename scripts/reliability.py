@@ -207,6 +207,21 @@ SECTIONS: dict[str, list[Promise]] = {
             last("{readers} of them: another host's 16 MiB in {download_seconds:g} s"),
         ),
         Promise(
+            "A range of a transposed tensor costs what it holds, and starves nobody.",
+            ("tests/stress/test_starving.py::test_transposed_downloads_starve_nobody",),
+            "transposed_downloads",
+            last("4 MB of 10⁶ × 10⁶: {range_seconds:g} CPU s; 61 MB beside two such: {beside:g}"),
+        ),
+        Promise(
+            "Matrices made as a whole stay within their memory, and end with their clients.",
+            (
+                "tests/stress/test_starving.py::test_matrices_starve_nobody",
+                "tests/init/test_matrices.py::test_it_stops_when_the_last_has_left",
+            ),
+            "matrices_beside",
+            last("four of 4096²: {peak_mb} MB at most, {after_seconds:g} CPU s after they left"),
+        ),
+        Promise(
             "Directories of tiny files cost little, once.",
             ("tests/stress/test_crowds.py::test_directories_of_tiny_files",),
             "tiny_files",

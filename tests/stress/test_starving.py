@@ -21,6 +21,7 @@ from seedbed.files import VirtualFile
 from seedbed.files.one_tensor import spec_of_one
 from tests.serving import PATIENCE_SECONDS, Server, serving, wait_until
 from tests.stress.loads import download, metric, settle, usage
+from tests.stress.scale import note
 from tests.web.local import MIB, Raw
 
 SIXTY_ONE_MB = "/v1/tensors/he_normal/3900x3900.safetensors"
@@ -78,7 +79,8 @@ def test_transposed_downloads_starve_nobody(server: Server) -> None:
     began = cpu_seconds(server)
     url, ranges = server.url + link, {"range": f"bytes={MIDDLE}-{MIDDLE + 4 * MIB - 1}"}
     assert len(httpx.get(url, headers=ranges).content) == 4 * MIB
-    assert cpu_seconds(server) - began < 2
+    range_seconds = cpu_seconds(server) - began
+    assert range_seconds < 2
     over = threading.Event()
 
     def hostile() -> None:
@@ -96,6 +98,7 @@ def test_transposed_downloads_starve_nobody(server: Server) -> None:
     for reader in readers:
         reader.join(PATIENCE_SECONDS)
     assert cost < 60  # two others are drawn for meanwhile
+    note("transposed_downloads", range_seconds=round(range_seconds, 3), beside=round(cost, 1))
 
 
 def test_matrices_starve_nobody(server: Server) -> None:
@@ -115,11 +118,14 @@ def test_matrices_starve_nobody(server: Server) -> None:
     assert most - before < 600 * MIB
     left = cpu_seconds(server)
     settle(server)
-    idle = -1.0
-    while cpu_seconds(server) - idle > 0.05:  # until nothing is made any more
-        idle = cpu_seconds(server)
+    for _ in range(2 * PATIENCE_SECONDS):
+        before_pause = cpu_seconds(server)
         time.sleep(0.5)
-    assert cpu_seconds(server) - left < 5
+        if cpu_seconds(server) - before_pause < 0.05:  # nothing is made any more
+            break
+    after = cpu_seconds(server) - left
+    assert after < 5
+    note("matrices_beside", peak_mb=round(most / 1e6), after_seconds=round(after, 2))
 
 
 def link_of(server: Server, spec: dict[str, object]) -> str:
