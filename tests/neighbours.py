@@ -68,6 +68,37 @@ def bodies_by_kind() -> Mapping[str, Body]:
         ],
         "metadata": {"note": "x"},
     }
+    found["equal tensors"] = {
+        "tensors": [
+            {"name": "a", "shape": [2, 3], "init": "normal"},
+            {"name": "b", "shape": [2, 3], "same_as": "a", "dtype": "F16"},
+            {"name": "c", "shape": [2, 3], "same_as": "b"},
+        ],
+        "layers": [
+            {"type": "linear", "name": "d", "in_features": 3, "out_features": 2},
+            {"type": "linear", "name": "e", "in_features": 3, "out_features": 2, "same_as": "d"},
+        ],
+        "rules": [
+            {"match": "d.*", "init": "normal"},
+            {"match": "c", "same_as": "d.weight"},
+            {"match": "e.*", "same_as": "d.*", "optional": True},
+            {"match": "a", "init": "ones", "optional": True},
+            {"match": "[ad].*", "drop": True},
+        ],
+    }
+    gru = {"type": "gru", "name": "g", "input_size": 2, "hidden_size": 2}
+    found["parts of sums"] = {
+        "framework": "keras",
+        "layers": [gru, {**gru, "name": "h", "same_as": "g"}],
+        "rules": [
+            {"match": "g.bias_hh_l0", "init": "ones"},
+            {"match": "?.bias_hh_l0", "drop": True},
+        ],
+    }
+    found["manifest of equals"] = {
+        "model": {"manifest": {"w": [4, 4], "v": {"shape": [4, 4], "same_as": "w"}, "x.b": [4]}},
+        "rules": [{"match": "?", "init": "ones", "optional": True}],
+    }
     cut = [
         {"name": n, "shape": [size], "init": "zeros"}
         for n, size in zip("abcd", (2, 2, 2, 1), strict=True)
@@ -225,7 +256,8 @@ def _literals() -> Mapping[str, tuple[Any, ...]]:
             if isinstance(info.default, str) and info.default is not PydanticUndefined:
                 found.setdefault(name, {})[info.default] = None
     found["init"] = dict.fromkeys(("zeros", "ones", "normal", "kaiming_normal_", "trunc_normal_"))
-    found["match"] = dict.fromkeys(("*", "a", "[ab]", "?", "*a*"))
+    found["same_as"] = dict.fromkeys(("a", "b", "d", "d.weight", "e", "w", "*"))
+    found["match"] = dict.fromkeys(("*", "a", "[ab]", "?", "*a*", "[z-a!]"))
     return {name: tuple(values) for name, values in found.items()}
 
 

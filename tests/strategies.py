@@ -196,7 +196,8 @@ def bodies(draw: st.DrawFn, max_tensors: int = 5, max_elements: int = 200) -> di
     for _ in range(draw(st.integers(0, 2))):
         pattern = draw(globs([tensor["name"] for tensor in body["tensors"]]))
         # Zeros and ones fit every dtype, so they may change with the init but not without it.
-        rule = {"match": pattern, "init": draw(st.sampled_from(("zeros", "ones")))}
+        init = draw(st.sampled_from(("zeros", "ones")))
+        rule = {"match": pattern, "init": init, "optional": True}
         if draw(st.booleans()):
             rule["dtype"] = draw(st.sampled_from(sorted(DTYPES)))
         rules.append(rule)

@@ -416,6 +416,9 @@ def _table(file: VirtualFile) -> Iterator[str]:
     hints = ((tensor.name, hint) for tensor in file.tensors for hint in hints_of(tensor))
     for name, hint in islice(hints, _MOST_HINTS):
         yield f"{_printable(name)}: {hint}"
+    spec = file.spec
+    for rule, changed in zip(spec.rules, spec.decisions.changed, strict=True):
+        yield f"rule {_printable(rule.match)}: {_count(changed, 'tensor')}"
     elements = sum(tensor.elements for tensor in file.tensors)
     yield (
         f"{_count(len(file.tensors), 'tensor')}, {_count(elements, 'element')}, "
@@ -434,7 +437,7 @@ def _row(file: VirtualFile, index: int) -> tuple[str, ...]:
         _printable(tensor.name),
         tensor.dtype.code,
         "×".join(map(str, tensor.shape)) or "scalar",
-        tensor.scheme.scheme,
+        tensor.scheme.scheme if tensor.same_as is None else f"= {_printable(tensor.same_as)}",
         f"{fans.fan_in or '?'}/{fans.fan_out or '?'}" if fans and tensor.elements else "",
         f"{summary.std:.6g}",
         f"{_number(summary.lower, '-∞')} … {_number(summary.upper, '∞')}" if bounded else "",

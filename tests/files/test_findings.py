@@ -64,9 +64,10 @@ def test_places_are_those_of_the_body(body: Any, place: tuple[str | int, ...]) -
     ("body", "place", "allowed"),
     [
         ({**tensor_with(), "framwork": 1}, ("framwork",), CheckpointSpec.model_fields),
-        (tensor_with(inti="zeros"), ("tensors", 0, "inti"), ("name", "shape", "init", "dtype")),
+        (tensor_with(inti="zeros"), ("tensors", 0, "inti"),
+         ("name", "shape", "init", "same_as", "dtype")),
         ({**tensor_with(), "rules": [{"match": "*", "init": "ones", "name": "a"}]},
-         ("rules", 0, "name"), ("match", "init", "dtype", "drop")),
+         ("rules", 0, "name"), ("match", "init", "same_as", "dtype", "drop", "optional")),
         *((tensor_with(init={"scheme": name, **REQUIRED.get(name, {}), "x": 1}),
            ("tensors", 0, "init", "x"), scheme.model_fields) for name, scheme in SCHEMES.items()),
         (tensor_with(init="zeors"), ("tensors", 0, "init"), sorted(SCHEMES)),

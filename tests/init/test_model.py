@@ -220,7 +220,7 @@ def test_limits_of_a_plan(
             {"name": body.get("name", f"t{i}"), "shape": body.get("shape", []), "init": "zeros"}
             for i in range(body.get("tensors", 1))
         ],
-        "rules": [{"match": "*", "init": "ones"}] * body.get("rules", 0),
+        "rules": [{"match": "*", "init": "ones", "optional": True}] * body.get("rules", 0),
     }
     with pytest.raises(LimitError) as caught:
         plan_of(spec, Limits(**limits))
@@ -233,7 +233,7 @@ def test_limits_of_a_plan(
 @pytest.mark.parametrize("fields", [{}, {"init": None}, {"init": None, "dtype": None}])
 def test_a_rule_says_something(fields: dict[str, Any]) -> None:
     """A rule with neither init nor dtype is a mistake."""
-    with pytest.raises(ValidationError, match="needs init, dtype or drop"):
+    with pytest.raises(ValidationError, match="needs init, same_as, dtype or drop"):
         Rule.model_validate({"match": "*", **fields})
 
 
@@ -291,7 +291,7 @@ def test_patterns_are_the_shell_s(pattern: str, targets: list[str]) -> None:
     targets = list(dict.fromkeys([*targets, "a", "A"]))
     body = {
         "tensors": [{"name": name, "shape": [], "init": "zeros"} for name in targets],
-        "rules": [{"match": pattern, "init": "ones"}],
+        "rules": [{"match": pattern, "init": "ones", "optional": True}],
     }
     found = [one.scheme.scheme == "ones" for one in plan_of(body)]
     assert found == [glob_matches(pattern, name) for name in targets]
@@ -312,7 +312,7 @@ def test_the_last_rule_that_matches_decides(data: st.DataObject) -> None:
             {"init": "zeros", "dtype": "BF16"},
         ]
     )
-    rules = [{"match": pattern, **data.draw(choices)} for pattern in patterns]
+    rules = [{"match": pattern, "optional": True, **data.draw(choices)} for pattern in patterns]
     body = {
         "dtype": data.draw(st.sampled_from(("F32", "F64"))),
         "tensors": [{"name": name, "shape": [3], "init": "normal"} for name in targets],
@@ -331,7 +331,7 @@ def test_a_pattern_made_to_be_slow_is_not() -> None:
     """Hundreds of stars against a name that nearly matches end, and do not match."""
     body = {
         "tensors": [{"name": "a" * 1000, "shape": [], "init": "zeros"}],
-        "rules": [{"match": "*a" * 400 + "*b", "init": "ones"}],
+        "rules": [{"match": "*a" * 400 + "*b", "init": "ones", "optional": True}],
     }
     (planned,) = plan_of(body)
     assert planned.scheme.scheme == "zeros"

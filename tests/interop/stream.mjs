@@ -605,7 +605,7 @@ function parseSpec(text) {
   });
 }
 
-/** The glob of a rule as a regular expression over whole names. */
+/** The glob of a rule as a regular expression over whole names, with a group for each star. */
 function globExpression(pattern) {
   const escape = (character) => `\\u{${character.codePointAt(0).toString(16)}}`;
   const characters = [...pattern];
@@ -614,7 +614,7 @@ function globExpression(pattern) {
     const negated = characters[i + 1] === '!';
     const begin = i + 1 + negated;
     const end = characters[i] === '[' ? characters.indexOf(']', begin + 1) : -1; // a first ] is a member
-    if (characters[i] === '*') source += '.*';
+    if (characters[i] === '*') source += '(.*?)';
     else if (characters[i] === '?') source += '.';
     else if (end < 0) source += escape(characters[i]);
     else {
@@ -637,14 +637,24 @@ const byBytes = (a, b) => Buffer.compare(utf8.encode(a), utf8.encode(b));
 /** The tensors of a spec in the order of the file, rules applied, with their offsets. */
 function layOut(spec) {
   const rules = (spec.rules ?? []).map((rule) => ({ ...rule, expression: globExpression(rule.match) }));
-  const tensors = spec.tensors.map(({ name, shape, init, dtype = spec.dtype ?? 'F32' }) => {
+  const tensors = spec.tensors.map(({ name, shape, init, same_as, dtype = spec.dtype ?? 'F32' }) => {
     for (const rule of rules.filter(({ expression }) => expression.test(name))) {
-      init = rule.init ?? init;
       dtype = rule.dtype ?? dtype;
+      const stars = name.match(rule.expression).slice(1);
+      const equal = rule.same_as?.replace(/\*/g, () => stars.shift());
+      if (rule.init) [init, same_as] = [rule.init, undefined];
+      else if (equal !== undefined && equal !== name) [init, same_as] = [undefined, equal];
     }
     const count = Number(shape.reduce((a, b) => a * BigInt(b), 1n)); // one may pass 2^53 beside a 0
-    return { name, shape, dtype, count, init: typeof init === 'string' ? { scheme: init } : init };
+    return { name, shape, dtype, count, same_as, init: typeof init === 'string' ? { scheme: init } : init };
   });
+  const named = new Map(tensors.map((tensor) => [tensor.name, tensor]));
+  for (const tensor of tensors) {
+    let root = tensor;
+    while (root.same_as !== undefined) root = named.get(root.same_as);
+    tensor.stream = root.name;
+  }
+  for (const tensor of tensors) tensor.init = named.get(tensor.stream).init;
   tensors.sort((a, b) => RANKS.indexOf(a.dtype) - RANKS.indexOf(b.dtype) || byBytes(a.name, b.name));
   let offset = 0;
   for (const tensor of tensors) tensor.offsets = [offset, (offset += tensor.count * SIZES[tensor.dtype])];
@@ -671,14 +681,14 @@ async function header(seed, specText, spec, tensors) {
 }
 
 /** The data of one tensor, piece by piece. */
-async function* data(seed, { name, shape, dtype, count, init }) {
+async function* data(seed, { stream, shape, dtype, count, init }) {
   if (count === 0) return;
   const piece = 1 << 20;
   const { constant, draw, after = (x) => x, at, whole } = resolveScheme(init, shape);
-  const key = await streamKey(seed, name, 'values');
+  const key = await streamKey(seed, stream, 'values');
   if (whole) {
     const normals = async (n, std = 1) => Float32Array.from(await streamWords(key, 0, n), distributions.normal(0, std));
-    const mask = async (n) => streamWords(await streamKey(seed, name, 'mask'), 0, n);
+    const mask = async (n) => streamWords(await streamKey(seed, stream, 'mask'), 0, n);
     yield encode(dtype, Float32Array.from(await whole(init, shape, { normals, mask })));
     return;
   }

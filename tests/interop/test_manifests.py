@@ -18,20 +18,20 @@ pytestmark = pytest.mark.interop
 README = Path(__file__).parents[2] / "README.md"
 
 
-def manifest_of(framework: str, **names: Any) -> dict[str, list[int]]:
+def manifest_of(framework: str, **names: Any) -> dict[str, Any]:
     """What the README's lines for a framework make of these."""
     (block,) = (
         textwrap.dedent(one)
         for one in re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
         if "manifest =" in one
     )
-    lines = block.partition(f"# {framework}\n")[2].partition("\n#")[0]
+    lines = re.split(rf"# {framework}.*\n", block)[1].partition("\n#")[0]
     exec(lines, names)
-    found: dict[str, list[int]] = names["manifest"]
+    found: dict[str, Any] = names["manifest"]
     return found
 
 
-def fetched(server: Server, manifest: dict[str, list[int]]) -> dict[str, Any]:
+def fetched(server: Server, manifest: dict[str, Any]) -> dict[str, Any]:
     """The tensors of the checkpoint that a manifest asks for."""
     body = {"model": {"manifest": manifest}, "seed": 3}
     return load(httpx.post(f"{server.url}/v1/checkpoints", json=body).raise_for_status().content)
@@ -45,8 +45,42 @@ def test_torch(server: Server) -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(16, 2))
     found = fetched(server, manifest_of("PyTorch", model=model))
     state = {name: torch.from_numpy(values.copy()) for name, values in found.items()}
-    model.load_state_dict(state, strict=True)
+    model.load_state_dict(state, strict=False)
+    assert torch.equal(model[0].weight, state["0.weight"])
     assert torch.isfinite(model.eval()(torch.ones(2, 3, 4, 4))).all()
+
+
+def test_torch_with_a_mask_and_a_tied_head(server: Server) -> None:
+    """The causal mask stays what the model made of it, and the head stays tied."""
+    import torch
+    from torch import nn
+
+    class Tied(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embed = nn.Embedding(7, 4)
+            self.head = nn.Linear(4, 7, bias=False)
+            self.head.weight = self.embed.weight
+            self.register_buffer("mask", torch.ones(3, 3).tril().bool())
+
+    model = Tied()
+    found = fetched(server, manifest_of("PyTorch", model=model))
+    assert sorted(found) == ["embed.weight"]
+    state = {name: torch.from_numpy(values.copy()) for name, values in found.items()}
+    model.load_state_dict(state, strict=False)
+    assert model.head.weight is model.embed.weight
+    assert torch.equal(model.head.weight, state["embed.weight"])
+    assert torch.equal(model.mask, torch.ones(3, 3).tril().bool())
+    whole = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
+    body = {"model": {"manifest": whole}, "seed": 3}
+    refused = httpx.post(f"{server.url}/v1/checkpoints", json=body)
+    assert refused.status_code == 422
+    assert "'mask'" in refused.json()["errors"][0]["message"]
+    whole["mask"] = {"shape": [3, 3], "dtype": "BOOL", "init": "ones"}
+    whole["head.weight"] = {"shape": [7, 4], "same_as": "embed.weight"}
+    full = fetched(server, whole)
+    model.load_state_dict({n: torch.from_numpy(v.copy()) for n, v in full.items()}, strict=True)
+    assert torch.equal(model.head.weight, state["embed.weight"])
 
 
 def test_flax(server: Server) -> None:

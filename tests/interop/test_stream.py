@@ -230,7 +230,7 @@ def test_any_glob(directory: Path, names: list[str], patterns: list[str]) -> Non
     """Rules match the same names, however odd the pattern."""
     tensors = [{"name": name, "shape": [1], "init": "zeros", "dtype": "I32"} for name in names]
     rules = [
-        {"match": pattern, "init": {"scheme": "constant", "value": i}}
+        {"match": pattern, "init": {"scheme": "constant", "value": i}, "optional": True}
         for i, pattern in enumerate(patterns)
     ]
     file = file_of(*tensors, rules=rules)
@@ -260,3 +260,25 @@ def test_reader_sees_a_change(directory: Path, place: str) -> None:
         answer = reader("file", altered)
         assert answer.returncode == 1
         assert answer.stdout.splitlines()[-1] == "0 passed, 1 failed"
+
+
+def test_tensors_that_are_equal(tmp_path: Path) -> None:
+    """What equals another, by itself, by a rule with stars or in a chain, is made from there."""
+    agrees(
+        tmp_path,
+        file_of(
+            {"name": "t.0.w", "shape": [9, 6], "init": {"scheme": "sparse", "sparsity": 0.5}},
+            {"name": "t.1.w", "shape": [9, 6], "init": "orthogonal"},
+            {"name": "s.0.w", "shape": [9, 6], "init": "zeros"},
+            {"name": "s.1.w", "shape": [9, 6], "dtype": "F16"},
+            {"name": "chain", "shape": [9, 6], "same_as": "s.0.w", "dtype": "BF16"},
+            {"name": "all", "shape": [9, 6], "init": "normal"},
+            {"name": "also", "shape": [9, 6], "init": "ones"},
+            rules=[
+                {"match": "s.*.*", "same_as": "t.*.*"},
+                {"match": "al*", "same_as": "all"},
+                {"match": "[z-a!c]hain", "dtype": "F64"},
+            ],
+            seed=9,
+        ),
+    )  # fmt: skip

@@ -10,7 +10,7 @@ from safetensors.numpy import load, save
 
 from seedbed.errors import SpecError
 from seedbed.files import Checkpoint, CheckpointSpec, VirtualFile
-from seedbed.models.manifest import guess
+from seedbed.models.manifest import Entry, guess
 
 
 def spec_of(manifest: Any, **fields: Any) -> CheckpointSpec:
@@ -26,16 +26,16 @@ def test_shapes_dtypes_and_inits() -> None:
             "b.weight": [4, 3],
             "a.bias": {"shape": [4], "dtype": "F16"},
             "c": {"shape": [2], "init": {"scheme": "constant", "value": 7}},
-            "steps": {"shape": [], "dtype": "I64"},
+            "num_batches_tracked": {"shape": [], "dtype": "I64"},
         },
         dtype="BF16",
     )
     found = {tensor.name: tensor for tensor in Checkpoint(spec).tensors}
-    assert list(found) == ["a.bias", "b.weight", "c", "steps"]
+    assert list(found) == ["a.bias", "b.weight", "c", "num_batches_tracked"]
     assert {name: one.dtype.code for name, one in found.items()} == {
-        "a.bias": "F16", "b.weight": "BF16", "c": "BF16", "steps": "I64",
+        "a.bias": "F16", "b.weight": "BF16", "c": "BF16", "num_batches_tracked": "I64",
     }  # fmt: skip
-    assert {name for name, one in found.items() if one.guessed} == {"a.bias", "b.weight", "steps"}
+    assert [name for name, one in found.items() if not one.guessed] == ["c"]
     assert found["c"].scheme.canonical() == {"scheme": "constant", "value": 7}
     assert found["b.weight"].scheme.canonical() == {"scheme": "normal", "std": 0.02}
 
@@ -53,12 +53,60 @@ def test_shapes_dtypes_and_inits() -> None:
         ("batch_norm/gamma", 1, None, "ones"),
         ("batch_norm/beta", 1, None, "zeros"),
         ("params.Dense_0.bias", 1, None, "zeros"),
-        ("relative_position_index", 2, "I64", "zeros"),
+        ("relative_position_index", 2, "I64", None),
+        ("causal", 2, "BOOL", None),
+        ("attn.bias", 4, None, None),  # nanoGPT's causal mask
+        ("experts.down_proj_bias", 2, None, "zeros"),
+        ("attn.causal_mask", 2, None, None),
+        ("attn.masks", 1, None, None),
+        ("embeddings.mask_token", 3, None, "normal"),
+        ("LayerNorm_0/scale", 1, None, "ones"),
+        ("proj.weight_scale_inv", 2, None, None),
+        ("proj.input_scale", 0, None, None),
+        ("logit_scale", 0, None, None),
+        ("proj.scales", 2, None, None),
+        ("proj.qzeros", 2, None, None),
+        ("proj.weight.absmax", 1, None, None),
+        ("proj.weight.quant_map", 1, None, None),
+        ("proj.zero_point", 1, None, None),
+        ("upscale.weight", 2, None, "normal"),
     ],
 )
 def test_the_plain_rule(name: str, rank: int, dtype: Any, expected: str) -> None:
-    """Biases and means start at zero, scales and variances at one, matrices normal."""
-    assert guess(name, rank, dtype, 0.5).scheme == expected
+    """Biases and means start at zero, scales of norms at one, matrices normal; traps are asked."""
+    found = guess(name, Entry(shape=(2,) * rank, dtype=dtype), 0.5)
+    assert (found and found.scheme) == expected
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        {"w": [2, 2], "mask": {"shape": [2, 2], "dtype": "BOOL"}},
+        {"w": [2, 2], "ids": {"shape": [2], "dtype": "I64"}},
+        {"w": [2, 2], "w.scales": [2, 2]},
+    ],
+)
+def test_what_no_guess_is_sound_for(manifest: dict[str, Any]) -> None:
+    """Such a tensor is refused at its place, and made once an init, a rule or an equal is named."""
+    *_, name = manifest
+    with pytest.raises(SpecError, match="nothing says what") as caught:
+        Checkpoint(spec_of(manifest))
+    assert caught.value.path == ("model", "manifest", name)
+    entry = manifest[name] if isinstance(manifest[name], dict) else {"shape": manifest[name]}
+    said = {**manifest, name: {**entry, "init": "ones"}}
+    by_rule = spec_of(manifest, rules=[{"match": f"*{name[-3:]}", "init": "ones"}])
+    dropped = spec_of(manifest, rules=[{"match": name, "drop": True}])
+    assert [one.guessed for one in Checkpoint(spec_of(said)).tensors if one.name == name] == [False]
+    assert [one.guessed for one in Checkpoint(by_rule).tensors if one.name == name] == [False]
+    assert [one.name for one in Checkpoint(dropped).tensors] == ["w"]
+
+
+def test_a_rule_that_makes_integers_of_a_guess() -> None:
+    """A guess is for floats: a dtype of integers wants an init beside it."""
+    rule = {"match": "a", "dtype": "I8"}
+    with pytest.raises(SpecError, match="nothing says what 'a' holds"):
+        Checkpoint(spec_of({"a": [2]}, rules=[rule]))
+    assert Checkpoint(spec_of({"a": [2]}, rules=[{**rule, "init": "ones"}])).tensors
 
 
 def test_a_rule_is_no_guess() -> None:
@@ -72,7 +120,8 @@ def test_a_rule_is_no_guess() -> None:
 def test_the_header_of_a_real_file() -> None:
     """The header of a file that safetensors wrote is a manifest of a file with the same tensors."""
     arrays = {
-        "w": np.ones((3, 5), np.float16), "steps": np.array(3, np.int64), "x.bias": np.zeros(4),
+        "w": np.ones((3, 5), np.float16), "x.bias": np.zeros(4),
+        "bn.num_batches_tracked": np.array(3, np.int64),
     }  # fmt: skip
     raw = save(arrays, {"format": "np"})
     header = json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])

@@ -93,7 +93,7 @@ def test_limits_of_specs(small: Local, name: str) -> None:
 def test_limit_of_headers(small: Local) -> None:
     """A file whose header would be longer than the limit is refused like that."""
     body = {"tensors": [{"name": c * 8, "shape": [1, 1], "init": "zeros"} for c in "abc"]}
-    padded = {**body, "rules": [{"match": f"*{'[!x]' * 60}", "init": "ones"}]}
+    padded = {**body, "rules": [{"match": "*" * 240, "init": "ones"}]}
     with small.client() as client:
         header = client.post("/v1/describe", json=named("a")).json()["header_bytes"]
         assert header <= LIMITS["max_header_bytes"] + 8

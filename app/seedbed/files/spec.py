@@ -34,7 +34,17 @@ from pydantic_core import PydanticCustomError
 from seedbed.errors import SpecError, TokenError
 from seedbed.files.shards import MAX_SHARD_BYTES, ShardSize
 from seedbed.files.survey import survey
-from seedbed.init import AnyLayer, FloatDtype, Framework, Layer, Limits, Rule, TensorSpec, Text
+from seedbed.init import (
+    AnyLayer,
+    Decisions,
+    FloatDtype,
+    Framework,
+    Layer,
+    Limits,
+    Rule,
+    TensorSpec,
+    Text,
+)
 from seedbed.models import Model, ModelSource, dumps
 from seedbed.stream import SEED_MAX, STREAM_VERSION, DtypeCode
 
@@ -87,6 +97,10 @@ def _some(tensors: tuple[TensorSpec, ...], info: ValidationInfo) -> tuple[Tensor
 
 
 MetadataKey = Annotated[Text, Field(min_length=1), AfterValidator(_not_reserved)]
+
+
+_DECIDING = {"model", "layers", "tensors", "rules", "framework"}
+"""Fields that decide which names there are, and what rules say of them."""
 
 
 class CheckpointSpec(BaseModel):
@@ -195,6 +209,16 @@ class CheckpointSpec(BaseModel):
         except SpecError as error:
             raise error.within("model") from error
 
+    @cached_property
+    def decisions(self) -> Decisions:
+        """What the rules and `same_as` come to for every name.
+
+        Raises:
+            SpecError: a tensor cannot equal what it is said to, or there is no such model.
+        """
+        model = self.built.parameters if self.built else ()
+        return Decisions(self.rules, self.tensors, self.layers, model, self.framework)
+
     def with_seed(self, seed: int | str) -> CheckpointSpec:
         """The same checkpoint from another seed.
 
@@ -213,6 +237,8 @@ class CheckpointSpec(BaseModel):
         other = CheckpointSpec.model_validate({**fields, **changes})
         if "built" in self.__dict__ and other.model is self.model:
             other.__dict__["built"] = self.built
+            if "decisions" in self.__dict__ and not changes.keys() & _DECIDING:
+                other.__dict__["decisions"] = self.decisions
         return other
 
     @cached_property
@@ -220,6 +246,8 @@ class CheckpointSpec(BaseModel):
         """The spec without its seed in one spelling: sorted keys, sorted names, no defaults.
 
         Nor with its shard size, on which no weight depends.
+
+        Rules that decide nothing, and whether a rule is optional, are left out.
 
         Numbers are spelled as Python's `repr` does, the shortest decimal that reads back alike.
         """
@@ -236,8 +264,9 @@ class CheckpointSpec(BaseModel):
             parts["framework"] = _dumps(self.framework)
         if self.dtype != "F32":
             parts["dtype"] = _dumps(self.dtype)
-        if self.rules:
-            parts["rules"] = f"[{','.join(map(_rule_text, self.rules))}]"
+        # A rule that decides nothing is no part of what the spec means.
+        if self.rules and (rules := self.decisions.effective):
+            parts["rules"] = f"[{','.join(map(_rule_text, rules))}]"
         if self.metadata:
             parts["metadata"] = _dumps(self.metadata)
         return _object(parts)
@@ -311,6 +340,8 @@ def _tensor_text(tensor: TensorSpec, default: DtypeCode) -> str:
     parts = {} if tensor.dtype in (None, default) else {"dtype": _dumps(tensor.dtype)}
     if tensor.init is not None:
         parts["init"] = tensor.init.spelling
+    if tensor.same_as is not None:
+        parts["same_as"] = _dumps(tensor.same_as)
     parts["name"] = _dumps(tensor.name)
     parts["shape"] = f"[{','.join(map(str, tensor.shape))}]"
     return _object(parts)
@@ -333,6 +364,8 @@ def _rule_text(rule: Rule) -> str:
         parts["dtype"] = _dumps(rule.dtype)
     if rule.init is not None:
         parts["init"] = rule.init.spelling
+    if rule.same_as is not None:
+        parts["same_as"] = _dumps(rule.same_as)
     return _object(parts)
 
 

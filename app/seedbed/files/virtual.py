@@ -47,6 +47,8 @@ def plan_of(spec: CheckpointSpec, limits: Limits) -> tuple[TensorPlan, ...]:
         spec.framework,
         model.parameters if model else (),
         model.guessed if model else frozenset(),
+        model.unsaid if model else frozenset(),
+        lambda: spec.decisions,
     )
 
 

@@ -1,5 +1,6 @@
 """Which tensors exist and what fills each one. Pure: no value is made until it is asked for."""
 
+from seedbed.init.decisions import Decisions
 from seedbed.init.dense import Dense
 from seedbed.init.fill import Fill
 from seedbed.init.fills import Doubles, Indices, Pattern, moments
@@ -17,7 +18,7 @@ from seedbed.init.layers.base import (
 )
 from seedbed.init.limits import Bounds, Limits
 from seedbed.init.matrices import Lease, MatrixCache
-from seedbed.init.model import Origin, TensorPlan, TensorSpec, plan
+from seedbed.init.model import Origin, TensorPlan, plan
 from seedbed.init.names import (
     DIMENSION_MAX,
     FLOAT_CODES,
@@ -40,6 +41,7 @@ from seedbed.init.schemes import (
 from seedbed.init.schemes.base import Fans, Shape
 from seedbed.init.schemes.patterns import sampled
 from seedbed.init.source import Source
+from seedbed.init.tensors import TensorSpec
 
 __all__ = [
     "DIMENSION_MAX",
@@ -51,6 +53,7 @@ __all__ = [
     "AnyLayer",
     "Block",
     "Bounds",
+    "Decisions",
     "Dense",
     "Dimension",
     "Doubles",

@@ -5,37 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, FailFast, Field
-
-from seedbed.errors import ParameterError, Path, SpecError
+from seedbed.errors import Path, SpecError
 from seedbed.init.arrays import Array
+from seedbed.init.decisions import Decisions, Subject, fill_for
 from seedbed.init.fill import Fill
 from seedbed.init.layers import Framework, Layer, Parameter, Stored
 from seedbed.init.limits import Limits
-from seedbed.init.names import AnyDtype, Dimension, TensorName, count_elements
-from seedbed.init.rules import Rule, Rules
-from seedbed.init.schemes import Fans, Init, Scheme, Shape
+from seedbed.init.names import count_elements
+from seedbed.init.rules import Rule
+from seedbed.init.schemes import Fans, Scheme, Shape
+from seedbed.init.tensors import TensorSpec
 from seedbed.init.views import Named
-from seedbed.stream import DTYPES, Dtype, FloatCode, ParameterProblem
-
-
-class TensorSpec(BaseModel):
-    """One tensor: name, shape, and how to fill it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    name: TensorName = Field(description="Unique name; it takes part in the random stream.")
-    shape: Annotated[tuple[Dimension, ...], FailFast(), Field(strict=False)] = Field(
-        description="Dimensions in PyTorch's order, (out, in, *kernel); [] is a scalar."
-    )
-    init: Init | None = Field(
-        None, description="Scheme name or object; may be left to a rule that matches the name."
-    )
-    dtype: AnyDtype | None = Field(
-        None, description="Overrides the checkpoint's dtype. Integers and BOOL hold constants only."
-    )
+from seedbed.stream import DTYPES, Dtype, FloatCode
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +34,7 @@ class TensorPlan:
         origin: of a layer's tensor.
         guessed: whether nothing but its name and rank says how it starts.
         known_fans: that a model knows where the shape would mislead, if the scheme used them.
+        same_as: name of the stream that it draws from, if it is said to equal what has that name.
     """
 
     name: str
@@ -63,6 +46,7 @@ class TensorPlan:
     origin: Origin | None = None
     guessed: bool = False
     known_fans: Fans | None = None
+    same_as: str | None = None
 
     @property
     def size_bytes(self) -> int:
@@ -103,6 +87,8 @@ def plan(
     framework: Framework = "torch",
     model: Sequence[Parameter] = (),
     guessed: AbstractSet[str] = frozenset(),
+    unsaid: AbstractSet[str] = frozenset(),
+    decisions: Callable[[], Decisions] | None = None,
 ) -> tuple[TensorPlan, ...]:
     """Decide every tensor: those of their own, of the layers, of the model, each in its order.
 
@@ -117,6 +103,8 @@ def plan(
         framework: whose names and layouts those are.
         model: parameters of a model, stored as they are.
         guessed: which of those have an init that is a guess.
+        unsaid: which of those have none.
+        decisions: about these names, if somebody keeps them; asked for once limits are held.
 
     Raises:
         SpecError: with the place in the spec: `("tensors", 0, "shape")`, `("rules", 0, "init")`.
@@ -124,21 +112,27 @@ def plan(
     """
     limits.require("max_tensors", len(tensors) + len(layers) + len(model), "tensors and layers")
     limits.require("max_rules", len(rules), "rules")
-    planner = _Planner(Rules(rules), dtype, limits, framework)
+    decided = (
+        Decisions(rules, tensors, layers, model, framework) if decisions is None else decisions()
+    )
+    planner = _Planner(decided, dtype, limits, framework)
     faults = _Faults()
     for i, tensor in enumerate(tensors):
         try:
             planner.add(tensor, i)
         except SpecError as error:
-            faults.add(_placed(error, ("tensors", i), tensor.name, planner.rules))
+            faults.add(_placed(error, ("tensors", i), tensor.name, decided))
     for i, layer in enumerate(layers):
         with faults:
             planner.add_layer(layer, i)
     for parameter in model:
         with faults:
-            planner.add_of_model(parameter, guessed)
+            planner.add_of_model(parameter, guessed, unsaid)
     faults.check()
     planner.refuse_rules_of_file_names()
+    for error in decided.complaints():
+        faults.add(error)
+    faults.check()
     if not planner.plans and any(rule.drop for rule in rules):
         raise SpecError("the rules drop every tensor", ("rules",))
     return tuple(planner.plans)
@@ -181,12 +175,30 @@ _MOST_FAULTS = 100
 
 
 @dataclass(frozen=True, slots=True)
+class _How:
+    """How a tensor or parameter is filled.
+
+    Attributes:
+        root: whose draw it is: its own, unless it is said to equal another.
+        scheme: that fills this.
+        dtype: of its own elements.
+        by_rule: whether a rule says the scheme.
+        same_as: name of the root, where that is another.
+    """
+
+    root: Subject
+    scheme: Scheme
+    dtype: Dtype
+    by_rule: bool
+    same_as: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class _Decided:
     """A parameter of a layer: everything but how the file stores it."""
 
     array: Array
-    dtype: Dtype
-    scheme: Scheme
+    how: _How
     fans: Fans | None
 
 
@@ -194,9 +206,9 @@ class _Planner:
     """A plan under way."""
 
     def __init__(
-        self, rules: Rules, dtype: FloatCode, limits: Limits, framework: Framework
+        self, decisions: Decisions, dtype: FloatCode, limits: Limits, framework: Framework
     ) -> None:
-        self.rules = rules
+        self.decisions = decisions
         self.plans: list[TensorPlan] = []
         self._dtype = dtype
         self._limits = limits
@@ -210,17 +222,20 @@ class _Planner:
         self._claim(tensor.name, ("tensor", index))
         self._limits.require("max_rank", len(tensor.shape), "dimensions")
         elements = count_elements(tensor.shape)
-        init, code = self.rules.apply(tensor.name)
-        scheme = init or tensor.init
-        if scheme is None:
-            raise SpecError(
-                f"nothing says how to fill {tensor.name!r}: it has no init and no rule with "
-                "an init matches it",
-                ("init",),
+        how = self._how(Subject(tensor.name, ("tensors", index), tensor))
+        fill = _unnamed(self._fill(how), tensor.name)
+        self.plans.append(
+            TensorPlan(
+                tensor.name,
+                tensor.shape,
+                how.dtype,
+                how.scheme,
+                fill,
+                elements,
+                known_fans=_known_fans(how),
+                same_as=how.same_as,
             )
-        decided = DTYPES[code or tensor.dtype or self._dtype]
-        fill = self._shared_fill(scheme, tensor.shape, decided)
-        self.plans.append(TensorPlan(tensor.name, tensor.shape, decided, scheme, fill, elements))
+        )
 
     def add_layer(self, layer: Layer, index: int) -> None:
         """Decide the parameters of a layer, then store them as the framework does."""
@@ -241,51 +256,56 @@ class _Planner:
         except SpecError as error:
             raise error.within("layers", index) from error
 
-    def add_of_model(self, parameter: Parameter, guessed: AbstractSet[str]) -> None:
+    def add_of_model(
+        self, parameter: Parameter, guessed: AbstractSet[str], unsaid: AbstractSet[str]
+    ) -> None:
         """Decide a parameter of a model, whose names and layouts are those of the file."""
         name, shape = parameter.name, parameter.shape
-        if self.rules.drops(name):
+        if self.decisions.drops(name):
             return
         self._limits.require("max_rank", len(shape), "dimensions")
-        fans: Fans | None = None
         try:
             self._claim(name, ("tensor of the model", len(self.plans)))
             elements = count_elements(shape)
-            scheme, dtype, by_rule = self._scheme_and_dtype(
-                parameter, name, parameter.init, self._dtype
-            )
-            if parameter.blocks or parameter.fans or parameter.gates > 1:
-                fill = _fill(scheme, shape, dtype, lambda: parameter.fill(scheme, name))
-                fans = _fans(scheme, parameter)
-                if isinstance(fill, Named) and fill.name == name:
-                    fill = fill.fill
-                self._bound(fill)
-            else:
-                fill = self._shared_fill(scheme, shape, dtype)
+            how = self._how(Subject(name, ("model",), parameter))
+            fill = _unnamed(self._fill(how), name)
         except SpecError as error:
             raise self._placed_in_model(error, name) from error
+        is_guess = not how.by_rule and how.root.name in guessed
+        if is_guess:
+            self._refuse_trap(how, name, unsaid)
         self.plans.append(
             TensorPlan(
                 name,
                 shape,
-                dtype,
-                scheme,
+                how.dtype,
+                how.scheme,
                 fill,
                 elements,
-                guessed=name in guessed and not by_rule,
-                known_fans=fans,
+                guessed=is_guess,
+                known_fans=_known_fans(how),
+                same_as=how.same_as,
             )
         )
+
+    def _refuse_trap(self, how: _How, name: str, unsaid: AbstractSet[str]) -> None:
+        """Refuse a tensor of which a guess would look right and be wrong."""
+        made_whole = self.decisions.said(name).dtype is not None and not how.dtype.is_float
+        if how.root.name in unsaid or made_whole:
+            raise SpecError(
+                f"nothing says what {name!r} holds, and its name and dtype allow no guess: give it "
+                "an init or same_as, or a rule that does; or leave it out, if the model makes it",
+                ("model", "manifest", name),
+            )
 
     def refuse_rules_of_file_names(self) -> None:
         """A rule that speaks of a framework's own names would silently do nothing."""
         if self._framework == "torch":
             return
         named = [(plan.name, plan.origin) for plan in self.plans if plan.origin]
-        streams = [*self._streams, *(plan.name for plan in self.plans if plan.origin is None)]
-        for index in self.rules.without(streams):
+        for index in self.decisions.idle:
             for name, origin in named:
-                if self.rules.is_about(index, name):
+                if self.decisions.is_about(index, name):
                     raise SpecError(
                         f"rules match PyTorch's names in every framework: {name!r} is "
                         f"{' and '.join(map(repr, origin.parameters))} there",
@@ -296,33 +316,46 @@ class _Planner:
         if self._framework != "torch":
             self._claim(stream, ("layer", index), self._streams)
         count_elements(parameter.shape)
-        scheme, dtype, _ = self._scheme_and_dtype(
-            parameter, stream, layer.chosen(parameter)[0], layer.dtype or self._dtype
-        )
-        fill = _fill(scheme, parameter.shape, dtype, lambda: parameter.fill(scheme, stream))
-        self._bound(fill)
-        array = Array(fill, parameter.shape, (stream,), parameter.name)
-        return _Decided(array, dtype, scheme, _fans(scheme, parameter))
+        how = self._how(Subject(stream, ("layers", index), parameter, layer))
+        array = Array(self._fill(how), parameter.shape, (stream,), parameter.name)
+        return _Decided(array, how, _fans(how.scheme, how.root.of))
 
-    def _scheme_and_dtype(
-        self, parameter: Parameter, name: str, own: Scheme, default: FloatCode
-    ) -> tuple[Scheme, Dtype, bool]:
-        """What fills a parameter, in which dtype, and whether a rule says how it is filled."""
-        init, code = self.rules.apply(name)
-        dtype = DTYPES[code or parameter.dtype or default]
-        if parameter.dtype is not None and not DTYPES[parameter.dtype].is_float:
-            # A counter, which no change to all weights is meant for.
-            if dtype.is_float:
-                dtype = DTYPES[parameter.dtype]
-            if init and not _holds(init, parameter.shape, dtype):
-                init = None
-        return init or own, dtype, init is not None
+    def _how(self, subject: Subject) -> _How:
+        """What fills a tensor or parameter, in which dtype."""
+        rules, said = self.decisions.rules, self.decisions.said
+        rule = said(subject.name).dtype
+        code = None if rule is None else rules[rule].dtype
+        of_layer = subject.layer.dtype if subject.layer else None
+        dtype = DTYPES[code or subject.of.dtype or of_layer or self._dtype]
+        root = self.decisions.root(subject.name) or subject
+        rule = said(root.name).fill
+        init = None if rule is None else rules[rule].init
+        scheme = init or root.init
+        if scheme is None:
+            raise SpecError(
+                f"nothing says how to fill {root.name!r}: it has no init and no rule with "
+                "an init matches it",
+                ("init",),
+            )
+        same_as = None if root is subject else root.name
+        return _How(root, scheme, dtype, init is not None, same_as)
+
+    def _fill(self, how: _How) -> Fill:
+        """The fill of a root, from its stream."""
+        of, name, scheme = how.root.of, how.root.name, how.scheme
+        if isinstance(of, TensorSpec) or not (
+            how.root.layer or of.blocks or of.fans or of.gates > 1
+        ):
+            return Named(self._shared_fill(scheme, of.shape, how.dtype), name)
+        fill = fill_for(scheme, of.shape, how.dtype, lambda: of.fill(scheme, name))
+        self._bound(fill)
+        return fill
 
     def _shared_fill(self, scheme: Scheme, shape: Shape, dtype: Dtype) -> Fill:
         """The fill of a scheme for a shape: one for all tensors that are alike."""
         key = (scheme.spelling, shape, dtype.code)
         if (fill := self._fills.get(key)) is None:
-            fill = self._fills[key] = _fill(scheme, shape, dtype)
+            fill = self._fills[key] = fill_for(scheme, shape, dtype)
             self._bound(fill)
         return fill
 
@@ -331,32 +364,29 @@ class _Planner:
     ) -> None:
         name = file_name(layer.name, stored, self._framework)
         sources = stored.array.sources or tuple(decided)[:1]
-        if all(map(self.rules.drops, sources)):
+        if all(map(self.decisions.drops, sources)):
             return
         self._claim(name, ("layer", index))
         self._limits.require("max_rank", len(stored.array.shape), "dimensions")
         first = decided[sources[0]]
         for other in sources[1:]:
-            if decided[other].dtype is not first.dtype:
+            if decided[other].how.dtype is not first.how.dtype:
                 raise SpecError(
                     f"{name!r} is made of {sources[0]!r} and {other!r}, which have different "
-                    f"dtypes: {first.dtype.code} and {decided[other].dtype.code}",
+                    f"dtypes: {first.how.dtype.code} and {decided[other].how.dtype.code}",
                     ("dtype",),
                 )
-        fill = stored.array.fill
-        fill.check(first.dtype)
-        if isinstance(fill, Named) and fill.name == name:
-            fill = fill.fill
-        origin = Origin(layer.type, stored.array.sources, stored.array.text, first.fans)
+        stored.array.fill.check(first.how.dtype)
         self.plans.append(
             TensorPlan(
                 name,
                 stored.array.shape,
-                first.dtype,
-                first.scheme,
-                fill,
+                first.how.dtype,
+                first.how.scheme,
+                _unnamed(stored.array.fill, name),
                 stored.array.size,
-                origin,
+                Origin(layer.type, stored.array.sources, stored.array.text, first.fans),
+                same_as=first.how.same_as if len(sources) == 1 else None,
             )
         )
 
@@ -382,8 +412,8 @@ class _Planner:
     def _placed_in_model(self, error: SpecError, name: str) -> SpecError:
         """An error of a model's parameter, seen from the spec: a rule decided, or the model."""
         what = "init" if error.path[:1] == ("shape",) else next(iter(error.path), "init")
-        rule = self.rules.source(name, what)
-        place: Path = ("model",) if rule is None else ("rules", rule, what, *error.path[1:])
+        rule = self.decisions.source(name, what)
+        place: Path = ("model",) if rule is None else (*rule, *error.path[1:])
         return type(error)(f"{error.message} ({name!r})", place, error.allowed)
 
     def _placed_in_layer(
@@ -394,11 +424,14 @@ class _Planner:
         what, *rest = error.path
         field = "init" if what == "shape" else what  # the scheme is what takes no such shape
         path: Path = (field, *rest)
-        if (rule := self.rules.source(stream, field)) is not None:
-            place: Path = ("rules", rule)
+        if (rule := self.decisions.source(stream, field)) is not None:
+            place: Path = (*rule, *rest)
+            path = ()
         else:
             place = ("layers", index)
-            if field == "init":
+            if field == "init" and layer.equal_of(parameter.name) is not None:
+                path = ("same_as",)
+            elif field == "init":
                 _, key = layer.chosen(parameter)
                 path = () if key is None else ("init", key, *rest)
         return type(error)(f"{error.message} ({stream!r})", (*place, *path), error.allowed)
@@ -413,42 +446,32 @@ def file_name(layer: str, stored: Stored, framework: Framework) -> str:
     return f"{stored.collection}.{dotted}" if framework == "flax" else dotted
 
 
-def _fans(scheme: Scheme, parameter: Parameter) -> Fans | None:
+def _unnamed(fill: Fill, name: str) -> Fill:
+    """A fill without the name of its stream, where that is the name in the file."""
+    return fill.fill if isinstance(fill, Named) and fill.name == name else fill
+
+
+def _known_fans(how: _How) -> Fans | None:
+    """The fans that a root knows where the shape would mislead."""
+    of = how.root.of
+    is_plain = isinstance(of, TensorSpec) or not (of.fans or of.gates > 1)
+    return None if is_plain else _fans(how.scheme, of)
+
+
+def _fans(scheme: Scheme, of: TensorSpec | Parameter) -> Fans | None:
     """The fans that a scheme used, if it uses any."""
-    rows = parameter.shape[0] // parameter.gates if parameter.shape else 0
-    shape = (rows, *parameter.shape[1:]) if parameter.shape else ()
-    return scheme.fans(shape, parameter.fans_for(scheme))
+    if isinstance(of, TensorSpec):
+        return scheme.fans(of.shape)
+    rows = of.shape[0] // of.gates if of.shape else 0
+    shape = (rows, *of.shape[1:]) if of.shape else ()
+    return scheme.fans(shape, of.fans_for(scheme))
 
 
-def _holds(scheme: Scheme, shape: Shape, dtype: Dtype) -> bool:
-    """Whether a scheme can fill a tensor of this dtype."""
-    try:
-        _fill(scheme, shape, dtype)
-    except SpecError:
-        return False
-    return True
-
-
-def _fill(
-    scheme: Scheme, shape: Shape, dtype: Dtype, make: Callable[[], Fill] | None = None
-) -> Fill:
-    """The fill of a scheme for a shape, once it is known that the dtype can hold it."""
-    try:
-        fill = scheme.fill(shape) if make is None else make()
-    except ParameterProblem as problem:
-        if problem.parameter in type(scheme).model_fields:
-            raise ParameterError(problem.message, ("init", problem.parameter)) from problem
-        raise ParameterError(
-            f"{scheme.scheme} makes no draws for shape {list(shape)}: {problem.message}", ("init",)
-        ) from problem
-    fill.check(dtype)
-    return fill
-
-
-def _placed(error: SpecError, place: Path, name: str, rules: Rules) -> SpecError:
+def _placed(error: SpecError, place: Path, name: str, decisions: Decisions) -> SpecError:
     """An error of one tensor, seen from the spec: in the tensor, or in the rule that decided."""
-    rule = rules.source(name, error.path[0])
+    rule = decisions.source(name, error.path[0])
+    if rule is None and decisions.root(name) is not None and error.path[:1] != ("dtype",):
+        return type(error)(error.message, (*place, "same_as"), error.allowed)
     if rule is None:
         return error.within(*place)
-    named = type(error)(f"{error.message} ({name!r})", error.path, error.allowed)
-    return named.within("rules", rule)
+    return type(error)(f"{error.message} ({name!r})", (*rule, *error.path[1:]), error.allowed)

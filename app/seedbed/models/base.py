@@ -35,6 +35,7 @@ class Model:
         files: others that its library keeps beside the weights, by name: a tokenizer.
         library: whose names and initial distributions these are, with the version.
         guessed: names whose initialisation is a guess, since the library's was not studied.
+        unsaid: names of which not even a guess is sound: whoever asks for them says how they start.
     """
 
     parameters: tuple[Parameter, ...]
@@ -43,6 +44,7 @@ class Model:
     files: Mapping[str, bytes] = field(default_factory=dict)
     library: str = ""
     guessed: frozenset[str] = field(default_factory=frozenset)
+    unsaid: frozenset[str] = field(default_factory=frozenset)
 
     @property
     def beside(self) -> Mapping[str, bytes]:
@@ -62,7 +64,7 @@ class Model:
         alike: dict[tuple[Any, ...], str] = {}  # of the tensors of a model most are
         for one in self.parameters:
             key = (one.shape, one.dtype, one.init.spelling)
-            if one.fans or one.blocks or one.gates > 1:
+            if one.fans or one.blocks or one.gates > 1 or one.same_as:
                 text = _text(one)
             elif (text := alike.get(key, "")) == "":
                 text = alike[key] = _text(one)
@@ -74,7 +76,8 @@ def _text(one: Parameter) -> str:
     """Everything about a parameter but its name."""
     fans = sorted((key, *value) for key, value in one.fans.items())
     blocks = [(block.start, block.stop, block.value) for block in one.blocks]
-    return f"{list(one.shape)} {one.dtype} {one.init.spelling} {fans} {blocks} {one.gates}"
+    equal = f" = {one.same_as!r}" if one.same_as else ""
+    return f"{list(one.shape)} {one.dtype} {one.init.spelling} {fans} {blocks} {one.gates}{equal}"
 
 
 class Architecture(BaseModel):

@@ -6,15 +6,16 @@ the rank, and every tensor filled by such a guess is reported as guessed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Annotated, Any
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from seedbed.init import AnyDtype, Dimension, Init, Parameter, Scheme, TensorName, one, scheme, zero
 from seedbed.models.base import Model
-from seedbed.stream import DTYPES, DtypeCode
+from seedbed.stream import DTYPES
 
 INITIALIZER_RANGE = 0.02
 """Standard deviation of a weight of which nothing is known: most of transformers' models use it."""
@@ -43,6 +44,15 @@ class Entry(BaseModel):
     )
     dtype: AnyDtype | None = Field(None, description="Overrides the checkpoint's dtype.")
     init: Init | None = Field(None, description="Scheme; without one it is guessed from the name.")
+    same_as: TensorName | None = Field(
+        None, description="In place of init: the tensor of this spec that this one is equal to."
+    )
+
+    @model_validator(mode="after")
+    def _filled_once(self) -> Self:
+        if self.init is not None and self.same_as is not None:
+            raise PydanticCustomError("init_twice", "an entry has init or same_as, not both")
+        return self
 
 
 def _entry(value: object) -> object:
@@ -119,32 +129,54 @@ def build_manifest(entries: Mapping[str, Entry], std: float = INITIALIZER_RANGE)
         entries: by name.
         std: standard deviation of guessed weights.
     """
-    guessed = frozenset(name for name, entry in entries.items() if entry.init is None)
     ordered = sorted(entries.items(), key=lambda item: item[0].encode())
-    return Model(tuple(_parameters(ordered, std)), guessed=guessed, library="manifest")
+    silent = {name: entry for name, entry in ordered if entry.init is None and not entry.same_as}
+    guesses = {name: guess(name, entry, std) for name, entry in silent.items()}
+    return Model(
+        tuple(_parameter(name, entry, guesses.get(name)) for name, entry in ordered),
+        guessed=frozenset(silent),
+        unsaid=frozenset(name for name, init in guesses.items() if init is None),
+        library="manifest",
+    )
 
 
-def _parameters(entries: Iterable[tuple[str, Entry]], std: float) -> Iterator[Parameter]:
-    for name, entry in entries:
-        init = entry.init or guess(name, len(entry.shape), entry.dtype, std)
-        yield Parameter(name, entry.shape, init, dtype=entry.dtype)
+def _parameter(name: str, entry: Entry, guessed: Scheme | None) -> Parameter:
+    init = entry.init or guessed or zero()  # zeros of what is unsaid reach no file
+    return Parameter(name, entry.shape, init, dtype=entry.dtype, same_as=entry.same_as)
 
 
-def guess(name: str, rank: int, dtype: DtypeCode | None, std: float) -> Scheme:
-    """How a tensor probably starts.
+def guess(name: str, entry: Entry, std: float) -> Scheme | None:
+    """How a tensor probably starts; `None` where a guess would be a trap.
 
-    The plain rule: counters, biases and running means are zero; other vectors and scalars, which
-    are mostly scales and running variances, are one; matrices and kernels are normal.
+    The plain rule: counters of batches, biases and running means are zero; other vectors and
+    scalars, which are mostly scales and running variances, are one; matrices and kernels are
+    normal. It is silent about integers and BOOL, about masks, and about scales and zero points of
+    quantised weights, which no plain number replaces.
     """
-    if dtype is not None and not DTYPES[dtype].is_float:
-        return zero()
+    rank = len(entry.shape)
     last = name.replace("/", ".").rpartition(".")[2]
+    if last == "num_batches_tracked":
+        return zero()
+    if entry.dtype is not None and not DTYPES[entry.dtype].is_float:
+        return None
+    if last.endswith("bias") and rank > _BIAS_RANK:
+        return None  # nanoGPT's causal mask has this name
     if last in _ZEROS or last.endswith("bias"):
         return zero()
+    if _TRAP.search(last) and not (last in _SCALES and rank < 2):
+        return None
     return one() if rank < 2 else scheme("normal", std=std)
 
 
-_ZEROS = frozenset({"running_mean", "num_batches_tracked", "beta", "moving_mean", "mean", "b"})
+_ZEROS = frozenset({"running_mean", "beta", "moving_mean", "mean", "b"})
+
+_SCALES = frozenset({"scale", "layer_scale"})
+"""Of norms, such as Flax', and of residual branches."""
+
+_BIAS_RANK = 2
+"""A bias has a row for each expert at the most."""
+
+_TRAP = re.compile("scale|absmax|zero|quant|masks?$", re.IGNORECASE)
 
 
 def manifest_to_json(entries: Mapping[str, Entry]) -> dict[str, Any]:
@@ -156,5 +188,7 @@ def manifest_to_json(entries: Mapping[str, Entry]) -> dict[str, Any]:
             full["dtype"] = entry.dtype
         if entry.init is not None:
             full["init"] = entry.init.canonical()
+        if entry.same_as is not None:
+            full["same_as"] = entry.same_as
         found[name] = full if len(full) > 1 else full["shape"]
     return found

@@ -41,6 +41,20 @@ class TensorDescription(BaseModel):
     stored: str | None = Field(description="How it is made of them, in NumPy's words.")
     guessed: bool = Field(description="Whether only name and rank say how it starts.")
     hints: list[str] = Field(description="What may not be meant, such as a stack read as a kernel.")
+    same_as: str | None = Field(
+        description="Whose values it has, if it is said to equal another: the end of the chain."
+    )
+
+
+class RuleDescription(BaseModel):
+    """What a rule comes to."""
+
+    match: str
+    changed: int = Field(
+        description="Tensors, of layers parameters by PyTorch's names, of which it decides the "
+        "values, the dtype or whether they are there. At 0 the rule is no part of the spec's "
+        "digest."
+    )
 
 
 class Links(BaseModel):
@@ -66,6 +80,7 @@ class Description(BaseModel):
     parameter_count: int = Field(description="Elements of all tensors.")
     guessed_count: int = Field(description="Tensors whose init is a guess.")
     metadata: dict[str, str] = Field(description="The file's own metadata.")
+    rules: list[RuleDescription] = Field(description="In the order of the spec.")
     links: Links
     tensors: list[TensorDescription] = Field(description="In the order of the file.")
 
@@ -151,6 +166,7 @@ def describe_tensor(tensor: TensorPlan, offset: int) -> TensorDescription:
         stored=origin.expression if origin else None,
         guessed=tensor.guessed,
         hints=list(hints_of(tensor)),
+        same_as=tensor.same_as,
     )
 
 
@@ -181,6 +197,10 @@ def described(checkpoint: Checkpoint, link: str | None) -> bytes:
         parameter_count=sum(tensor.elements for tensor in file.tensors),
         guessed_count=sum(tensor.guessed for tensor in file.tensors),
         metadata=file.metadata,
+        rules=[
+            RuleDescription(match=rule.match, changed=changed)
+            for rule, changed in zip(file.spec.rules, file.spec.decisions.changed, strict=True)
+        ],
         links=Links(
             file=link,
             files=[] if directory is None else [f"{directory}{one}" for one in checkpoint.names],

@@ -8,7 +8,7 @@ axes, the order of gates, two biases added into one.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args
@@ -61,6 +61,7 @@ class Parameter:
         dtype: its own, whatever the checkpoint's: of a counter, which is an integer.
         blocks: rows that are constant.
         gates: parts of the first axis that are initialised each on its own.
+        same_as: name of what it is equal to, in place of `init`.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Parameter:
     dtype: DtypeCode | None = None
     blocks: tuple[Block, ...] = ()
     gates: int = 1
+    same_as: str | None = None
 
     def fans_for(self, scheme: Scheme) -> Fans | None:
         """Fans that the shape would not give, for a scheme under its convention."""
@@ -177,6 +179,11 @@ class Layer(BaseModel):
         default_factory=dict,
         description="Schemes by parameter, as in PyTorch's names; a bare scheme is the weight's.",
     )
+    same_as: TensorName | dict[str, TensorName] | None = Field(
+        None,
+        description="In place of init: the layer of this spec that this one is equal to, or the "
+        'tensor by parameter: {"weight": "embed.weight"}.',
+    )
     dtype: FloatDtype | None = Field(None, description="Overrides the checkpoint's dtype.")
     defaults: Defaults = Field(
         "torch", description="Whose default initialisation fills what `init` leaves out."
@@ -191,21 +198,34 @@ class Layer(BaseModel):
     @model_validator(mode="after")
     def _inits_are_of_parameters(self) -> Self:
         if self.init:
-            takes = self.takes
-            for key in self.init:
-                if key not in takes:
-                    raise PydanticCustomError(
-                        "parameter_unknown",
-                        "this {type} has no parameter {given} to initialise; it has {takes}",
-                        {
-                            "type": self.type,
-                            "given": repr(key[:100]),
-                            "takes": ", ".join(takes) or "none",
-                            "allowed": list(takes),
-                            "word": key[:100],
-                        },
-                    )
+            self._require_parameters(self.init, self.takes)
+        if isinstance(self.same_as, dict):
+            self._require_parameters(
+                self.same_as, [parameter.name for parameter in self.parameters()]
+            )
+            twice = next((key for key in self.same_as if key in self.init), None)
+        else:
+            twice = next(iter(self.init), None) if self.same_as is not None else None
+        if twice is not None:
+            raise PydanticCustomError(
+                "init_twice", "{given} has init or same_as, not both", {"given": repr(twice[:100])}
+            )
         return self
+
+    def _require_parameters(self, given: Iterable[str], takes: Sequence[str]) -> None:
+        for key in given:
+            if key not in takes:
+                raise PydanticCustomError(
+                    "parameter_unknown",
+                    "this {type} has no parameter {given} to initialise; it has {takes}",
+                    {
+                        "type": self.type,
+                        "given": repr(key[:100]),
+                        "takes": ", ".join(takes) or "none",
+                        "allowed": list(takes),
+                        "word": key[:100],
+                    },
+                )
 
     @property
     def takes(self) -> tuple[str, ...]:
@@ -254,6 +274,12 @@ class Layer(BaseModel):
             if key in self.init:
                 return self.init[key], key
         return parameter.init, None
+
+    def equal_of(self, parameter: str) -> str | None:
+        """The name of what a parameter is equal to, if the layer says so."""
+        if isinstance(self.same_as, str):
+            return f"{self.same_as}.{parameter}"
+        return self.same_as.get(parameter) if self.same_as else None
 
     def canonical(self) -> dict[str, Any]:
         """The shortest JSON that means this: what differs from defaults, schemes in short."""

@@ -1,0 +1,301 @@
+"""What rules and `same_as` come to, name by name, before anything is planned.
+
+The plan follows these decisions, and so does the canonical spec, which leaves out rules that decide
+nothing. Names are those of random streams: of a layer's parameters PyTorch's, in every framework.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from seedbed.errors import ParameterError, Path, SpecError
+from seedbed.init.fill import Fill
+from seedbed.init.globs import matcher
+from seedbed.init.layers import Framework, Layer, Parameter
+from seedbed.init.rules import NOTHING, Rule, Rules, Said
+from seedbed.init.schemes import Scheme, Shape
+from seedbed.init.tensors import TensorSpec
+from seedbed.stream import DTYPES, Dtype, ParameterProblem
+
+_NEAR = 3
+"""Names that an error proposes."""
+
+_COMPLAINTS = 5
+"""Rules that decide nothing which are told of at once."""
+
+_COMPARED = 1000
+"""Names that are compared for that: each takes some microseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What has a name of its own, and so a random stream.
+
+    Attributes:
+        name: of the stream.
+        place: in the spec.
+        of: the tensor or parameter.
+        layer: that it is a parameter of, if it is one.
+    """
+
+    name: str
+    place: Path
+    of: TensorSpec | Parameter
+    layer: Layer | None = None
+
+    @property
+    def same_as(self) -> str | None:
+        """The name that it says it is equal to."""
+        return self.layer.equal_of(self.of.name) if self.layer else self.of.same_as
+
+    @property
+    def init(self) -> Scheme | None:
+        """How it is filled if no rule says so."""
+        if self.layer is not None and isinstance(self.of, Parameter):
+            return self.layer.chosen(self.of)[0]
+        return self.of.init
+
+    @property
+    def is_counter(self) -> bool:
+        """Whether it is an integer by its nature, which no change to all weights is meant for."""
+        code = self.of.dtype
+        return isinstance(self.of, Parameter) and code is not None and not DTYPES[code].is_float
+
+
+class Decisions:
+    """The decisions about every name of a spec.
+
+    Args:
+        rules: in their order.
+        tensors: of their own.
+        layers: by whose parameters' names rules speak.
+        model: parameters of a model.
+        framework: in which a tensor of the file may be made of several parameters.
+
+    Raises:
+        SpecError: a tensor is said to equal one that there is not, that has another shape, or
+            itself.
+    """
+
+    def __init__(
+        self,
+        rules: Sequence[Rule] = (),
+        tensors: Sequence[TensorSpec] = (),
+        layers: Sequence[Layer] = (),
+        model: Sequence[Parameter] = (),
+        framework: Framework = "torch",
+    ) -> None:
+        self.rules = rules
+        self.changed = [0] * len(rules)
+        self._compiled = Rules(rules)
+        self._spec = tensors, layers, model
+        self._merges = framework != "torch"
+        self._said: dict[str, Said] = {}
+        self._equal: dict[str, str] = {}
+        self._roots: dict[str, Subject] = {}
+        if rules or any(subject.same_as for subject in self._subjects()):
+            self._decide()
+
+    def said(self, name: str) -> Said:
+        """What the rules say of a name."""
+        return self._said.get(name, NOTHING)
+
+    def root(self, name: str) -> Subject | None:
+        """What a name is equal to in the end, if it is said to equal anything."""
+        return self._roots.get(name)
+
+    def drops(self, name: str) -> bool:
+        """Whether a name is left out."""
+        drop = self.said(name).drop
+        return drop is not None and bool(self.rules[drop].drop)
+
+    def source(self, name: str, field: str | int) -> Path | None:
+        """Where the rule says what it does that decided the `init` or `dtype` of a name."""
+        said = self.said(name)
+        if field == "dtype" and said.dtype is not None:
+            return ("rules", said.dtype, "dtype")
+        if field == "init" and said.fill is not None:
+            return ("rules", said.fill, "init" if said.same_as is None else "same_as")
+        return None
+
+    def is_about(self, index: int, name: str) -> bool:
+        """Whether the pattern of a rule matches a name."""
+        return self._compiled.match(index, name)
+
+    @property
+    def idle(self) -> list[int]:
+        """The rules that decide nothing and do not say that they may."""
+        pairs = enumerate(zip(self.rules, self.changed, strict=True))
+        return [index for index, (rule, count) in pairs if not count and not rule.optional]
+
+    @property
+    def effective(self) -> list[Rule]:
+        """The rules that decide something, without which no byte would be another."""
+        return [rule for rule, count in zip(self.rules, self.changed, strict=True) if count]
+
+    def complaints(self) -> Iterator[SpecError]:
+        """What is wrong with rules that decide nothing and do not say that they may.
+
+        With the names that are nearest to their patterns, of no more than a few rules.
+        """
+        for index in self.idle[:_COMPLAINTS]:
+            rule = self.rules[index]
+            names = [subject.name for subject in self._subjects()]
+            matched = sum(self._compiled.match(index, name) for name in names)
+            if matched:
+                said = (
+                    f"{rule.match!r} matches {matched:,} of the names and decides nothing: later "
+                    "rules overrule it, and tensors of their own are not dropped"
+                )
+            else:
+                said = f"{rule.match!r} matches no tensor"
+            said += '; with "optional": true it may'
+            near = () if matched else _nearest(rule.match, names)
+            yield SpecError(said, ("rules", index, "match"), near)
+
+    def _subjects(self) -> Iterator[Subject]:
+        tensors, layers, model = self._spec
+        for i, tensor in enumerate(tensors):
+            yield Subject(tensor.name, ("tensors", i), tensor)
+        for i, layer in enumerate(layers):
+            for parameter in layer.parameters():
+                yield Subject(f"{layer.name}.{parameter.name}", ("layers", i), parameter, layer)
+        for parameter in model:
+            yield Subject(parameter.name, ("model", "manifest", parameter.name), parameter)
+
+    def _decide(self) -> None:
+        dropped: dict[str, int | None] = {}  # with the rule that filled them
+        for subject in self._subjects():
+            said = self._say(subject)
+            if said is not NOTHING:
+                self._said[subject.name] = said
+            if said.same_as is not None:
+                self._equal[subject.name] = said.same_as
+            elif said.fill is None and (other := subject.same_as) is not None:
+                self._equal[subject.name] = other
+            deciding = {said.drop}
+            if self.drops(subject.name):
+                dropped[subject.name] = said.fill
+            if subject.name not in dropped or (subject.layer and self._merges):
+                deciding |= {said.fill, said.dtype}
+            self._count(deciding)
+        if self._equal:
+            self._resolve(dropped)
+
+    def _count(self, deciding: Iterable[int | None]) -> None:
+        for rule in deciding:
+            if rule is not None:
+                self.changed[rule] += 1
+
+    def _say(self, subject: Subject) -> Said:
+        """What the rules say, as far as it applies to what has the name."""
+        said = self._compiled.say(subject.name)
+        if isinstance(subject.of, TensorSpec):
+            return said if said.drop is None else said._replace(drop=None)
+        if said is NOTHING or not subject.is_counter:
+            return said
+        code = None if said.dtype is None else self.rules[said.dtype].dtype
+        if code is not None and DTYPES[code].is_float:
+            code, said = None, said._replace(dtype=None)
+        init = None if said.fill is None else self.rules[said.fill].init
+        dtype = DTYPES[code or subject.of.dtype or "I64"]
+        if init is not None and not _holds(init, subject.of.shape, dtype):
+            said = said._replace(fill=None)
+        return said
+
+    def _resolve(self, dropped: Mapping[str, int | None]) -> None:
+        """Follow every name to what it is equal to in the end."""
+        subjects = {subject.name: subject for subject in self._subjects()}
+        counted: set[str] = set()
+        for name in sorted(self._equal, key=dropped.__contains__):  # first what is in the file
+            path: dict[str, None] = {}
+            at = name
+            while at in self._equal and at not in self._roots:
+                if at in path:
+                    raise self._wrong(subjects[name], f"{name!r} would be equal to itself")
+                path[at] = None
+                at = self._equal[at]
+            root = self._roots.get(at) or subjects.get(at)
+            if root is None:
+                *_, last = path
+                raise self._wrong(
+                    subjects[last],
+                    f"there is no tensor {at!r} to be equal to",
+                    difflib.get_close_matches(at[:100], [*subjects][:_COMPARED], _NEAR),
+                )
+            for one in path:
+                if subjects[one].of.shape != root.of.shape:
+                    shapes = [list(each.of.shape) for each in (subjects[one], root)]
+                    raise self._wrong(
+                        subjects[one],
+                        f"{one!r} has the shape {shapes[0]} and {root.name!r}, which it is to be "
+                        f"equal to, {shapes[1]}",
+                    )
+                self._roots[one] = root
+            if name not in dropped:
+                for one in {*path, root.name}.intersection(dropped) - counted:
+                    counted.add(one)
+                    self._count((dropped[one],))
+
+    def _wrong(self, subject: Subject, message: str, near: Sequence[str] = ()) -> SpecError:
+        """An error where it is said what a subject is equal to."""
+        return SpecError(message, self.place_of_equal(subject), near)
+
+    def place_of_equal(self, subject: Subject) -> Path:
+        """Where it is said what a subject is equal to."""
+        return self.source(subject.name, "init") or (*subject.place, "same_as")
+
+
+def fill_for(
+    scheme: Scheme, shape: Shape, dtype: Dtype, make: Callable[[], Fill] | None = None
+) -> Fill:
+    """The fill of a scheme for a shape, once it is known that the dtype can hold it.
+
+    Args:
+        scheme: that fills it.
+        shape: in PyTorch's order.
+        dtype: of the elements.
+        make: in place of the scheme's own `fill`.
+
+    Raises:
+        ParameterError: the scheme's parameters do not go together, or the dtype is too narrow.
+        ShapeError: the scheme takes no such shape.
+    """
+    try:
+        fill = scheme.fill(shape) if make is None else make()
+    except ParameterProblem as problem:
+        if problem.parameter in type(scheme).model_fields:
+            raise ParameterError(problem.message, ("init", problem.parameter)) from problem
+        raise ParameterError(
+            f"{scheme.scheme} makes no draws for shape {list(shape)}: {problem.message}", ("init",)
+        ) from problem
+    fill.check(dtype)
+    return fill
+
+
+def _holds(scheme: Scheme, shape: Shape, dtype: Dtype) -> bool:
+    """Whether a scheme can fill a tensor of this dtype."""
+    try:
+        fill_for(scheme, shape, dtype)
+    except SpecError:
+        return False
+    return True
+
+
+def _nearest(pattern: str, names: Sequence[str]) -> Sequence[str]:
+    """Names that a pattern was perhaps meant to match.
+
+    Parts between dots that no name has are read as the nearest that some name has; if nothing
+    matches even so, it is names that look like the pattern.
+    """
+    some = names[:_COMPARED]
+    parts = {part: None for name in some for part in name.split(".")}
+    likely = [
+        part if part in parts else (difflib.get_close_matches(part, parts, 1) or [part])[0]
+        for part in pattern[:200].split(".")
+    ]
+    match = matcher(".".join(likely))
+    found = [name for name in some if match(name) is not None][:_NEAR]
+    return found or difflib.get_close_matches(pattern[:100], some, _NEAR, 0.4)
