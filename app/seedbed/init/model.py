@@ -130,8 +130,8 @@ def plan(
             planner.add_of_model(parameter, guessed, unsaid)
     faults.check()
     planner.refuse_rules_of_file_names()
-    for error in decided.complaints():
-        faults.add(error)
+    for complaint in decided.complaints():
+        faults.add(complaint)
     faults.check()
     if not planner.plans and any(rule.drop for rule in rules):
         raise SpecError("the rules drop every tensor", ("rules",))
