@@ -118,7 +118,7 @@ def test_matrices_starve_nobody(server: Server) -> None:
     assert most - before < 600 * MIB
     left = cpu_seconds(server)
     settle(server)
-    for _ in range(2 * PATIENCE_SECONDS):
+    for _ in range(100):
         before_pause = cpu_seconds(server)
         time.sleep(0.5)
         if cpu_seconds(server) - before_pause < 0.05:  # nothing is made any more

@@ -119,7 +119,9 @@ class MatrixCache:
         self._max_waiting = max_waiting
         self._retry_seconds = retry_seconds
         self._lock = threading.Lock()
-        self._entries: OrderedDict[Hashable, _Entry] = OrderedDict()
+        self._entries: dict[Hashable, _Entry] = {}
+        self._idle: OrderedDict[Hashable, _Entry] = OrderedDict()  # made, and nobody's
+        self._idle_bytes = 0
         self._pool: ThreadPoolExecutor | None = None
         self._waiting = 0
         self._making = 0
@@ -169,7 +171,8 @@ class MatrixCache:
                 if self._pool is None:
                     self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="matrix")
                 self._pool.submit(self._run, entry)
-            self._entries.move_to_end(job.key)
+            if job.key in self._idle:
+                self._idle_bytes -= self._idle.pop(job.key).made.result().nbytes
             counts = not (within and entry.leases)
             entry.leases += 1
         if counts:
@@ -180,7 +183,8 @@ class MatrixCache:
         """Begin no more, and stop those that are being made."""
         with self._lock:
             for entry in self._entries.values():
-                entry.leases = 0
+                if not entry.made.done():
+                    entry.leases = 0
             if self._pool is not None:
                 self._pool.shutdown(wait=False)
 
@@ -188,8 +192,12 @@ class MatrixCache:
         """End a lease; a matrix that nobody waits for is not made any further."""
         with self._lock:
             entry.leases = max(entry.leases - 1, 0)
-            if not entry.leases and not entry.made.done():
-                self._forget(entry)
+            if not entry.leases and self._entries.get(entry.job.key) is entry:
+                if not entry.made.done():
+                    self._forget(entry)
+                elif entry.job.key not in self._idle:
+                    self._idle[entry.job.key] = entry
+                    self._idle_bytes += entry.made.result().nbytes
             self._ended.notify_all()
         self._shrink(self._max_bytes)
 
@@ -211,12 +219,11 @@ class MatrixCache:
                 self._forget(entry)
             self._release(entry, entry.held_bytes)
             entry.made.set_exception(error)
-        else:
+            return
+        with self._lock:
             entry.made.set_result(matrix)
-            with self._lock:
-                if self._entries.get(entry.job.key) is not entry:  # given up at the last moment
-                    self._release(entry, entry.held_bytes)
-        self._shrink(self._max_bytes)
+            if not entry.leases:  # given up at the last moment
+                self._release(entry, entry.held_bytes)
 
     def _claim(self, entry: _Entry) -> None:
         """Take the memory for a matrix, if need be after another one is made.
@@ -252,21 +259,13 @@ class MatrixCache:
 
     def _give_back(self, size_bytes: int) -> None:
         """Let go of matrices that nobody uses, so many bytes of them."""
-        with self._lock:
-            kept = sum(entry.made.result().nbytes for entry in self._unused())
-        self._shrink(max(kept - size_bytes, 0))
+        self._shrink(self._idle_bytes - size_bytes)
 
     def _shrink(self, most: int) -> None:
         """Keep no more than so many bytes of matrices that nobody uses."""
         with self._lock:
-            unused = self._unused()
-            kept = sum(entry.made.result().nbytes for entry in unused)
-            for entry in unused:
-                if kept <= most:
-                    break
-                kept -= entry.made.result().nbytes
+            while self._idle and self._idle_bytes > most:
+                _, entry = self._idle.popitem(last=False)
+                self._idle_bytes -= entry.made.result().nbytes
                 self._forget(entry)
                 self._release(entry, entry.held_bytes)
-
-    def _unused(self) -> list[_Entry]:
-        return [e for e in self._entries.values() if not e.leases and e.made.done()]
