@@ -357,6 +357,21 @@ def test_inspect_is_the_plan(tmp_path: Path) -> None:
         assert fact in totals
 
 
+def test_inspect_says_what_rules_and_equals_come_to(invoke: Callable[..., Any]) -> None:
+    """A tensor that is equal to another says so, and each rule how many tensors it changes."""
+    body = {
+        "tensors": [
+            {"name": "a", "shape": [2], "init": "zeros"},
+            {"name": "b", "shape": [2], "same_as": "a"},
+        ],
+        "rules": [{"match": "?", "dtype": "F16"}, {"match": "c", "init": "ones", "optional": True}],
+    }
+    done = invoke("inspect", "-", stdin=json.dumps(body).encode())
+    lines = done.stdout.splitlines()
+    assert "= a" in lines[2]
+    assert lines[3:5] == ["rule ?: 2 tensors", "rule c: 0 tensors"]
+
+
 def test_inspect_shows_names_as_they_are(invoke: Callable[..., Any]) -> None:
     """Markup, emoji codes, wide and long names are shown; what would break the line is escaped."""
     names = ["[bold]x[/]", "[/z]", ":heart:", "重み", "a" * 500, 'quo"te']

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import hashlib
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +12,6 @@ from safetensors.numpy import load
 
 from seedbed.errors import SpecError
 from seedbed.files import Checkpoint, CheckpointSpec, VirtualFile, spec_from_token
-from seedbed.init import MatrixCache
 
 
 def spec_of(body: dict[str, Any]) -> CheckpointSpec:
@@ -218,16 +220,17 @@ def test_the_last_rule_says_whether_by_init_or_equal() -> None:
 
 def test_a_whole_matrix_is_made_once() -> None:
     """Equal tensors that are made as a whole share the matrix, though their dtypes differ."""
-    asked: list[bool] = []
     body = {
         "tensors": [
-            {"name": "a", "shape": [8, 8], "init": "orthogonal"},
-            {"name": "b", "shape": [8, 8], "same_as": "a", "dtype": "F16"},
+            {"name": "a", "shape": [300, 300], "init": "orthogonal"},
+            {"name": "b", "shape": [300, 300], "same_as": "a", "dtype": "F16"},
         ]
     }
-    file = VirtualFile(spec_of(body), matrices=MatrixCache(1 << 20, 1, asked.append))
-    file.read(0, file.size)
-    assert asked == [False, True]
+    file = VirtualFile(spec_of(body))
+    leases = file.lease(0, file.size)
+    assert len(leases) == 1
+    for lease in leases:
+        lease.end()
 
 
 @pytest.mark.parametrize(
@@ -290,3 +293,23 @@ def test_a_long_chain_is_followed_in_linear_time() -> None:
     tensors[0] = {"name": "t0", "shape": [1], "init": "ones"}
     planned = Checkpoint(spec_of({"tensors": tensors[::-1]})).tensors
     assert {one.same_as for one in planned} == {None, "t0"}
+
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "equals-v1.json"
+
+
+@pytest.mark.parametrize("golden", json.loads(GOLDEN.read_text())["files"], ids=range(5))
+def test_equal_tensors_are_what_they_were(golden: dict[str, Any]) -> None:
+    """Canonical specs, ETags and files with equal tensors are those that were written down."""
+    file = VirtualFile(spec_of(golden["spec"]))
+    assert file.spec.canonical_json == golden["canonical"]
+    assert file.etag == golden["etag"]
+    assert hashlib.sha256(file.read(0, file.size)).hexdigest() == golden["sha256"]
+
+
+def test_equal_tensors_by_the_published_vector() -> None:
+    """The student has the first words of fc.weight's stream, as docs/stream.md lists them."""
+    body = json.loads(GOLDEN.read_text())["files"][0]["spec"]
+    found = arrays({**body, "tensors": body["tensors"][:2]})
+    table = "51240c3f49aea6bfd251893f719045bf824227bfc686dcbec9754e3f5b21993f"
+    assert found["student"].tobytes().hex() == table

@@ -261,6 +261,32 @@ def test_token_of_a_spec_that_is_no_file(client: httpx.Client) -> None:
     assert "tensors/1/name" in problem["detail"]
 
 
+def test_describe_says_what_rules_and_equals_come_to(client: httpx.Client) -> None:
+    """For each rule how many tensors it changes, and of each tensor what it is equal to."""
+    layer = {"type": "linear", "name": "a", "in_features": 2, "out_features": 2}
+    body: dict[str, Any] = {
+        "layers": [layer, {**layer, "name": "b", "same_as": "a"}],
+        "rules": [
+            {"match": "*.weight", "init": "ones"},
+            {"match": "b.weight", "same_as": "a.weight"},
+            {"match": "c", "drop": True, "optional": True},
+        ],
+    }
+    plan = client.post("/v1/describe", json=body).json()
+    assert plan["rules"] == [
+        {"match": "*.weight", "changed": 1},
+        {"match": "b.weight", "changed": 1},
+        {"match": "c", "changed": 0},
+    ]
+    assert {one["name"]: one["same_as"] for one in plan["tensors"]} == {
+        "a.bias": None, "a.weight": None, "b.bias": "a.bias", "b.weight": "a.weight",
+    }  # fmt: skip
+    del body["rules"][2]["optional"]
+    refused = client.post("/v1/checkpoints", json=body)
+    assert refused.status_code == 422
+    assert refused.json()["errors"][0]["pointer"] == "#/rules/2/match"
+
+
 @pytest.mark.parametrize("kind", sorted(bodies_by_kind()))
 def test_a_posted_spec_of_any_kind_is_what_its_link_leads_to(
     client: httpx.Client, kind: str
