@@ -198,7 +198,10 @@ SECTIONS: dict[str, list[Promise]] = {
                 "tests/web/test_probes.py::test_no_crowd_fills_it",
             ),
             "silent_connections",
-            last("{count:,} connections from one host: others answered in {longest_seconds:g} s"),
+            last(
+                "{count:,} connections from one host: {cpu_seconds:g} CPU s, others answered in "
+                "{longest_seconds:g} s at most"
+            ),
         ),
         Promise(
             "Slow readers of one host leave slots to others.",

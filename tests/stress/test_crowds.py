@@ -12,7 +12,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.serving import PATIENCE_SECONDS, free_port, serving
+from tests.serving import PATIENCE_SECONDS, Server, free_port, serving
 from tests.stress.loads import SIXTEEN_MIB, digest_of, download
 from tests.stress.scale import note, sizes
 from tests.web.local import TERABYTE, Raw
@@ -50,6 +50,12 @@ def longest_answer(*urls: str, times: int = 20) -> float:
     return longest
 
 
+def cpu_seconds(server: Server) -> float:
+    """What the process has had of the processors so far."""
+    times = psutil.Process(server.pid).cpu_times()
+    return float(times.user + times.system)
+
+
 SILENCES = {
     "nothing": b"",
     "half a head": b"GET / HTTP/1.1\r\nHost: here\r\nX: y",
@@ -65,11 +71,15 @@ def test_silent_connections(tmp_path: Path, count: int, said: bytes) -> None:
         probes = free_port()
         server = stack.enter_context(serving(tmp_path, log_level="warning", probe_port=probes))
         _allow_descriptors(count + 500)
+        before = cpu_seconds(server)
         stack.enter_context(crowd(server.port, count, said))
         urls = (f"{server.url}/healthz", server.url + SMALL, f"http://127.0.0.1:{probes}/healthz")
         longest = longest_answer(*urls)
         assert server.log.read_text() == ""
-    note("silent_connections", count=count, longest_seconds=round(longest, 2))
+        taken = cpu_seconds(server) - before
+    assert taken < 1 + count / 250
+    note("silent_connections", count=count, cpu_seconds=round(taken, 2),
+         longest_seconds=round(longest, 2))  # fmt: skip
 
 
 def _allow_descriptors(count: int) -> None:
@@ -111,7 +121,7 @@ def test_directories_of_tiny_files(tmp_path: Path, clients: int) -> None:
     A shard limit in bytes makes files by the ten thousand of a model of many tensors.
     """
     with serving(tmp_path, log_level="warning") as server:
-        before = psutil.Process(server.pid).cpu_times()
+        before = cpu_seconds(server)
         tiny = server.url + "/seedbed/qwen3-235b-a22b.shard-1B/resolve/main/README.md"
         assert httpx.get(tiny, timeout=PATIENCE_SECONDS).headers["x-error-code"] == "EntryNotFound"
         many = "/seedbed/qwen3-235b-a22b.shard-260MB/resolve/main/README.md"
@@ -119,9 +129,8 @@ def test_directories_of_tiny_files(tmp_path: Path, clients: int) -> None:
             pass  # and go
         longest = longest_answer(f"{server.url}/healthz", server.url + SMALL)
         assert httpx.get(server.url + many, timeout=PATIENCE_SECONDS).status_code == 200
-        after = psutil.Process(server.pid).cpu_times()
+        seconds = cpu_seconds(server) - before
         assert server.log.read_text() == ""
-    seconds = after.user + after.system - before.user - before.system
     assert seconds < 3 + 2 * clients  # 46 each, with a search of all names for each name
     note("tiny_files", clients=clients, cpu_seconds=round(seconds, 1),
          longest_seconds=round(longest, 2))  # fmt: skip
