@@ -37,6 +37,7 @@ os.environ.update(
 
 import torch  # noqa: E402
 
+from seedbed.torch import record  # noqa: E402
 from tests.interop.recording.checking import check  # noqa: E402
 
 Case = tuple[str, Callable[[], torch.nn.Module] | None]
@@ -146,14 +147,16 @@ def of_diffusers(_choice: random.Random, _done: AbstractSet[str]) -> Iterator[Ca
 LIBRARIES = {"transformers": of_transformers, "timm": of_timm, "diffusers": of_diffusers}
 
 
-def attempt(name: str, build: Callable[[], torch.nn.Module]) -> dict[str, Any]:
-    """What comes of one model."""
+def attempt(name: str, build: Callable[[], torch.nn.Module], most: int) -> dict[str, Any]:
+    """What comes of one model; nothing, if it has more elements."""
     studying: Any = importlib.import_module("studying")
     started = time.time()
     line: dict[str, Any] = {"name": name}
     try:
         with studying.limited(BUILD_SECONDS), warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            if record(build, looks=True).report.elements > most:
+                return {}
             recording, findings = check(build)
     except studying.Timeout:
         return {**line, "failed": "too slow"}
@@ -199,6 +202,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("library", choices=LIBRARIES)
     parser.add_argument("--count", type=int, default=150)
+    parser.add_argument("--most", type=int, default=400_000_000, help="Elements of a model.")
     parser.add_argument("--seed", type=int, default=20_261_130)
     parser.add_argument("--name", action="append", help="These alone; may be repeated.")
     parser.add_argument("--log", type=Path, default=Path("build/recording-sweep.jsonl"))
@@ -215,7 +219,10 @@ def main() -> None:
     for name, build in itertools.islice(wanted, given.count):
         if build is None or name in done:
             continue
-        line = attempt(name, build)
+        line = attempt(name, build, given.most)
+        if not line:
+            print(f"{name}: too large")
+            continue
         print(json.dumps(line), flush=True)
         with given.log.open("a", encoding="utf-8") as log:
             log.write(json.dumps(line) + "\n")

@@ -250,9 +250,13 @@ def _random(init: Any, x: torch.Tensor, findings: Findings) -> str:  # noqa: PLR
 def _jittered(x: torch.Tensor) -> Any:
     """Numbers in float64, those of a narrow dtype spread over what rounds to them."""
     rng = np.random.default_rng(5)
-    values = x.double().reshape(-1).numpy()
-    if len(values) > SAMPLE:
-        values = rng.choice(values, SAMPLE, replace=False)
+    flat = x.reshape(-1)
+    if len(flat) > SAMPLE:  # elements of every region, none of them twice
+        step = len(flat) * 618_033_989 // 1_000_000_000 | 1
+        while math.gcd(step, len(flat)) > 1:
+            step += 2
+        flat = flat[torch.arange(SAMPLE) * step % len(flat)]
+    values = flat.double().numpy()
     if x.dtype in (torch.float16, torch.bfloat16):
         _, exponent = np.frexp(values)
         step = np.ldexp(torch.finfo(x.dtype).eps, exponent - 1)
