@@ -119,7 +119,6 @@ DIFFUSERS: dict[str, dict[str, Any]] = {
     "PixArtTransformer2DModel": {"num_layers": 2},
     "SD3Transformer2DModel": {"num_layers": 2},
     "FluxTransformer2DModel": {"num_layers": 1, "num_single_layers": 1, "num_attention_heads": 4},
-    "HunyuanDiT2DModel": {"num_layers": 2},
     "CogVideoXTransformer3DModel": {"num_layers": 2, "num_attention_heads": 4},
     "PriorTransformer": {"num_layers": 2},
     "ControlNetModel": {**_CROSS, "down_block_types": _DOWN2},
@@ -131,7 +130,12 @@ DIFFUSERS: dict[str, dict[str, Any]] = {
         "num_mmdit_layers": 1, "num_single_dit_layers": 1, "num_attention_heads": 4,
         "attention_head_dim": 16, "joint_attention_dim": 32, "caption_projection_dim": 64,
     },
-    "AutoencoderOobleck": {},
+    "AutoencoderOobleck": {"encoder_hidden_size": 16, "decoder_channels": 16},
+    "T5FilmDecoder": {"num_layers": 1, "d_model": 64, "d_ff": 64},
+    "CogView3PlusTransformer2DModel": {"num_layers": 1, "num_attention_heads": 4},
+    "LTXVideoTransformer3DModel": {"num_layers": 1, "num_attention_heads": 4},
+    "MochiTransformer3DModel": {"num_layers": 1, "num_attention_heads": 2},
+    "Kandinsky3UNet": {"block_out_channels": (32, 32, 32, 32), "groups": 8},
 }  # fmt: skip
 """Classes of diffusers, and arguments that make them small."""
 

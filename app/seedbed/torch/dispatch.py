@@ -11,7 +11,7 @@ from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 from seedbed.torch.calls import Operation, Target
 from seedbed.torch.laws import Chance
 from seedbed.torch.operations import meaning
-from seedbed.torch.recorder import META, ForeignWriteError, Recorder, current, place
+from seedbed.torch.recorder import FOREIGN, META, ForeignWriteError, Recorder, current, place
 from seedbed.torch.replays import CPU, Replay
 from seedbed.torch.values import REAL, Value, reality, unfilled
 
@@ -111,7 +111,7 @@ class Dispatch(TorchDispatchMode):
 
         def adopted(x: Any) -> Any:
             real = isinstance(x, torch.Tensor) and x.dim() and not self.memory.has(x)
-            return self.recorder.adopt(x) if real else x
+            return self.recorder.adopt(x, note=FOREIGN) if real else x
 
         return tree_map(adopted, (args, kwargs))
 

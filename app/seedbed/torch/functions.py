@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
-from seedbed.torch.recorder import Recorder, current
+from seedbed.torch.recorder import FOREIGN, Recorder, current
 from seedbed.torch.replays import CPU
 from seedbed.torch.values import reality
 
@@ -56,7 +56,8 @@ class Functions(TorchFunctionMode):
         if type(out) is torch.Tensor and name != "__get__":
             with torch._C.DisableTorchFunction():
                 if not self.recorder.memory.has(out) and out.layout is torch.strided:
-                    return self.recorder.adopt(out)
+                    foreign = any(isinstance(x, torch.Tensor) for x in args)
+                    return self.recorder.adopt(out, note=FOREIGN if foreign else None)
         return out
 
     def _handed_out(self, func: Any, name: str, args: Any, kwargs: Any) -> Any:

@@ -13,8 +13,8 @@ from torch import nn
 
 from seedbed.torch.laws import Law
 from seedbed.torch.memory import geometry_of
-from seedbed.torch.recorder import META, Recorder
-from seedbed.torch.values import Identity, Value, unfilled
+from seedbed.torch.recorder import FOREIGN, META, Recorder
+from seedbed.torch.values import Identity, Value, table, unfilled
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Saved:
 
     Attributes:
         values: by the file's names, in its order.
-        tied: names that are left out, since they are the tensor of another name.
+        tied: names of a tensor that another name has too; transformers leaves them out.
         left_out: names that are left out for another reason, with the reason.
         roots: the module's own tensors, by the root of their values' identity.
         library: whose names these are.
@@ -92,7 +92,6 @@ def saved(model: nn.Module | Mapping[str, torch.Tensor], recorder: Recorder) -> 
         state = _converted(inner, state)
     else:
         tied = _tied(state, ())
-        state = {name: x for name, x in state.items() if name not in tied}
     with torch._C.DisableTorchFunction():
         values = {name: _held(x, recorder) for name, x in state.items()}
     return Saved(values, tied, left_out, roots, library)
@@ -103,6 +102,8 @@ def _held(tensor: torch.Tensor, recorder: Recorder) -> Value:
     if recorder.device_of(tensor) == META:
         reason = "left on the meta device: build on the CPU, since recording allocates nothing"
         return unfilled(tensor.shape, tensor.dtype, reason)
+    if not recorder.memory.has(tensor):
+        return table(tensor).like(notes=frozenset([FOREIGN]))
     return recorder.memory.read(tensor)
 
 

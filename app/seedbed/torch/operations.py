@@ -221,7 +221,10 @@ def _copy(op: Operation, target: Target, make: Any) -> Value | None:
     if isinstance(source.law, Pieces) and source.shape != tuple(tensor.shape):
         reshaped = view(row_major(source.shape), source, row_major(tuple(tensor.shape)))
         return reshaped.like(dtype=tensor.dtype, make=make)
-    return source.like(shape=tuple(tensor.shape), dtype=tensor.dtype, make=make)
+    notes = source.notes
+    if source.is_random and source.dtype.itemsize < tensor.dtype.itemsize:
+        notes |= {f"rounded to {str(source.dtype).removeprefix('torch.')} first"}
+    return source.like(shape=tuple(tensor.shape), dtype=tensor.dtype, make=make, notes=notes)
 
 
 def _side_by_side(op: Operation, target: Target, make: Any) -> Value | None:

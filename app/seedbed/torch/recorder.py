@@ -13,6 +13,8 @@ from seedbed.torch.memory import Memory
 from seedbed.torch.values import Value, reality, table
 
 META = torch.device("meta")
+FOREIGN = "of a tensor from before the recording, or from another thread"
+"""What is said of numbers that are known, but that the build has not made."""
 
 
 class _Recorders(threading.local):
@@ -50,13 +52,23 @@ class Recorder:
             what = "a random value" if value.is_random else "memory that nothing filled"
             self.looks.setdefault(place(), f"{how} of {what}")
 
-    def adopt(self, real: torch.Tensor, chance: str | None = None) -> torch.Tensor:
-        """A ghost with the numbers of a real tensor; `chance` says why they are random."""
+    def adopt(
+        self, real: torch.Tensor, chance: str | None = None, note: str | None = None
+    ) -> torch.Tensor:
+        """A ghost with the numbers of a real tensor.
+
+        Args:
+            real: the tensor.
+            chance: why they are random, if they are.
+            note: what the report should say of all that is made of it.
+        """
         with reality():
             ghost = torch.empty_strided(real.shape, real.stride(), dtype=real.dtype, device=META)
         value = table(real)
         if chance:
             value = Value(real.shape, real.dtype, Chance(chance), value.real)
+        if note:
+            value = value.like(notes=frozenset([note]))
         self.memory.write(ghost, value)
         return ghost
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -14,6 +14,7 @@ from torch import nn
 
 from seedbed.errors import SpecError
 from seedbed.files import CheckpointSpec
+from seedbed.torch.again import agreed, has_tables, outer_generators
 from seedbed.torch.emission import CODES, Init, Unsaid, said
 from seedbed.torch.geometry import Box, Geometry
 from seedbed.torch.laws import Drawn, Law, Pieces
@@ -64,9 +65,9 @@ class RecordedTensor:
         name: in the file.
         shape: in the file.
         dtype: Seedbed's code, None if it has none.
-        init: how it is filled, None if no spec can say.
+        init: how it is filled, None if no spec can say, or if it is equal to another.
+        same_as: name of the tensor that it is equal to.
         problem: why not.
-        is_copy: whether it has all the random numbers of another tensor, in their order.
         regions: where it is in the module; None if it is computed from the module's tensors.
         value: as recorded.
     """
@@ -75,8 +76,8 @@ class RecordedTensor:
     shape: tuple[int, ...]
     dtype: str | None
     init: Init | None
+    same_as: str | None
     problem: str | None
-    is_copy: bool
     regions: tuple[Region, ...] | None
     value: Value = field(repr=False, compare=False)
 
@@ -107,7 +108,9 @@ class Recording:
             {
                 "name": tensor.name,
                 "shape": list(tensor.shape),
-                "init": tensor.init,
+                **(
+                    {"init": tensor.init} if tensor.same_as is None else {"same_as": tensor.same_as}
+                ),
                 **({} if tensor.dtype == default else {"dtype": tensor.dtype}),
             }
             for tensor in self.tensors
@@ -154,16 +157,24 @@ def record(build: Build, *, looks: bool = False) -> Recording:
     Each parameter's and buffer's law is read off the operations that reach it.
 
     Args:
-        build: makes a module, or a state dict. It runs once, in this thread.
+        build: makes a module, or a state dict. It runs in this thread, once, or twice where
+            numbers that torch did not draw may be random.
         looks: let a spec be had although code looked at random values, as a print would; if what
             it saw decides what it builds, another build would be another model.
     """
     reseed()
+    before = outer_generators()
+    held, looked = _held(build)
+    if before != outer_generators() or any(map(has_tables, held.values.values())):
+        values = agreed(held.values, _held(build)[0].values)
+        held = replace(held, values=values)
+    return _described(held, {} if looks else looked)
+
+
+def _held(build: Build) -> tuple[Saved, Mapping[str, str]]:
+    """What a build holds, and where it looks at numbers."""
     with recording() as recorder:
-        model = build()
-        held = saved(model, recorder)
-        del model
-    return _described(held, {} if looks else recorder.looks)
+        return saved(build(), recorder), recorder.looks
 
 
 def _described(held: Saved, looked: Mapping[str, str]) -> Recording:
@@ -171,11 +182,7 @@ def _described(held: Saved, looked: Mapping[str, str]) -> Recording:
     tensors = tuple(
         _tensor(name, value, held, common.get(name)) for name, value in held.values.items()
     )
-    schemes = Counter(
-        init if isinstance(init, str) else init["scheme"]
-        for tensor in tensors
-        if (init := tensor.init) is not None
-    )
+    schemes = Counter(scheme for scheme in map(_scheme, tensors) if scheme is not None)
     literal = "literal"
     report = Report(
         library=held.library,
@@ -184,7 +191,7 @@ def _described(held: Saved, looked: Mapping[str, str]) -> Recording:
         schemes=dict(schemes.most_common()),
         refused={t.name: t.problem for t in tensors if t.problem is not None},
         unfilled=tuple(t.name for t in tensors if t.value.is_unfilled),
-        copied={name: s.other for name, s in common.items()},
+        copied={name: s.other for name, s in common.items() if name not in held.tied},
         literals=tuple(
             t.name for t in tensors if t.problem is not None and t.problem.startswith(literal)
         ),
@@ -199,21 +206,31 @@ def _described(held: Saved, looked: Mapping[str, str]) -> Recording:
 def _tensor(name: str, value: Value, held: Saved, common: Shared | None) -> RecordedTensor:
     init = said(value)
     problem = None
+    same_as = None
     if common is not None and not isinstance(init, Unsaid):
-        what = "a copy of" if common.is_copy else "made of the random numbers of"
-        init = Unsaid("copy", f"{what} {common.other}")
+        if common.is_copy:
+            same_as = common.other
+        else:
+            init = Unsaid("copy", f"made of the random numbers of {common.other}")
     if isinstance(init, Unsaid):
         problem = f"{init.kind}: {init.reason}"
     return RecordedTensor(
         name=name,
         shape=value.shape,
         dtype=CODES.get(value.dtype),
-        init=None if isinstance(init, Unsaid) else init,
+        init=None if isinstance(init, Unsaid) or same_as is not None else init,
+        same_as=same_as,
         problem=problem,
-        is_copy=common is not None and common.is_copy,
         regions=_regions(value, held),
         value=value,
     )
+
+
+def _scheme(tensor: RecordedTensor) -> str | None:
+    """What the report counts a tensor as."""
+    if tensor.same_as is not None:
+        return "same_as"
+    return tensor.init["scheme"] if isinstance(tensor.init, dict) else tensor.init
 
 
 def _regions(value: Value, held: Saved) -> tuple[Region, ...] | None:

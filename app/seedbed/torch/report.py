@@ -17,9 +17,10 @@ class Report:
         schemes: how many tensors each scheme fills.
         refused: tensors that no spec can say, each with the reason.
         unfilled: those of them whose memory nothing fills: a defect of the model.
-        copied: tensors with the random numbers of another one, with its name.
+        copied: tensors with the random numbers of another one, with its name: equal ones are said
+            by `same_as`, others are refused.
         literals: tensors whose known numbers no scheme gives.
-        tied: names left out, since they are the tensor of another name.
+        tied: names of a tensor that has another name too; transformers leaves them out of files.
         left_out: names left out for another reason: buffers that are not persistent, and others.
         looked: where code looked at numbers that another build would not have, and how.
         noted: what else should be known of a tensor.
@@ -51,7 +52,7 @@ class Report:
             ("no spec can say", self.refused),
             ("looked at while recording", self.looked),
             ("the numbers of another tensor", self.copied),
-            ("tied, left out", self.tied),
+            ("tied", self.tied),
             ("left out", self.left_out),
             ("note", self.noted),
         ):

@@ -21,7 +21,7 @@ class Shared:
 
     Attributes:
         other: its name.
-        is_copy: whether all of it is all of the other, in that order.
+        is_copy: whether it is equal to it: of its shape and dtype, element by element.
     """
 
     other: str
@@ -30,12 +30,22 @@ class Shared:
 
 @dataclass(frozen=True, slots=True)
 class _Use:
-    """A random part of a tensor, as a region of what was drawn."""
+    """A random part of a tensor, as a region of what was drawn, and the tensor as a whole."""
 
     name: str
     value: Value
     identity: Identity
-    whole: bool
+    whole: Value
+    whole_identity: Identity
+
+    def is_copy_of(self, other: _Use) -> bool:
+        """Whether the two tensors are equal, element by element, in that order."""
+        return (
+            self.whole_identity == other.whole_identity
+            and self.whole.law == other.whole.law
+            and self.whole.shape == other.whole.shape
+            and self.whole.dtype == other.whole.dtype
+        )
 
 
 def shared(saved: Saved) -> dict[str, Shared]:
@@ -59,12 +69,13 @@ def shared(saved: Saved) -> dict[str, Shared]:
 def _uses(name: str, value: Value, roots: Mapping[int, Root]) -> Iterable[_Use]:
     if not value.is_random:
         return
-    if isinstance(value.law, Pieces):
-        for _, piece in value.law.pieces:
-            if piece.is_random:
-                yield _Use(name, piece, _origin(piece.identity, roots), whole=False)
-    else:
-        yield _Use(name, value, _origin(value.identity, roots), whole=True)
+    identity = _origin(value.identity, roots)
+    if not isinstance(value.law, Pieces):
+        yield _Use(name, value, identity, value, identity)
+        return
+    for _, piece in value.law.pieces:
+        if piece.is_random:
+            yield _Use(name, piece, _origin(piece.identity, roots), value, identity)
 
 
 def _origin(identity: Identity, roots: Mapping[int, Root]) -> Identity:
@@ -98,13 +109,7 @@ def _conflicts(uses: list[_Use]) -> Iterable[tuple[str, Shared]]:
                 and not overlaps(use.identity.region, earlier.identity.region)
             ):
                 continue
-            copy = (
-                use.identity == earlier.identity
-                and use.value.law == earlier.value.law
-                and use.whole
-                and earlier.whole
-            )
-            yield use.name, Shared(earlier.name, is_copy=copy)
+            yield use.name, Shared(earlier.name, is_copy=use.is_copy_of(earlier))
             break
 
 
