@@ -33,7 +33,7 @@ def test_fast_readers_beside_slow_ones(tmp_path: Path, slow: int) -> None:
     fast = slow // 4
     digests = {seed: digest_of(seed) for seed in range(3)}
     urls = [f"{SIXTEEN_MIB}?seed={i % 3}" for i in range(fast)]
-    with serving(tmp_path, log_level="error", max_streams=slow + fast) as server:
+    with serving(tmp_path, log_level="error", max_streams=slow + fast, client_share=1) as server:
 
         def all_fast() -> float:
             began = time.perf_counter()

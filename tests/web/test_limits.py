@@ -26,6 +26,7 @@ LIMITS: dict[str, Any] = {
     "max_file_bytes": 4000,
     "max_dense_elements": 100,
     "max_dense_bytes": 8000,
+    "max_shards": 2,
 }
 """Small enough for a test to pass each of them on its own."""
 
@@ -70,7 +71,7 @@ def small() -> Iterator[Local]:
 
 def test_every_limit_of_the_core_is_provoked() -> None:
     """No limit is without its test."""
-    assert {*BEYOND, "max_header_bytes"} == LIMITS.keys()
+    assert {*BEYOND, "max_header_bytes", "max_shards"} == LIMITS.keys()
     assert LIMITS.keys() == Limits.__dataclass_fields__.keys()
 
 
@@ -88,6 +89,22 @@ def test_limits_of_specs(small: Local, name: str) -> None:
             assert problem["limit"] == f"SEEDBED_{name.upper()}"
             assert (problem["actual"], problem["maximum"]) == (actual, LIMITS[name])
             assert problem["unit"]
+
+
+def test_limit_of_shards(small: Local) -> None:
+    """More shards than the limit are refused where there are shards; one file is made of any."""
+    within, beyond = named("a", "b", max_shard_size=4), named("a", "b", "c", max_shard_size=4)
+    with small.client() as client:
+        files = client.post("/v1/describe", json=within).json()["links"]["files"]
+        assert len([file for file in files if "-of-00002" in file]) == 2
+        problem = client.post("/v1/describe", json=beyond).json()
+        assert (problem["limit"], problem["actual"]) == ("SEEDBED_MAX_SHARDS", 3)
+        whole = client.post("/v1/checkpoints", json=beyond)
+        assert whole.status_code == 200
+        link = whole.headers["content-location"]
+        assert client.get(link).content == whole.content
+        index = client.get(link.replace("model.safetensors", "model.safetensors.index.json"))
+        assert (index.status_code, index.json()["limit"]) == (422, "SEEDBED_MAX_SHARDS")
 
 
 def test_limit_of_headers(small: Local) -> None:
