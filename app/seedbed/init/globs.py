@@ -20,17 +20,27 @@ def matcher(pattern: str) -> Matcher:
     again once what follows it is there: a match takes no more steps than the product of both
     lengths.
     """
-    text, *others = map(_regex, _segments(pattern))
+    segments = [*_segments(pattern)]
+    head, tail = _literal(segments[0]), _literal(segments[-1])  # most names differ there
+    text, *others = map(_regex, segments)
     if others:
         *middle, last = others
         text += "".join(f"(?>(.*?){segment})" for segment in middle) + f"(.*){last}"
     match = re.compile(text, re.DOTALL).fullmatch
 
     def captures(name: str) -> tuple[str, ...] | None:
+        if not (name.startswith(head) and name.endswith(tail)):
+            return None
         found = match(name)
         return None if found is None else found.groups()
 
     return captures
+
+
+def _literal(segment: list[str]) -> str:
+    """A segment as the text that it is; nothing if it has `?` or a set."""
+    plain = all(len(part) == 1 and part != "?" for part in segment)
+    return "".join(segment) if plain else ""
 
 
 def stars(pattern: str) -> int:
