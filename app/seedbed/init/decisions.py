@@ -90,12 +90,12 @@ class Decisions:
         self.rules = rules
         self.changed = [0] * len(rules)
         self._compiled = Rules(rules)
-        self._spec = tensors, layers, model
+        self._spec = (tensors, layers, model)
         self._merges = framework != "torch"
         self._said: dict[str, Said] = {}
         self._equal: dict[str, str] = {}
         self._roots: dict[str, Subject] = {}
-        if rules or any(subject.same_as for subject in self._subjects()):
+        if rules or any(one.same_as for part in self._spec for one in part):
             self._decide()
 
     def said(self, name: str) -> Said:

@@ -341,12 +341,13 @@ class _Planner:
         return _How(root, scheme, dtype, init is not None, same_as)
 
     def _fill(self, how: _How) -> Fill:
-        """The fill of a root, from its stream."""
+        """The fill of a root, from its stream: named, if that is not the tensor's own."""
         of, name, scheme = how.root.of, how.root.name, how.scheme
         if isinstance(of, TensorSpec) or not (
             how.root.layer or of.blocks or of.fans or of.gates > 1
         ):
-            return Named(self._shared_fill(scheme, of.shape, how.dtype), name)
+            shared = self._shared_fill(scheme, of.shape, how.dtype)
+            return shared if how.same_as is None else Named(shared, name)
         fill = fill_for(scheme, of.shape, how.dtype, lambda: of.fill(scheme, name))
         self._bound(fill)
         return fill
