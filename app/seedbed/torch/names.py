@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from seedbed.errors import SpecError
+from seedbed.torch.geometry import Geometry, overlaps
 from seedbed.torch.laws import Law
 from seedbed.torch.memory import geometry_of
 from seedbed.torch.recorder import FOREIGN, META, Recorder
@@ -77,6 +79,9 @@ def saved(model: nn.Module | Mapping[str, torch.Tensor], recorder: Recorder) -> 
     for name in [name for name, x in state.items() if not isinstance(x, torch.Tensor)]:
         del state[name]
         left_out[name] = "not a tensor"
+    for name, x in state.items():
+        if nn.parameter.is_lazy(x):
+            raise SpecError(f"{name} is lazy and has no shape: let build() call the module once")
     library, inner = "torch", _unwrapped(model)
     tied: dict[str, str] = {}
     transformers = sys.modules.get("transformers")
@@ -147,21 +152,26 @@ def _not_persistent(model: nn.Module) -> list[str]:
 
 
 def _sealed(state: Mapping[str, torch.Tensor], recorder: Recorder) -> dict[int, Root]:
-    """Give every tensor an identity of its own, to be known again in what is made of it."""
+    """Give every tensor an identity of its own, to be known again in what is made of it.
+
+    Not those that overlap one before them.
+    """
     roots: dict[int, Root] = {}
-    seen: set[Any] = set()
+    taken: dict[int, list[Geometry]] = {}
     with torch._C.DisableTorchFunction():
         for name, tensor in state.items():
-            place = tensor.untyped_storage()._cdata, geometry_of(tensor)
             store = recorder.memory.find(tensor)
-            if place in seen or store is None or store.dtype != tensor.dtype:
+            place = geometry_of(tensor)
+            if store is None or store.dtype != tensor.dtype or not place.is_injective:
                 continue
-            seen.add(place)
+            others = taken.setdefault(id(store), [])
+            if any(overlaps(place, other) for other in others):
+                continue  # tied, or a part of another
+            others.append(place)
             value = recorder.memory.read(tensor)
             own = value.like(identity=None, sources=None)
             roots[own.identity.root] = Root(name, value.identity, value.law)
-            if place[1].is_injective:
-                recorder.memory.write(tensor, own)
+            recorder.memory.write(tensor, own)
     return roots
 
 

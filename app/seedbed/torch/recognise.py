@@ -85,7 +85,7 @@ def transformed(law: Drawn) -> Init | None:
                 return {"scheme": "normal", "mean": middle, "std": std}
             return None if line is None else _uniform(*sorted(line))
         rising = y if float(y[-1]) >= float(y[0]) else y.flip(0)
-        for known in (_plain, _dt_bias, _logarithms, _gate):
+        for known in (_plain, _dt_bias, _logarithms, _ring, _gate):
             init = known(rising)
             if init is not None:
                 return init
@@ -127,6 +127,15 @@ def _logarithms(y: torch.Tensor) -> Init | None:
     if abs(line[0] - 1) < 1e-6:
         return {"scheme": "chrono_bias", "t_max": line[1] + 1}
     return {"scheme": "lru_theta_log", "max_phase": line[1]} if abs(line[0]) < 1e-6 else None
+
+
+def _ring(y: torch.Tensor) -> Init | None:
+    """An LRU's: the square of exp(−exp(it)) is uniform."""
+    line = _line(torch.exp(-2 * torch.exp(y)).flip(0), _U)
+    if line is None or not -1e-9 <= line[0] < line[1] <= 1 + 1e-9:
+        return None
+    radii = {"r_min": max(line[0], 0.0) ** 0.5, "r_max": min(line[1], 1.0) ** 0.5}
+    return {"scheme": "lru_nu_log", **radii}
 
 
 def _gate(y: torch.Tensor) -> Init | None:

@@ -232,6 +232,12 @@ def by_functions(m: Any) -> None:  # noqa: D103
     m.exponential = nn.Parameter(torch.empty(64).exponential_(2.0))
     m.log_normal = nn.Parameter(torch.empty(64).log_normal_())
     m.log_uniform = nn.Parameter(torch.empty(2000).uniform_(-7.0, -2.0).exp_())
+    m.gate = nn.Parameter(torch.log(torch.empty(2000).uniform_(1.0, 99.0)))
+    squares = torch.rand(2000) * (0.99**2 - 0.5**2) + 0.5**2
+    m.ring = nn.Parameter(torch.log(-0.5 * torch.log(squares)))
+    m.phase = nn.Parameter(torch.log(6.28 * torch.rand(2000)))
+    squares = torch.empty(2000).uniform_(0.9**2, 0.999**2)
+    m.decay = nn.Parameter(torch.log(torch.expm1(-torch.log(squares.sqrt()))))
     m.cut = empty(50, 50)
     with torch.no_grad():
         m.cut.uniform_(-0.95, 0.95).erfinv_().mul_(math.sqrt(2) * 0.02).clamp_(-0.04, 0.04)

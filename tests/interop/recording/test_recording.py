@@ -15,6 +15,7 @@ pytestmark = pytest.mark.interop
 torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
+from seedbed.errors import SpecError  # noqa: E402
 from seedbed.torch import Recording, RecordingError, record  # noqa: E402
 from seedbed.torch.recorder import ForeignWriteError  # noqa: E402
 from tests.interop.recording.checking import check, seedbeds  # noqa: E402
@@ -79,8 +80,10 @@ def test_what_is_recognised() -> None:
         "view": "orthogonal", "by_hand": "orthogonal", "conv.weight": "dirac",
         "conv.bias": "uniform",
     }  # fmt: skip
-    assert inits("by_functions")["log_uniform"] == "log_uniform"
-    assert inits("by_functions")["cut"] == "truncated_normal"
+    assert inits("by_functions") == {
+        "log_uniform": "log_uniform", "gate": "chrono_bias", "ring": "lru_nu_log",
+        "phase": "lru_theta_log", "decay": "rglru", "cut": "truncated_normal",
+    }  # fmt: skip
     assert inits("seen_as_one") == {"gates": "uniform", "stacked": "normal"}
     assert inits("tables")["frequencies"] == "rope_inv_freq"
     assert inits("tables")["waves"] == "sinusoidal"
@@ -252,6 +255,34 @@ def test_what_was_there_before_is_not_touched() -> None:
         record(build)
     assert torch.equal(layer.weight, before)
     assert "before the recording" in record(lambda: layer).report.noted["weight"]
+
+
+def test_lazy_modules() -> None:
+    """A parameter without a shape is refused; one that a forward pass has shaped is recorded."""
+    with pytest.raises(SpecError, match="weight is lazy"):
+        record(lambda: nn.LazyLinear(3))
+
+    def build() -> nn.Module:
+        layer = nn.LazyLinear(3)
+        layer(torch.zeros(2, 4))
+        return layer
+
+    assert record(build).tensors[0].shape == (3, 4)
+
+
+def test_overlapping_tensors() -> None:
+    """Two tensors that have some numbers in common are not said to be independent."""
+
+    def build() -> nn.Module:
+        m = nn.Module()
+        numbers = torch.empty(100).normal_()
+        m.a, m.b = nn.Parameter(numbers[:60].view(6, 10)), nn.Parameter(numbers[40:].view(6, 10))
+        m.c, m.d = nn.Parameter(numbers[:50].view(5, 10)), nn.Parameter(numbers[50:].view(5, 10))
+        return m
+
+    report = record(build).report
+    assert report.copied == {"b": "a", "c": "a", "d": "b"}
+    assert set(report.refused) == {"b", "c", "d"}
 
 
 def test_what_others_draw() -> None:
