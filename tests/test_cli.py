@@ -140,8 +140,15 @@ VALUES = {"mean": "0.25", "std": "0.5", "low": "0.125", "high": "8", "lower": "-
           "dt_min": "0.01", "dt_max": "0.5", "floor": "0.05", "t_max": "9.5", "gate": "input",
           "r_min": "0.25", "r_max": "0.95", "max_phase": "1.5", "part": "first",
           "sparsity": "0.25", "per": "row", "second_moment": "0.5", "groups": "2", "tau": "0.5",
-          "layout": "concatenated", "base": "100", "theta": "100"}  # fmt: skip
+          "layout": "concatenated", "base": "100", "theta": "100",
+          "in_axis": "0", "out_axis": "1", "batch_axis": "0", "fan_out": "9"}  # fmt: skip
 """A value of each parameter that is not its default."""
+
+FAN_IN_ONLY = {"siren_first", "siren", "small_init", "wang_init"}
+"""Schemes of papers that know no other fan."""
+
+SHAPES = {"batch_axis": "2x6x4"}
+"""Shapes for parameters that a matrix has no room for."""
 
 
 @pytest.mark.parametrize(
@@ -152,16 +159,23 @@ def test_every_parameter_is_an_option(
     invoke: Callable[..., Any], name: str, parameter: str
 ) -> None:
     """Each parameter of each scheme can be given, and is what the same text is elsewhere."""
+    shape = SHAPES.get(parameter, "6x4")
     required = {key: str(value) for key, value in REQUIRED.get(name, {}).items()}
     texts = {**required, parameter: VALUES[parameter], "seed": "7", "dtype": "F64", "name": "ö"}
+    if parameter == "fan_out" and name in scheme_parameters()["mode"]:
+        texts["mode"] = "fan_out"  # else it would be without effect
     options = [f"--{key}={value}" for key, value in texts.items()]
-    done = invoke("generate", name, "6x4", "-o", "-", *options)
+    done = invoke("generate", name, shape, "-o", "-", *options)
+    if parameter == "fan_out" and name in FAN_IN_ONLY:
+        assert (done.exit_code, done.stdout_bytes) == (2, b"")
+        assert "does not use fan_out" in done.stderr
+        return
     assert done.exit_code == 0, done.stderr
-    assert done.stdout_bytes == expected(spec_of_one(name, "6x4", texts))
+    assert done.stdout_bytes == expected(spec_of_one(name, shape, texts))
     assert done.stdout_bytes != expected(
-        spec_of_one(name, "6x4", {**texts, **dict.fromkeys([parameter], "1"), **required})
+        spec_of_one(name, shape, {**texts, **dict.fromkeys([parameter], "1"), **required})
         if parameter in required
-        else spec_of_one(name, "6x4", {k: v for k, v in texts.items() if k != parameter})
+        else spec_of_one(name, shape, {k: v for k, v in texts.items() if k != parameter})
     )
 
 
