@@ -20,7 +20,6 @@ from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
-from pydantic_core import from_json
 from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import (
@@ -36,12 +35,11 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 from seedbed import disk
-from seedbed.errors import Choices, LimitError, SeedbedError, SettingError, SpecError
-from seedbed.files import Checkpoint, CheckpointSpec, File, VirtualFile
+from seedbed.errors import Choices, InvalidError, LimitError, SeedbedError, SettingError, SpecError
+from seedbed.files import SPEC, Checkpoint, CheckpointSpec, File, VirtualFile, read
 from seedbed.files.findings import findings
 from seedbed.files.one_model import option_of_model, spec_of_preset
 from seedbed.files.one_tensor import OneTensor, option_of, scheme_parameters, spec_of_one
-from seedbed.files.survey import survey
 from seedbed.files.words import told
 from seedbed.init import SCHEMES, hints_of, is_scheme
 from seedbed.models import presets
@@ -164,13 +162,17 @@ def _refusals() -> Iterator[None]:
     """End with a clear line and exit code 2 on what a user can mend."""
     try:
         yield
+    except InvalidError as error:
+        for finding in error.findings or [error]:
+            _complain(finding)
+        raise typer.Exit(2) from error
     except SeedbedError as error:
         _complain(error)
         raise typer.Exit(2) from error
     except ValidationError as error:  # of an option
         _complain(*findings(error, None))
         raise typer.Exit(2) from error
-    except ExceptionGroup as group:  # of a spec or the settings, which may have several faults
+    except ExceptionGroup as group:  # of the settings, which may have several faults
         _complain(*group.exceptions)
         raise typer.Exit(2) from group
     except (MemoryError, RuntimeError) as error:
@@ -218,7 +220,7 @@ def _spec(
 
     Raises:
         SpecError: they name none.
-        ExceptionGroup: the JSON is no spec, in these places.
+        InvalidError: the JSON is no spec, in these places.
         ValidationError: the seed is none.
         OSError: there is no such file.
     """
@@ -243,12 +245,7 @@ def _spec(
     if source.lower().endswith(_YAML):
         raise SpecError("a spec is JSON; YAML is not read", ("source",))
     text = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
-    settings = read_settings()
-    survey(text, settings.limits, settings.max_json_values, settings.max_json_members)
-    try:
-        spec = CheckpointSpec.model_validate_json(text)
-    except ValidationError as error:
-        raise ExceptionGroup("no spec", list(findings(error, _parsed(text)))) from error
+    spec = read(SPEC, text, read_settings().text_limits)
     return spec.with_seed(options["seed"]) if "seed" in options else spec
 
 
@@ -285,14 +282,6 @@ def _spec_of_preset(
     }:
         raise SpecError(f"--{name} is an option of a single tensor; see --set", (name,))
     return spec_of_preset(preset, given)
-
-
-def _parsed(text: bytes) -> object:
-    """JSON as Python has it, or None where it is none."""
-    try:
-        return from_json(text)
-    except ValueError:
-        return None
 
 
 def _checkpoint(

@@ -6,6 +6,7 @@
     │   ├── ParameterError            a scheme's parameter, alone or for this tensor
     │   ├── TokenError                a URL token that does not decode to a spec
     │   └── IdError                   a name that a stored spec cannot have
+    ├── InvalidError                  JSON that is no spec, in several places perhaps; or no JSON
     ├── LimitError                    the request is sound, but larger than a setting allows
     ├── SettingError (ValueError)     a setting has no such value, or there is no such setting
     ├── BusyError                     the request is sound, but there is no room for it now
@@ -58,7 +59,18 @@ class Choices(tuple[str, ...]):  # noqa: SLOT001 (a tuple can have no slots of i
 
 
 class SeedbedError(Exception):
-    """Base of all errors raised on purpose."""
+    """Base of all errors raised on purpose. They can be pickled, whatever they are made with."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _again, (type(self), self.args, self.__dict__)
+
+
+def _again(kind: type[SeedbedError], args: tuple[object, ...], facts: object) -> SeedbedError:
+    """An error that was pickled."""
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(facts)  # type: ignore[call-overload]
+    return error
 
 
 class SpecError(SeedbedError, ValueError):
@@ -87,6 +99,16 @@ class SpecError(SeedbedError, ValueError):
         return moved
 
 
+def said(error: SeedbedError) -> str:
+    """An error of a spec in one line: where, if that is known, and what is wrong."""
+    if isinstance(error, InvalidError) and error.findings:
+        error = error.findings[0]
+    if not isinstance(error, SpecError):
+        return str(error)
+    place = "/".join(map(str, error.path))
+    return f"{place}: {error.message}" if place else error.message
+
+
 class ShapeError(SpecError):
     """A shape that the format or the scheme cannot take."""
 
@@ -101,6 +123,30 @@ class TokenError(SpecError):
 
 class IdError(SpecError):
     """A namespace or name that a stored spec cannot have."""
+
+
+class InvalidError(SeedbedError):
+    """What was sent is not of the form that it should have.
+
+    Attributes:
+        findings: what is wrong and where, of which a few are listed.
+        count: how many things are wrong.
+        what: it should have been: `spec`, `comparison`, …
+        is_json: whether it can be read at all.
+    """
+
+    def __init__(
+        self, findings: Iterable[SpecError], count: int, what: str, *, is_json: bool = True
+    ) -> None:
+        self.findings = tuple(findings)
+        self.count = count
+        self.what = what
+        self.is_json = is_json
+        if count == 1 and self.findings:
+            self.message = self.findings[0].message
+        else:
+            self.message = f"{count:,} things are wrong."
+        super().__init__(self.message)
 
 
 class LimitError(SeedbedError):

@@ -89,7 +89,8 @@ def test_what_is_wrong_and_where(
 
 def test_not_json_and_too_much(client: httpx.Client) -> None:
     """A body that is no JSON is a 400, a query a 422, too much work a 422 with the numbers."""
-    assert client.post("/v1/compare", content=b"{").status_code == 400
+    said = {"content-type": "application/json"}
+    assert client.post("/v1/compare", content=b"{", headers=said).status_code == 400
     assert client.post("/v1/compare?seed=3", json=SMALL).status_code == 422
     huge = {"schemes": ["ones"], "network": {"depth": 1000, "width": 4096}}
     problem = client.post("/v1/compare", json=huge).json()

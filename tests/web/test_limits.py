@@ -20,6 +20,7 @@ LIMITS: dict[str, Any] = {
     "max_tensors": 3,
     "max_rank": 2,
     "max_rules": 1,
+    "max_rule_work": 800,
     "max_name_bytes": 8,
     "max_metadata_bytes": 10,
     "max_header_bytes": 700,
@@ -44,6 +45,11 @@ BEYOND: dict[str, tuple[dict[str, Any], dict[str, Any], int]] = {
     "max_tensors": (named("a", "b", "c"), named("a", "b", "c", "d"), 4),
     "max_rank": (named("a", shape=(1, 1)), named("a", shape=(1, 1, 1)), 3),
     "max_rules": (named("a", rules=[RULE]), named("a", rules=[RULE, RULE]), 2),
+    "max_rule_work": (  # each of 8 bytes may be the place of each of 100 characters
+        named("12345678", rules=[{"match": "[!x]" * 25, "init": "ones"}]),
+        named("12345678", rules=[{"match": "[!x]" * 25 + "?", "init": "ones"}]),
+        808,
+    ),
     "max_name_bytes": (named("12345678"), named("1234567é"), 9),
     "max_metadata_bytes": (
         named("a", metadata={"12345": "67890"}), named("a", metadata={"12345": "6789é"}), 11,

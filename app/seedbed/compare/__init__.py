@@ -3,10 +3,11 @@
 from seedbed.compare.budget import Budget
 from seedbed.compare.compare import Comparison
 from seedbed.compare.measure import Cancelled
-from seedbed.compare.request import CompareRequest
+from seedbed.compare.request import COMPARISON, CompareRequest
 from seedbed.compare.result import CompareResult, Finished, Progress
 
 __all__ = [
+    "COMPARISON",
     "Budget",
     "Cancelled",
     "CompareRequest",

@@ -31,6 +31,9 @@ from seedbed.stream import DTYPES, SEED_MAX, Engine, Normal, get_engine
 _SPECTRUM = 256
 _CRITICAL = 0.01
 
+_TENSOR_BYTES = 3000
+"""Of a plan, for each tensor, with its spec."""
+
 
 class Comparison:
     """A comparison that may be done: planned and within its budget, but not begun.
@@ -64,6 +67,11 @@ class Comparison:
         self._matrices = matrices or MatrixCache(2**26, threads=1)
         self._weights = weights_of(request.network)
         self.files = [self._plan(i, entry) for i, entry in enumerate(request.schemes)]
+        tensors = sum(len(file.tensors) for file in self.files)
+        self.size_bytes = budgets.bytes_of(request, budget) + _TENSOR_BYTES * tensors
+        budget.require("max_compare_bytes", self.size_bytes, "bytes of memory")
+        self.held: object = None
+        """What lives as long as this does."""
 
     @property
     def steps(self) -> int:
@@ -187,7 +195,10 @@ class Comparison:
             )  # fmt: skip
 
     def _reseeded(self, file: VirtualFile, seed: int) -> VirtualFile:
-        return self._open(file.spec.with_seed(min(seed, SEED_MAX)))
+        spec = file.spec.with_seed(min(seed, SEED_MAX))
+        return VirtualFile(
+            spec, self._limits, self._engine, matrices=self._matrices, tensors=file.tensors
+        )
 
     def _draw(self, file: VirtualFile) -> dict[str, Doubles]:
         """The network's weights as float64."""

@@ -16,7 +16,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from seedbed.files import CheckpointSpec, Seed
+from seedbed.files import CheckpointSpec, Form, Seed
 from seedbed.init import Init, Rule, Text
 from seedbed.stream import SEED_MAX
 
@@ -161,6 +161,10 @@ class CompareRequest(BaseModel):
         if self.seed + self.seeds - 1 > SEED_MAX:
             raise PydanticCustomError("seed", "seeds end at 2**64 − 1")
         return self
+
+
+COMPARISON = Form(CompareRequest, "comparison")
+"""The body of a comparison."""
 
 
 def label_of(entry: SchemeEntry | SpecEntry) -> str:

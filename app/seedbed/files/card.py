@@ -33,8 +33,10 @@ def make_card(
     """
     named = spec.model.canonical() if spec.model is not None else {}
     title = str(named.get("preset") or _model_type(named) or "A checkpoint")
-    body = json.loads(spec.canonical_json)
-    whole = json.dumps({"seed": seed_to_json(spec.seed), **body}, indent=2, ensure_ascii=False)
+    whole = ""  # of a spec that is too long: it only becomes longer here
+    if len(spec.canonical_json) <= _SPEC_BYTES:
+        body = json.loads(spec.canonical_json)
+        whole = json.dumps({"seed": seed_to_json(spec.seed), **body}, indent=2, ensure_ascii=False)
     lines = [
         "---",
         "tags: [seedbed, random-weights, initialization]",
@@ -55,7 +57,7 @@ def make_card(
         if guessed:
             lines.append(f"- How {guessed:,} of them start is a guess from name and rank.")
     lines += ["", "## Make them again", ""]
-    if len(whole.encode()) <= _SPEC_BYTES:
+    if whole and len(whole.encode()) <= _SPEC_BYTES:
         lines += [
             "Save this as `spec.json`:",
             "",

@@ -12,11 +12,15 @@ from functools import cached_property
 from typing import Any
 
 from seedbed.files.card import CARD_NAME, make_card
+from seedbed.files.identity import SpecIdentity
+from seedbed.files.layout import Layout
+from seedbed.files.packed import Packed, order_of
 from seedbed.files.shards import INDEX_NAME, make_index, shard_names, split_tensors
 from seedbed.files.small import File, SmallFile
 from seedbed.files.spec import CheckpointSpec
 from seedbed.files.virtual import FILE_NAME, VirtualFile, plan_of
 from seedbed.init import Limits, MatrixCache, TensorPlan
+from seedbed.models import Model
 from seedbed.stream import Engine
 
 _TORCH_NAMES = {
@@ -50,12 +54,72 @@ class Checkpoint:
         engine: Engine | None = None,
         matrices: MatrixCache | None = None,
     ) -> None:
+        self._hold(spec, limits or Limits(), engine, matrices)
+        self.tensors = plan_of(spec, self._limits)
+
+    def _hold(
+        self,
+        spec: CheckpointSpec | SpecIdentity,
+        limits: Limits,
+        engine: Engine | None,
+        matrices: MatrixCache | None,
+    ) -> None:
         self.spec = spec
-        self._limits = limits or Limits()
+        self._limits = limits
         self._engine = engine
         self._matrices = matrices
-        self.tensors = plan_of(spec, self._limits)
         self._made: dict[str, File] = {}
+        self._laid: tuple[Layout, bytes] | None = None
+        self.held: object = None
+        """What lives as long as this checkpoint and its files do."""
+
+    @classmethod
+    def unpacked(
+        cls,
+        packed: Packed,
+        tensors: tuple[TensorPlan, ...],
+        limits: Limits,
+        engine: Engine | None = None,
+        matrices: MatrixCache | None = None,
+    ) -> Checkpoint:
+        """A checkpoint that was planned elsewhere.
+
+        Args:
+            packed: what `pack` made of it there.
+            tensors: that came with it, in that order.
+            limits: as above.
+            engine: as above.
+            matrices: as above.
+        """
+        self = cls.__new__(cls)
+        self._hold(packed.identity, limits, engine, matrices)
+        self.tensors = self.ordered = tensors
+        self.config = packed.config
+        self._beside = packed.beside
+        self._laid = packed.lay_out(tensors), packed.header
+        return self
+
+    def pack(self) -> Packed:
+        """Everything but the tensors, to be `unpacked` elsewhere beside `ordered`."""
+        spec = self.spec
+        return Packed(
+            identity=spec if isinstance(spec, SpecIdentity) else SpecIdentity.of(spec),
+            config=self.config,
+            beside=self._beside,
+            count=len(self.ordered),
+            order=order_of(self.ordered, self.whole.tensors),
+            header=self.whole.header,
+        )
+
+    @cached_property
+    def config(self) -> Mapping[str, Any] | None:
+        """What the model's `config.json` says, if it has one."""
+        model = self._model
+        return None if model is None else model.config
+
+    @property
+    def _model(self) -> Model | None:
+        return None if isinstance(self.spec, SpecIdentity) else self.spec.built
 
     @cached_property
     def whole(self) -> VirtualFile:
@@ -65,7 +129,24 @@ class Checkpoint:
             LimitError: larger than any file may be.
         """
         return VirtualFile(
-            self.spec, self._limits, self._engine, FILE_NAME, self._matrices, self.tensors
+            self.spec,
+            self._limits,
+            self._engine,
+            FILE_NAME,
+            self._matrices,
+            self.tensors,
+            laid=self._laid,
+            held=self.held,
+        )
+
+    @cached_property
+    def ordered(self) -> tuple[TensorPlan, ...]:
+        """The tensors in the order in which they are put into shards."""
+        model = self._model
+        of_model = {one.name for one in model.parameters} if model else set()
+        # Only a model has an order of its own; that in which a spec lists things has no meaning.
+        return tuple(
+            sorted(self.tensors, key=lambda one: b"" if one.name in of_model else one.name.encode())
         )
 
     @cached_property
@@ -75,13 +156,9 @@ class Checkpoint:
         Raises:
             LimitError: there would be more files than a limit.
         """
-        model = self.spec.built
-        of_model = {one.name for one in model.parameters} if model else set()
-        # Only a model has an order of its own; that in which a spec lists things has no meaning.
-        ordered = sorted(
-            self.tensors, key=lambda one: b"" if one.name in of_model else one.name.encode()
-        )
-        parts = split_tensors(ordered, self.spec.max_shard_size) or ((),)  # a layer may have none
+        parts = split_tensors(self.ordered, self.spec.max_shard_size) or (
+            (),
+        )  # a layer may be empty
         self._limits.require("max_shards", len(parts), "shards")
         return dict(zip(shard_names(len(parts)), parts, strict=True))
 
@@ -139,6 +216,7 @@ class Checkpoint:
                 self._matrices,
                 self.shards[name],
                 part,
+                held=self.held,
             )
         if name == INDEX_NAME:
             return SmallFile(name, make_index(self.shards))
@@ -148,6 +226,8 @@ class Checkpoint:
     def _beside(self) -> Mapping[str, bytes]:
         """A card, and what the model's library keeps beside the weights."""
         tensors = self.tensors
+        if isinstance(self.spec, SpecIdentity):
+            raise ValueError("what was planned elsewhere comes with its small files")  # noqa: TRY004
         card = make_card(
             self.spec,
             len(tensors),
@@ -156,7 +236,7 @@ class Checkpoint:
             sum(tensor.guessed for tensor in tensors),
         )
         found = {CARD_NAME: card}
-        model = self.spec.built
+        model = self._model
         if model is None:
             return found
         found.update(model.beside)

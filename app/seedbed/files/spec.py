@@ -10,7 +10,6 @@ alike do not.
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import json
 import re
@@ -26,21 +25,18 @@ from pydantic import (
     ConfigDict,
     FailFast,
     Field,
-    ValidationError,
     ValidationInfo,
 )
 from pydantic_core import PydanticCustomError
 
-from seedbed.errors import SpecError, TokenError
+from seedbed.errors import SpecError
 from seedbed.files.shards import MAX_SHARD_BYTES, ShardSize
-from seedbed.files.survey import survey
 from seedbed.init import (
     AnyLayer,
     Decisions,
     FloatDtype,
     Framework,
     Layer,
-    Limits,
     Rule,
     TensorSpec,
     Text,
@@ -300,39 +296,6 @@ class CheckpointSpec(BaseModel):
         packer = zlib.compressobj(9, zlib.DEFLATED, -15)
         packed = packer.compress(body.encode()) + packer.flush()
         return base64.urlsafe_b64encode(packed).rstrip(b"=").decode()
-
-
-def spec_from_token(token: str, max_bytes: int) -> CheckpointSpec:
-    """The spec that a token spells.
-
-    Args:
-        token: from `CheckpointSpec.token`, of this or any other installation.
-        max_bytes: refuse a token that inflates to more, before it does.
-
-    Raises:
-        TokenError: it is not such a token, or what it spells is not a spec.
-    """
-    try:
-        packed = base64.b64decode(
-            token.encode("ascii") + b"=" * (-len(token) % 4), altchars=b"-_", validate=True
-        )
-        inflater = zlib.decompressobj(-15)
-        body = inflater.decompress(packed, max_bytes + 1)
-    except (UnicodeEncodeError, binascii.Error, zlib.error) as error:
-        raise TokenError("the token is damaged: it is not deflated JSON in base64url") from error
-    if len(body) > max_bytes:
-        raise TokenError(f"the token inflates to more than {max_bytes:,} bytes")
-    if not inflater.eof or inflater.unused_data:
-        raise TokenError("the token is damaged: its compressed text is cut short or has a tail")
-    try:
-        survey(body, Limits(), max_values=max_bytes, max_members=max_bytes)
-        return CheckpointSpec.model_validate_json(body)
-    except SpecError as error:
-        raise TokenError(f"the token spells no valid spec: {error.message}") from error
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = "/".join(map(str, first["loc"]))
-        raise TokenError(f"the token spells no valid spec: {place}: {first['msg']}") from error
 
 
 def _tensor_text(tensor: TensorSpec, default: DtypeCode) -> str:

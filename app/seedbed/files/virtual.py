@@ -13,7 +13,9 @@ from functools import cached_property
 
 from seedbed.errors import BusyError
 from seedbed.files.header import make_header
-from seedbed.files.layout import lay_out
+from seedbed.files.identity import SpecIdentity
+from seedbed.files.layout import Layout, lay_out
+from seedbed.files.price import price
 from seedbed.files.spec import CheckpointSpec
 from seedbed.init import Lease, Limits, MatrixCache, Source, TensorPlan, plan
 from seedbed.stream import STREAM_VERSION, Engine, get_engine
@@ -35,8 +37,9 @@ def plan_of(spec: CheckpointSpec, limits: Limits) -> tuple[TensorPlan, ...]:
 
     Raises:
         SpecError: the spec cannot mean a file, and where.
-        LimitError: too many tensors or dimensions, or too long a name.
+        LimitError: too many tensors or dimensions, too long a name, too much work for the rules.
     """
+    price(spec, limits)
     model = spec.built
     return plan(
         spec.tensors,
@@ -65,6 +68,8 @@ class VirtualFile:
         matrices: where matrices that are made as a whole are kept.
         tensors: that the file holds, if they are planned already and not all of the spec's.
         part: tells files of one name and spec apart that hold other tensors; in the ETag.
+        laid: layout and header of those tensors, if they are known already.
+        held: what lives as long as the file does.
 
     Raises:
         SpecError: the spec cannot mean a file, and where.
@@ -73,24 +78,34 @@ class VirtualFile:
 
     def __init__(
         self,
-        spec: CheckpointSpec,
+        spec: CheckpointSpec | SpecIdentity,
         limits: Limits | None = None,
         engine: Engine | None = None,
         name: str = FILE_NAME,
         matrices: MatrixCache | None = None,
         tensors: Sequence[TensorPlan] | None = None,
         part: str = "",
+        laid: tuple[Layout, bytes] | None = None,
+        held: object = None,
     ) -> None:
         limits = limits or Limits()
         self.spec = spec
+        self.held = held
         self.name = name
         self._part = part
         self._engine = engine or get_engine()
         self._matrices = matrices or MatrixCache(MATRIX_CACHE_BYTES, threads=1)
-        user_bytes = sum(len(k.encode()) + len(v.encode()) for k, v in spec.metadata.items())
-        limits.require("max_metadata_bytes", user_bytes, "bytes of metadata")
-        self._layout = lay_out(plan_of(spec, limits) if tensors is None else tensors, limits)
-        self._header = make_header(self._layout, self.metadata, limits)
+        if laid is not None:
+            self._layout, self._header = laid
+        else:
+            user_bytes = sum(len(k.encode()) + len(v.encode()) for k, v in spec.metadata.items())
+            limits.require("max_metadata_bytes", user_bytes, "bytes of metadata")
+            if tensors is None:
+                if isinstance(spec, SpecIdentity):
+                    raise ValueError("a spec that is planned already comes with its tensors")
+                tensors = plan_of(spec, limits)
+            self._layout = lay_out(tensors, limits)
+            self._header = make_header(self._layout, self.metadata, limits)
         self.size = len(self._header) + self._layout.size_bytes
 
     @property

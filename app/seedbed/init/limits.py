@@ -34,6 +34,7 @@ class Limits(Bounds):
     max_tensors: int = 200_000
     max_rank: int = 32
     max_rules: int = 128
+    max_rule_work: int = 2**28
     max_name_bytes: int = 1024
     max_metadata_bytes: int = 65_536
     max_header_bytes: int = 100_000_000

@@ -14,6 +14,7 @@ from typing import Any, cast
 from seedbed.errors import Choices, SpecError
 from seedbed.init import Limits
 from seedbed.models.base import Model, Preset
+from seedbed.models.bounds import require_bounded
 
 LIBRARIES: tuple[str, ...] = ("vision", "transformers")
 """Packages beside this module; each has `PRESETS`."""
@@ -52,6 +53,7 @@ def of_config(config: Mapping[str, Any]) -> Model:
     Raises:
         SpecError: with the field of the config as its path, and what is known.
     """
+    require_bounded(config)
     hand, catalogue = _module("transformers"), _module("catalogue")
     said = config.get("model_type")
     known = sorted({*hand.FAMILIES, *catalogue.types()})

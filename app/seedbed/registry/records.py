@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 
-from seedbed.files import CheckpointSpec
+from seedbed.files import CheckpointSpec, SpecIdentity
 from seedbed.init import Bounds
 from seedbed.registry.ids import SpecId
 
@@ -119,7 +119,7 @@ class RegistryLimits(Bounds):
     max_registry_bytes: int = 2**30
 
 
-def digest_of(spec: CheckpointSpec) -> str:
+def digest_of(spec: CheckpointSpec | SpecIdentity) -> str:
     """Which files a spec means, but for the seed: 64 hexadecimal digits.
 
     The spec's own digest, unless it says how large a shard is: its digest leaves that out, since no

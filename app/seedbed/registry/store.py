@@ -24,7 +24,7 @@ from seedbed.errors import (
     UnavailableError,
     UnknownSpecError,
 )
-from seedbed.files import CheckpointSpec
+from seedbed.files import CheckpointSpec, SpecIdentity
 from seedbed.registry.database import Database
 from seedbed.registry.ids import SpecId
 from seedbed.registry.records import (
@@ -116,7 +116,7 @@ class SpecStore:
         self._database.close()
 
     def put(
-        self, spec_id: SpecId, text: bytes, spec: CheckpointSpec, expected: Expected
+        self, spec_id: SpecId, text: bytes, spec: CheckpointSpec | SpecIdentity, expected: Expected
     ) -> tuple[SpecEntry, bool]:
         """Store a spec under a name; whether the name is new.
 

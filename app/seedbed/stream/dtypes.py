@@ -51,6 +51,9 @@ class Dtype:
     def __post_init__(self) -> None:
         object.__setattr__(self, "size_bytes", np.dtype(self.storage).itemsize)
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return _of_code, (self.code,)  # one object for each dtype, in every process
+
     @property
     def is_float(self) -> bool:
         """Whether it can hold draws; the others hold whole constants only."""
@@ -71,6 +74,11 @@ class Dtype:
         rounded = round_narrow(bits, self.mantissa_bits, self.exponent_bias)
         sign = (bits >> np.uint32(31)) << np.uint32(8 * self.size_bytes - 1)
         return (rounded | sign).astype(self.storage)
+
+
+def _of_code(code: str) -> Dtype:
+    """The dtype of a code."""
+    return DTYPES[code]
 
 
 def round_bfloat16(bits: NDArray[np.uint32]) -> NDArray[np.uint32]:

@@ -79,11 +79,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             yield
         finally:
             service.ready = False
-            service.streamer.close()
-            service.matrices.close()
-            service.sums.close()
-            service.comparisons.close()
-            service.registry.close()
+            service.close()
             for end in at_end:
                 await asyncio.to_thread(end)
 

@@ -34,8 +34,8 @@ class Comparisons:
         """Begin no more."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def begin(self, make: Callable[[], Comparison]) -> Running:
-        """Plan and run a comparison.
+    def reserve(self) -> None:
+        """Take a slot, to be used by `begin` or given back by `forgo`.
 
         Raises:
             RequestProblem: 429 with Retry-After: there are as many as there may be.
@@ -49,10 +49,14 @@ class Comparisons:
                 {"retry-after": str(self._retry_after_seconds)},
             )
         self.active += 1
-        return Running(self._pool, make, self._ended)
 
-    def _ended(self) -> None:
+    def forgo(self) -> None:
+        """Give back a slot that was reserved."""
         self.active -= 1
+
+    def begin(self, make: Callable[[], Comparison]) -> Running:
+        """Plan and run a comparison in the slot that was reserved for it."""
+        return Running(self._pool, make, self.forgo)
 
 
 class Running:

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.routing import Match
@@ -24,6 +24,7 @@ from seedbed.errors import (
     BusyError,
     ConflictError,
     IdError,
+    InvalidError,
     LimitError,
     OverwriteError,
     Path,
@@ -33,15 +34,13 @@ from seedbed.errors import (
     UnavailableError,
     UnknownSpecError,
 )
-from seedbed.files import CheckpointSpec
-from seedbed.files.findings import MOST, allowed_by, findings
+from seedbed.files.findings import MOST, allowed_by
 from seedbed.files.one_tensor import option_of
 from seedbed.files.words import Told, told
 from seedbed.web.environment import variable
 
 MEDIA_TYPE = "application/problem+json"
 _TYPE = "urn:seedbed:problem:"
-_MAX_LISTABLE = 1000  # Pydantic lists all of its findings or none, at about 1 KB each
 _MAX_POINTER_CHARS = 2000
 _MAX_PATH_CHARS = 100
 _MAX_TEXT_CHARS = 1000
@@ -105,20 +104,6 @@ class RequestProblem(SeedbedError):
         self.allowed = allowed
 
 
-class InvalidBody(SeedbedError):
-    """A JSON body that is no spec.
-
-    Attributes:
-        error: Pydantic's findings.
-        body: the body, parsed, or None if it is too large for that.
-    """
-
-    def __init__(self, error: ValidationError, body: object) -> None:
-        super().__init__(str(error))
-        self.error = error
-        self.body = body
-
-
 STATUSES: dict[type[SeedbedError], tuple[int, str, str]] = {
     SpecError: (422, "invalid-spec", "The spec cannot mean a file"),
     TokenError: (404, "invalid-token", "The link does not lead to a file"),
@@ -130,6 +115,14 @@ STATUSES: dict[type[SeedbedError], tuple[int, str, str]] = {
     UnavailableError: (503, "registry-unavailable", "Stored specs cannot be had"),
     LimitError: (422, "limit", "The request is larger than this service allows"),
 }
+
+
+_FORMS = {
+    "spec": ("invalid-spec", "The spec cannot mean a file"),
+    "comparison": ("invalid-comparison", "There is nothing to compare like this"),
+    "list of paths": ("invalid-paths", "There are no paths in this"),
+}
+"""Kind and title of a problem with a body, by what it should have been."""
 
 
 PROBLEM_KIND = "seedbed.problem"
@@ -213,8 +206,8 @@ def response_to(error: SeedbedError, *, in_query: bool) -> Response:
         return refused(
             error.status, error.kind, title, [missing], in_query=True, headers=error.headers
         )
-    if isinstance(error, InvalidBody):
-        return invalid(*STATUSES[SpecError], error.error, error.body)
+    if isinstance(error, InvalidError):
+        return _invalid(error)
     status, kind, title = next(STATUSES[base] for base in type(error).__mro__ if base in STATUSES)
     if isinstance(error, SpecError):
         errors = [error, *error.others]
@@ -237,19 +230,14 @@ def _headers_of(error: SeedbedError) -> dict[str, str]:
     return {}
 
 
-def invalid(
-    status: int,
-    kind: str,
-    title: str,
-    error: ValidationError,
-    body: object,
-    root: type[BaseModel] = CheckpointSpec,
-) -> Response:
-    """The answer to a body in which Pydantic found one thing or more; arguments as `findings`."""
-    count = error.error_count()
-    if count > _MAX_LISTABLE:
-        return problem(status, kind, title, f"{count:,} things are wrong.")
-    return refused(status, kind, title, list(findings(error, body, root)), count=count)
+def _invalid(error: InvalidError) -> Response:
+    """The answer to a body that is not of the form that it should have."""
+    if not error.is_json:
+        return problem(400, "invalid-json", HTTPStatus(400).phrase, error.message)
+    kind, title = _FORMS[error.what]
+    if not error.findings:
+        return problem(422, kind, title, error.message)
+    return refused(422, kind, title, error.findings, count=error.count)
 
 
 def refused(
@@ -305,7 +293,7 @@ def install(app: FastAPI) -> None:
             raise error
         return response_to(error, in_query=request.method not in _WITH_BODY)
 
-    for kind in (RequestProblem, InvalidBody, *STATUSES):
+    for kind in (RequestProblem, InvalidError, *STATUSES):
         app.add_exception_handler(kind, ours)
 
     @app.exception_handler(HTTPException)

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
 
-from seedbed.errors import IdError, SeedbedError, SpecError, UnknownSpecError
-from seedbed.files import Checkpoint, CheckpointSpec
-from seedbed.files.one_model import spec_of_preset
+from fastapi import Request
+
+from seedbed.errors import (
+    IdError,
+    InvalidError,
+    SeedbedError,
+    SpecError,
+    UnknownSpecError,
+    said,
+)
+from seedbed.files import Checkpoint
 from seedbed.files.words import nearest
 from seedbed.hub import (
     NAMESPACE,
@@ -20,6 +28,7 @@ from seedbed.hub import (
 )
 from seedbed.models import presets
 from seedbed.registry import SpecId, SpecStore, etag_of
+from seedbed.web.jobs import Source
 from seedbed.web.responses import CACHE_CONTROL
 from seedbed.web.service import Service, load_presets
 
@@ -76,7 +85,9 @@ class Found:
         return CACHE_CONTROL if self.pinned else BRANCH_CONTROL
 
 
-async def find(service: Service, namespace: str, name: str, revision: str) -> Found:
+async def find(
+    request: Request, service: Service, namespace: str, name: str, revision: str
+) -> Found:
     """The commit that a revision of a repository means.
 
     Raises:
@@ -90,7 +101,7 @@ async def find(service: Service, namespace: str, name: str, revision: str) -> Fo
     except RevisionError as error:
         raise HubError("RevisionNotFound", str(error)) from error
     while True:
-        found = await _try(service, repository, template, asked)
+        found = await _try(request, service, repository, template, asked)
         if asked.digest is None or found.commit == revision:
             return found
         try:
@@ -99,15 +110,17 @@ async def find(service: Service, namespace: str, name: str, revision: str) -> Fo
             raise HubError("RevisionNotFound", f"{repository} has no commit {revision}.") from None
 
 
-async def _try(service: Service, repository: str, template: _Template, asked: Revision) -> Found:
+async def _try(
+    request: Request, service: Service, repository: str, template: _Template, asked: Revision
+) -> Found:
     """What a revision means, if this is the spec of the repository."""
     key = ("hub", repository, template.key, asked.seed, asked.dtype)
     try:
         checkpoint = await service.checkpoint_of(
-            key, len(repository) + len(template.key), lambda: template.spec(asked), in_thread=True
+            request, key, len(repository) + len(template.key), lambda: template.source_of(asked)
         )
-    except SpecError as error:
-        raise HubError("RepoNotFound", f"{repository} means no model: {error.message}") from error
+    except (SpecError, InvalidError) as error:
+        raise HubError("RepoNotFound", f"{repository} means no model: {said(error)}") from error
     commit = await asyncio.to_thread(commit_of, checkpoint)
     return Found(repository, checkpoint, commit, asked.digest is not None)
 
@@ -118,16 +131,17 @@ class _Template:
 
     Attributes:
         key: tells it from any other that the repository has had, its seed included.
-        make: gives the spec.
+        source: gives the spec.
     """
 
     key: str
-    make: Callable[[], CheckpointSpec]
+    source: Source
 
-    def spec(self, asked: Revision) -> CheckpointSpec:
-        """The spec of a revision."""
-        said = {"seed": asked.seed, "dtype": asked.dtype}
-        return self.make().replaced(**{key: one for key, one in said.items() if one is not None})
+    def source_of(self, asked: Revision) -> Source:
+        """What gives the spec of a revision."""
+        wanted = {"seed": asked.seed, "dtype": asked.dtype}
+        changes = {key: one for key, one in wanted.items() if one is not None}
+        return replace(self.source, changes=changes)
 
 
 async def _templates(service: Service, namespace: str, name: str) -> AsyncIterator[_Template]:
@@ -142,7 +156,7 @@ async def _templates(service: Service, namespace: str, name: str) -> AsyncIterat
             near = [f"{namespace}/{preset}" for preset in nearest(name, presets())]
             raise no_repository(f"{namespace}/{name}", near)
         preset, options = found
-        yield _Template("", lambda: spec_of_preset(preset, options))
+        yield _Template("", Source(preset=preset, options=options))
         return
     try:
         spec_id = SpecId.of(namespace, name)
@@ -151,7 +165,7 @@ async def _templates(service: Service, namespace: str, name: str) -> AsyncIterat
         now = (await service.registry.ask(SpecStore.get, spec_id)).content
     except (IdError, UnknownSpecError) as error:
         raise no_repository(f"{namespace}/{name}") from error
-    yield _Template(etag_of(now.text), now.spec)
+    yield _Template(etag_of(now.text), Source(now.text))
     for content in await service.registry.ask(SpecStore.versions, spec_id):
         if content.digest != now.digest:
-            yield _Template(etag_of(content.text), content.spec)
+            yield _Template(etag_of(content.text), Source(content.text))

@@ -1,65 +1,73 @@
-"""Requests → specs → virtual files: reading bodies, decoding links, remembering plans."""
+"""Requests → texts, options, and remembered plans: reading bodies, decoding queries."""
 
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import parse_qsl
 
 from fastapi import Request
-from pydantic import ValidationError
-from pydantic_core import from_json
 
-from seedbed.errors import ParameterError
-from seedbed.files import Checkpoint, CheckpointSpec, VirtualFile
-from seedbed.files.survey import survey
-from seedbed.web.problems import InvalidBody, RequestProblem
+from seedbed.errors import BusyError, ParameterError
+from seedbed.files import Checkpoint, VirtualFile
+from seedbed.memory import Claim, MemoryBudget
+from seedbed.web.problems import RequestProblem
 from seedbed.web.settings import Settings
 
-_INLINE_BYTES = 1 << 14
-"""Bodies up to this size are parsed where they arrive; longer ones in a thread."""
+JSON = "application/json"
+FORM = "application/x-www-form-urlencoded"
 
-_parser = ThreadPoolExecutor(1, thread_name_prefix="parse")
-"""One at a time: a body takes some twenty times its size while it is parsed."""
-
-_PLACED_BYTES = 1 << 20
-"""Bodies up to this size are parsed again when they are wrong, to say exactly where."""
+_FREE_BYTES = 1 << 14
+"""Of every body, which are never refused for want of room: connections are limited."""
 
 
-async def read_spec(request: Request, settings: Settings) -> CheckpointSpec:
-    """The spec in a request's JSON body; raises as `read_spec_text`."""
-    spec, _ = await read_spec_text(request, settings, "max_body_bytes")
-    return spec
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A request's body, and the room that it takes for as long as it is there.
+
+    Attributes:
+        text: as it came.
+        media_type: that it was said to be.
+        claim: on the room.
+    """
+
+    text: bytes
+    media_type: str
+    claim: Claim
 
 
-async def read_spec_text(
-    request: Request, settings: Settings, limit: str
-) -> tuple[CheckpointSpec, bytes]:
-    """The spec in a request's JSON body, and the body as it came.
+async def read_body(
+    request: Request,
+    settings: Settings,
+    room: MemoryBudget,
+    limit: str = "max_body_bytes",
+    also: str | None = None,
+) -> Body:
+    """The body of a request, which is JSON: the one way in for all that is sent.
 
     Args:
         request: that has it.
         settings: the limits.
+        room: which it takes as it comes.
         limit: name of the setting that says how many bytes there may be.
+        also: another media type that is taken.
 
     Raises:
-        RequestProblem: 400 not JSON, 408 too slow, 413 too large, 415 said to be something else,
-            422 with a query string, which would be ignored.
-        SpecError: a key is given twice.
-        LimitError: there is too much in it to be parsed.
-        InvalidBody: JSON, but not a spec.
+        RequestProblem: 408 too slow, 413 too large, 415 said to be something else.
+        BusyError: there is no room for it now.
     """
-    refuse_query(request, "the spec is in the body")
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != "application/json" and not media_type.endswith("+json"):
+    if media_type not in (JSON, also) and not media_type.endswith("+json"):
+        wanted = JSON if also is None else f"{JSON} or {also}"
         raise RequestProblem(
             415,
             "unsupported-media-type",
-            f"The body must be application/json, not {media_type or 'unlabelled'} (curl: --json).",
-            {"accept-post": "application/json"},
+            f"The body must be {wanted}, not {media_type[:100] or 'unlabelled'} (curl: --json).",
+            {"accept-post": JSON if also is None else f"{JSON}, {also}"},
         )
     coding = request.headers.get("content-encoding", "identity").strip().lower()
     if coding != "identity":
@@ -69,25 +77,23 @@ async def read_spec_text(
             f"The body must be sent as it is, not in the coding {coding[:100]!r}.",
             {"accept-encoding": "identity"},
         )
-    body = await read_body(request, getattr(settings, limit), settings.body_seconds, limit)
-    if len(body) <= _INLINE_BYTES:
-        return _parse(body, settings), body
-    loop = asyncio.get_running_loop()
-    return await loop.run_in_executor(_parser, _parse, body, settings), body
+    claim = Claim(room, 0, "bodies")
+    try:
+        text = await _receive(
+            request, getattr(settings, limit), settings.body_seconds, limit, claim
+        )
+    except BusyError as error:
+        raise RequestProblem(
+            503, "busy", str(error),
+            {"retry-after": str(error.retry_seconds), "connection": "close"},
+        ) from error  # fmt: skip
+    return Body(text, media_type, claim)
 
 
-async def read_body(request: Request, max_bytes: int, seconds: float, limit: str) -> bytes:
-    """A request's body.
-
-    Args:
-        request: that has it.
-        max_bytes: the longest taken.
-        seconds: for all of it to arrive.
-        limit: the setting that says how long.
-
-    Raises:
-        RequestProblem: 408 too slow, 413 too large.
-    """
+async def _receive(
+    request: Request, max_bytes: int, seconds: float, limit: str, claim: Claim
+) -> bytes:
+    """All bytes of a body; what was announced is not claimed before it comes."""
     too_large = RequestProblem(
         413,
         "content-too-large",
@@ -97,13 +103,18 @@ async def read_body(request: Request, max_bytes: int, seconds: float, limit: str
     announced = request.headers.get("content-length", "")
     if announced.isascii() and announced.isdigit() and int(announced[:19]) > max_bytes:
         raise too_large
-    body = bytearray()
+    parts: list[bytes] = []
+    size = 0
     try:
         async with asyncio.timeout(seconds):
             async for part in request.stream():
-                body += part
-                if len(body) > max_bytes:
+                size += len(part)
+                if size > max_bytes:
                     raise too_large
+                # Joined in the end, when for a moment there are two of it.
+                if (more := 2 * (size - _FREE_BYTES) - claim.size_bytes) > 0:
+                    claim.grow(more)
+                parts.append(part)
     except TimeoutError as error:
         raise RequestProblem(
             408,
@@ -111,20 +122,7 @@ async def read_body(request: Request, max_bytes: int, seconds: float, limit: str
             f"The body did not arrive within {seconds:g} seconds (SEEDBED_BODY_SECONDS).",
             {"connection": "close"},
         ) from error
-    return bytes(body)
-
-
-def _parse(body: bytes, settings: Settings) -> CheckpointSpec:
-    survey(body, settings.limits, settings.max_json_values, settings.max_json_members)
-    try:
-        return CheckpointSpec.model_validate_json(body)
-    except ValidationError as error:
-        # Pydantic lists all of its findings or none, and there may be millions.
-        if error.error_count() == 1:
-            (only,) = error.errors(include_url=False, include_input=False)
-            if only["type"] == "json_invalid":
-                raise RequestProblem(400, "invalid-json", only["msg"]) from error
-        raise InvalidBody(error, from_json(body) if len(body) <= _PLACED_BYTES else None) from error
+    return b"".join(parts)
 
 
 def query_options(request: Request) -> dict[str, str]:
@@ -163,44 +161,72 @@ class PlanCache:
     """Files and checkpoints planned lately, so that ranges of one do not plan it again.
 
     They are pure functions of their request, so an entry never expires; the least recently used
-    go when all together need more memory than allowed. One is always kept.
+    go when all together need more memory than allowed, or when others need it more. One is always
+    kept, but for those others.
 
     Args:
         max_bytes: of memory, as `weight_of` estimates it.
         seen: told of each request whether it was remembered.
+        memory: the budget that lends it.
     """
 
-    def __init__(self, max_bytes: int, seen: Callable[[bool], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        max_bytes: int,
+        seen: Callable[[bool], None] = lambda _: None,
+        memory: MemoryBudget | None = None,
+    ) -> None:
         self._max_bytes = max_bytes
         self._seen = seen
         self._bytes = 0
         self._plans: OrderedDict[Hashable, tuple[VirtualFile | Checkpoint, int]] = OrderedDict()
+        self._lock = threading.Lock()
+        if memory is not None:
+            memory.lend(self.give_back)
 
     def __len__(self) -> int:
         return len(self._plans)
 
     def find(self, key: Hashable) -> VirtualFile | Checkpoint | None:
         """What has this key, if it is remembered."""
-        found = self._plans.get(key)
+        with self._lock:
+            found = self._plans.get(key)
+            if found is not None:
+                self._plans.move_to_end(key)
         self._seen(found is not None)
-        if found is None:
-            return None
-        self._plans.move_to_end(key)
-        return found[0]
+        return None if found is None else found[0]
 
     def keep(self, key: Hashable, planned: _Planned, key_bytes: int) -> _Planned:
         """Remember a plan under a key of this size; gives the plan back."""
         weight = weight_of(planned) + key_bytes
-        self._bytes += weight - self._plans.pop(key, (None, 0))[1]
-        self._plans[key] = (planned, weight)
-        while self._bytes > self._max_bytes and len(self._plans) > 1:
-            _, (_, dropped) = self._plans.popitem(last=False)
-            self._bytes -= dropped
+        with self._lock:
+            self._bytes += weight - self._plans.pop(key, (None, 0))[1]
+            self._plans[key] = (planned, weight)
+            dropped = self._drop(self._bytes - self._max_bytes, 1)
+        del dropped  # outside of the lock, since they give back what they hold
         return planned
+
+    def give_back(self, size_bytes: int) -> None:
+        """Forget plans of so many bytes, or all."""
+        with self._lock:
+            dropped = self._drop(size_bytes, 0)
+        del dropped
+
+    def _drop(self, size_bytes: int, kept: int) -> list[object]:
+        """Forget the oldest until so many bytes are free, or only so many plans are left."""
+        dropped: list[object] = []
+        while size_bytes > 0 and len(self._plans) > kept:
+            _, (plan, weight) = self._plans.popitem(last=False)
+            self._bytes -= weight
+            size_bytes -= weight
+            dropped.append(plan)
+        return dropped
 
 
 def weight_of(planned: VirtualFile | Checkpoint) -> int:
     """Memory of a plan in bytes, measured: so much each, and names and metadata several times."""
+    if isinstance(planned.held, Claim):
+        return planned.held.size_bytes
     tensors = len(planned.tensors)
     if isinstance(planned, VirtualFile):
         return 2000 + 1500 * tensors + 3 * len(planned.header)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
@@ -82,7 +82,12 @@ class Description(BaseModel):
     metadata: dict[str, str] = Field(description="The file's own metadata.")
     rules: list[RuleDescription] = Field(description="In the order of the spec.")
     links: Links
-    tensors: list[TensorDescription] = Field(description="In the order of the file.")
+    tensors: list[TensorDescription] = Field(
+        description="In the order of the file; a page of them, if there are many."
+    )
+    next_offset: int | None = Field(
+        None, description="What offset= gives the next page; absent if this is the last."
+    )
 
 
 class Parameter(BaseModel):
@@ -175,12 +180,14 @@ def _known(fan: int, tensor: TensorPlan) -> int | None:
     return fan or (None if len(tensor.shape) < 2 else 0)
 
 
-def described(checkpoint: Checkpoint, link: str | None) -> bytes:
-    """A `Description` of a checkpoint, as JSON.
+def described(checkpoint: Checkpoint, link: str | None, offset: int, limit: int) -> Iterator[bytes]:
+    """A `Description` of a checkpoint, as JSON in parts.
 
     Args:
         checkpoint: whose whole file it is about.
         link: path of that file.
+        offset: of the first tensor that is described.
+        limit: of their number.
 
     It is put together tensor by tensor, since as one object it would take ten times the memory.
     """
@@ -206,12 +213,19 @@ def described(checkpoint: Checkpoint, link: str | None) -> bytes:
             files=[] if directory is None else [f"{directory}{one}" for one in checkpoint.names],
         ),
         tensors=[],
-    ).model_dump_json()
-    tensors = b",".join(
-        describe_tensor(tensor, file.offset(i)).model_dump_json().encode()
-        for i, tensor in enumerate(file.tensors)
-    )
-    return b"".join((without_tensors.removesuffix("]}").encode(), tensors, b"]}"))
+    ).model_dump_json(exclude={"next_offset"})
+    stop = min(offset + limit, len(file.tensors))
+    yield without_tensors.removesuffix("]}").encode()
+    for first in range(offset, stop, _DESCRIBED_AT_ONCE):
+        lead = b"" if first == offset else b","
+        yield lead + b",".join(
+            describe_tensor(file.tensors[i], file.offset(i)).model_dump_json().encode()
+            for i in range(first, min(first + _DESCRIBED_AT_ONCE, stop))
+        )
+    yield b"]}" if stop >= len(file.tensors) else b'],"next_offset":%d}' % stop
+
+
+_DESCRIBED_AT_ONCE = 1000
 
 
 def parameters_of(model: type[BaseModel], names: Iterable[str]) -> list[Parameter]:

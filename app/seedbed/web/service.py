@@ -3,33 +3,44 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Hashable, Iterable
+import pickle
+from collections.abc import Callable, Coroutine, Hashable, Iterable, Iterator
+from contextlib import aclosing
 from dataclasses import fields
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Request
+from starlette.requests import ClientDisconnect
 
 from seedbed.compare import CompareRequest, Comparison
-from seedbed.errors import SpecError, TokenError
+from seedbed.errors import EngineError, SpecError, TokenError, said
 from seedbed.files import (
     FILE_NAME,
     Checkpoint,
     CheckpointSpec,
     File,
+    Packed,
+    SpecIdentity,
     VirtualFile,
-    spec_from_token,
+    is_short,
+    json_of_token,
 )
-from seedbed.init import MatrixCache
-from seedbed.memory import MemoryBudget
+from seedbed.init import MatrixCache, TensorPlan
+from seedbed.memory import Claim, MemoryBudget
 from seedbed.models import presets
 from seedbed.registry import Registry, RegistryLimits
 from seedbed.stream import get_engine
+from seedbed.web import jobs
 from seedbed.web.admission import Admission
-from seedbed.web.comparing import Comparisons
+from seedbed.web.clients import client_of
+from seedbed.web.comparing import Comparisons, until_disconnected
+from seedbed.web.jobs import LinkLimits, Source
 from seedbed.web.observability import Metrics
+from seedbed.web.planning import Planners
 from seedbed.web.problems import RequestProblem
-from seedbed.web.requests import PlanCache, read_spec, refuse_query
+from seedbed.web.requests import Body, PlanCache, read_body, refuse_query, weight_of
 from seedbed.web.responses import CACHE_CONTROL, FileResponse
+from seedbed.web.schemas import described
 from seedbed.web.settings import Settings
 from seedbed.web.streaming import Streamer
 from seedbed.web.sums import Sums
@@ -37,13 +48,13 @@ from seedbed.web.sums import Sums
 _Work = TypeVar("_Work")
 
 _MANY_TENSORS = 200
-"""Specs with more tensors are planned in a thread, so that the event loop goes on."""
+"""Specs with more tensors are planned in a process of their own."""
 
-_LAYER_TENSORS = 16
-"""What a layer may come to, for that purpose."""
+_SHORT_BYTES = 1 << 14
+"""Texts up to this size are parsed where they arrive, in a few milliseconds."""
 
-_LONG_TOKEN_CHARS = 512
-"""So are links with longer tokens, which may hold as many."""
+_SHORT_WORK = 1 << 20
+"""So are specs planned whose rules have no more than this to look at."""
 
 _LISTED_FILES = 12
 """Names that an error lists."""
@@ -54,6 +65,12 @@ class Service:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.memory = MemoryBudget(
+            settings.memory_bytes, "memory_bytes", settings.retry_after_seconds
+        )
+        self._bodies = MemoryBudget(
+            settings.memory_bytes // 4, "memory_bytes", settings.retry_after_seconds, self.memory
+        )
         self.admission = Admission(
             settings.max_streams,
             settings.max_queued,
@@ -65,12 +82,17 @@ class Service:
         engine = get_engine(settings.engine)
         self.metrics = Metrics(self.admission, engine.name)
         self.engine = self.metrics.counted(engine)
-        self.cache = PlanCache(settings.cache_bytes, self.metrics.lookups("plans"))
+        self.cache = PlanCache(settings.cache_bytes, self.metrics.lookups("plans"), self.memory)
         self.matrices = MatrixCache(
             settings.matrix_cache_bytes,
             settings.worker_threads,
             self.metrics.lookups("matrices"),
-            MemoryBudget(settings.max_dense_bytes, "max_dense_bytes", settings.retry_after_seconds),
+            MemoryBudget(
+                settings.max_dense_bytes,
+                "max_dense_bytes",
+                settings.retry_after_seconds,
+                self.memory,
+            ),
             settings.max_queued,
             settings.retry_after_seconds,
         )
@@ -88,35 +110,138 @@ class Service:
         self.sums = Sums(
             settings.max_hash_bytes, settings.max_client_hash_bytes, settings.retry_after_seconds
         )
+        self._links = LinkLimits(settings.max_token_bytes, settings.max_url_token_chars)
+        self.planners = Planners(
+            slots=settings.planners,
+            queue=settings.max_planning_queued,
+            patience_seconds=settings.queue_seconds,
+            memory_bytes=settings.planner_bytes,
+            cpu_seconds=settings.planner_seconds,
+            retry_seconds=settings.retry_after_seconds,
+            memory=self.memory,
+        )
         self.started = False
         self.ready = False
 
+    def close(self) -> None:
+        """Begin nothing more, and end all processes."""
+        self.streamer.close()
+        self.matrices.close()
+        self.sums.close()
+        self.comparisons.close()
+        self.registry.close()
+        self.planners.close()
+
+    async def body(
+        self, request: Request, limit: str = "max_body_bytes", also: str | None = None
+    ) -> Body:
+        """The body of a request; see `read_body`."""
+        return await read_body(request, self.settings, self._bodies, limit, also)
+
     async def plan(self, request: Request) -> tuple[Checkpoint, str | None]:
         """The checkpoint of the spec in a request's body, and a link if a URL can hold one."""
-        settings = self.settings
-        spec = await read_spec(request, settings)
+        body = await self.body(request)
+        root = request.scope.get("root_path", "")
+        if (spec := self._short(Source(body.text))) is not None:
+            return self._hold(self.plan_checkpoint(spec)), self._links.link(spec, root)
+        return await self._plan_elsewhere(request, Source(body.text), self._links, root)
 
-        def work() -> tuple[Checkpoint, str | None]:
+    async def describe(self, request: Request, offset: int, limit: int) -> bytes:
+        """The JSON of what the spec in a request's body means, with a page of its tensors."""
+        body = await self.body(request)
+        root = request.scope.get("root_path", "")
+        if (spec := self._short(Source(body.text))) is not None:
             checkpoint = self.plan_checkpoint(spec)
-            _ = checkpoint.whole  # here, since the header of many tensors takes long as well
-            return checkpoint, self.link(request, spec)
+            return b"".join(described(checkpoint, self._links.link(spec, root), offset, limit))
+        source, page = Source(body.text), (offset, limit)
+        return await self.elsewhere(
+            request, jobs.describe, source, self.settings.text_limits, self._links, root, page
+        )
 
-        return await _run(work, in_thread=_is_long(spec))
-
-    async def check(self, spec: CheckpointSpec) -> None:
+    async def check(self, request: Request, text: bytes) -> SpecIdentity:
         """Make sure that a spec means files, and what they are.
 
         Raises:
-            SpecError: it means none.
-            LimitError: they would be larger than a limit allows.
+            SeedbedError: it is none, or they would be larger than a limit allows.
         """
+        found = await self.elsewhere(request, jobs.check, Source(text), self.settings.text_limits)
+        identity: SpecIdentity = pickle.loads(found)  # noqa: S301  # from our own process
+        return identity
 
-        def work() -> None:
-            for _ in self.plan_checkpoint(spec).files():
-                pass
-            _ = spec.digest
+    async def elsewhere(
+        self, request: Request, job: Callable[..., Iterator[bytes]], *arguments: Any
+    ) -> bytes:
+        """The whole answer of a job in a process of its own, for as long as the client is there.
 
-        await _run(work, in_thread=_is_long(spec))
+        Raises:
+            ClientDisconnect: it is not.
+            SeedbedError: the job raised it, or takes too much, or nobody is free.
+        """
+        parts: list[bytes] = []
+        claim = Claim(self.memory, 0, "answers")
+
+        async def work() -> bytes:
+            async with aclosing(
+                self.planners.run(client_of(request.scope), job, *arguments)
+            ) as run:
+                async for part in run:
+                    claim.grow(2 * len(part))  # for a moment, when they are joined
+                    parts.append(part)
+            return b"".join(parts)
+
+        return await while_connected(request, work())
+
+    async def _plan_elsewhere(
+        self, request: Request, source: Source, links: LinkLimits | None = None, root: str = ""
+    ) -> tuple[Checkpoint, str | None]:
+        """A checkpoint that is planned in a process of its own, and a link to it."""
+        return await while_connected(
+            request, self._unpack(client_of(request.scope), source, links, root)
+        )
+
+    async def _unpack(
+        self, client: str, source: Source, links: LinkLimits | None, root: str
+    ) -> tuple[Checkpoint, str | None]:
+        packed: Packed | None = None
+        link: str | None = None
+        tensors: list[TensorPlan] = []
+        run = self.planners.run(client, jobs.plan, source, self.settings.text_limits, links, root)
+        async with aclosing(run) as parts:
+            async for part in parts:
+                loaded = pickle.loads(part)  # noqa: S301  # from our own process
+                if packed is None:
+                    packed, link = loaded
+                    claim = Claim(self.memory, packed.size_bytes, "plans")
+                else:
+                    tensors += loaded
+                    await asyncio.sleep(0)  # for others, since parts may come without a pause
+        if packed is None:
+            raise EngineError("a plan came without its beginning")
+
+        def unpack() -> Checkpoint:
+            return Checkpoint.unpacked(
+                packed, tuple(tensors), self.settings.limits, self.engine, self.matrices
+            )
+
+        checkpoint = await _run(unpack, in_thread=len(tensors) > _MANY_TENSORS)
+        checkpoint.held = claim
+        return checkpoint, link
+
+    def _short(self, source: Source) -> CheckpointSpec | None:
+        """The spec of a source, if all of it surely takes a few milliseconds.
+
+        Raises:
+            SeedbedError: it is short, and no spec.
+        """
+        if source.preset or len(source.text) > _SHORT_BYTES:
+            return None
+        spec = source.spec(self.settings.text_limits)
+        return spec if is_short(spec, _MANY_TENSORS, _SHORT_WORK) else None
+
+    def _hold(self, checkpoint: Checkpoint) -> Checkpoint:
+        """A checkpoint that was planned here, with room for as long as it is there."""
+        checkpoint.held = Claim(self.memory, weight_of(checkpoint), "plans")
+        return checkpoint
 
     async def file_of_token(self, request: Request, token: str, name: str) -> File:
         """The file that a link leads to.
@@ -127,64 +252,66 @@ class Service:
             ParameterError: the request has a query.
         """
         refuse_query(request, "the link itself says everything, the seed included")
+
+        def source() -> Source:
+            return Source(json_of_token(token, self.settings.max_token_bytes), is_token=True)
+
         try:
-            return await self.file_of(
-                token,
-                len(token),
-                name,
-                lambda: spec_from_token(token, self.settings.max_token_bytes),
-                in_thread=len(token) > _LONG_TOKEN_CHARS,
-            )
+            return await self.file_of(request, token, len(token), name, source)
         except TokenError as error:
             raise error.within("token") from error
         except SpecError as error:
-            place = "/".join(map(str, error.path))
             raise TokenError(
-                f"the token spells no file: {place}: {error.message}", ("token",), error.allowed
+                f"the token spells no file: {said(error)}", ("token",), error.allowed
             ) from error
 
     async def file_of(
         self,
+        request: Request,
         key: Hashable,
         key_bytes: int,
         name: str,
-        make: Callable[[], CheckpointSpec],
-        *,
-        in_thread: bool = False,
+        source: Callable[[], Source],
     ) -> File:
         """A file of a checkpoint, planned at most once while it is remembered.
 
         Args:
+            request: for which it is planned.
             key: tells the checkpoint from all others.
             key_bytes: its size.
             name: of the file.
-            make: gives the spec.
-            in_thread: whether even that takes long.
+            source: gives the spec.
 
         Raises:
             RequestProblem: 404, the checkpoint has no such file.
             SpecError: the spec means no file.
         """
-        checkpoint = await self.checkpoint_of(key, key_bytes, make, in_thread=in_thread)
-        file = await _run(lambda: checkpoint.file(name), in_thread=_is_long(checkpoint.spec))
+        return await self.file_in(await self.checkpoint_of(request, key, key_bytes, source), name)
+
+    async def file_in(self, checkpoint: Checkpoint, name: str) -> File:
+        """The file of this name in a checkpoint.
+
+        Raises:
+            RequestProblem: 404, it has no such file.
+        """
+        many = len(checkpoint.tensors) > _MANY_TENSORS
+        file = await _run(lambda: checkpoint.file(name), in_thread=many)
         if file is None:
             raise no_such_file(name, checkpoint)
         return file
 
     async def checkpoint_of(
-        self,
-        key: Hashable,
-        key_bytes: int,
-        make: Callable[[], CheckpointSpec],
-        *,
-        in_thread: bool = False,
+        self, request: Request, key: Hashable, key_bytes: int, source: Callable[[], Source]
     ) -> Checkpoint:
         """A checkpoint, planned at most once while it is remembered; see `file_of`."""
         found = self.cache.find(key)
         if isinstance(found, Checkpoint):
             return found
-        spec = await _run(make, in_thread=in_thread)
-        planned = await _run(lambda: self.plan_checkpoint(spec), in_thread=_is_long(spec))
+        wanted = source()
+        if (spec := self._short(wanted)) is not None:
+            planned = self._hold(self.plan_checkpoint(spec))
+        else:
+            planned, _ = await self._plan_elsewhere(request, wanted)
         return self.cache.keep(key, planned, key_bytes)
 
     def remembered(
@@ -231,19 +358,18 @@ class Service:
         Raises:
             SpecError: it cannot be made.
             LimitError: it may not.
+            BusyError: there is no room for it now.
         """
         settings = self.settings
-        return Comparison(wanted, settings.budget, settings.limits, self.engine, self.matrices)
+        comparison = Comparison(
+            wanted, settings.budget, settings.limits, self.engine, self.matrices
+        )
+        comparison.held = Claim(self.memory, comparison.size_bytes, "comparisons")
+        return comparison
 
     def link(self, request: Request, spec: CheckpointSpec) -> str | None:
         """The path of a GET link that this service would take back."""
-        settings = self.settings
-        # The seed, up to 29 bytes, is in the token beside the canonical JSON.
-        if len(spec.canonical_json.encode()) + 29 > settings.max_token_bytes:
-            return None
-        if len(spec.token) > settings.max_url_token_chars:
-            return None
-        return f"{request.scope.get('root_path', '')}/v1/checkpoints/{spec.token}/{FILE_NAME}"
+        return self._links.link(spec, request.scope.get("root_path", ""))
 
 
 async def load_presets() -> None:
@@ -258,10 +384,23 @@ def no_such_file(name: str, checkpoint: Checkpoint) -> RequestProblem:
     return RequestProblem(404, "not-found", f"There is no file {name[:100]!r} here, but {there}.")
 
 
-def _is_long(spec: CheckpointSpec) -> bool:
-    """Whether planning takes long enough for a thread of its own."""
-    tensors = len(spec.tensors) + _LAYER_TENSORS * len(spec.layers)
-    return spec.model is not None or tensors > _MANY_TENSORS
+async def while_connected(request: Request, work: Coroutine[Any, Any, _Work]) -> _Work:
+    """What some work comes to, unless the client, whose request has been read, leaves.
+
+    Raises:
+        ClientDisconnect: it has.
+    """
+    doing = asyncio.ensure_future(work)
+    leaving = asyncio.ensure_future(until_disconnected(request))
+    try:
+        await asyncio.wait({doing, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not doing.done():
+            raise ClientDisconnect
+        return doing.result()
+    finally:
+        for task in (doing, leaving):
+            task.cancel()
+        await asyncio.gather(doing, leaving, return_exceptions=True)
 
 
 async def _run(work: Callable[[], _Work], *, in_thread: bool) -> _Work:

@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from seedbed.compare.budget import Budget
+from seedbed.files import TextLimits
 from seedbed.init import Limits
 from seedbed.stream import AUTO, ENGINES
 from seedbed.web.clients import Hosts
@@ -159,6 +160,11 @@ class Settings(BaseSettings):
     )
     max_rank: int = Field(_LIMITS.max_rank, ge=0, description="Dimensions of a tensor.")
     max_rules: int = Field(_LIMITS.max_rules, ge=0, description="Rules of one spec.")
+    max_rule_work: int = Field(
+        _LIMITS.max_rule_work,
+        ge=0,
+        description="Characters of names and patterns that the rules of one spec may look at.",
+    )
     max_name_bytes: int = Field(_LIMITS.max_name_bytes, ge=1, description="A tensor's name, UTF-8.")
     max_metadata_bytes: int = Field(
         _LIMITS.max_metadata_bytes, ge=0, description="Caller's metadata, keys and values together."
@@ -205,6 +211,43 @@ class Settings(BaseSettings):
         5.0,
         ge=0,
         description="How long one may wait, in seconds; then 429. Hub clients give up after 10.",
+    )
+    memory_bytes: int = Field(
+        2**29,
+        ge=2**20,
+        description="Memory for all that requests make the process hold: plans, matrices, the "
+        "planning of large specs, comparisons, and bodies, which get a quarter at most. What does "
+        "not fit is 503 with Retry-After.",
+    )
+    planners: int = Field(
+        2,
+        ge=1,
+        le=256,
+        description="Specs planned at the same time, of those that are large or have a model: each "
+        "in a process of its own. No client has all of them.",
+    )
+    planner_bytes: int = Field(
+        2**28 + 2**26,
+        ge=2**25,
+        description="Memory of such a process, taken from memory_bytes while it runs. Beyond it, "
+        "422.",
+    )
+    planner_seconds: int = Field(
+        20,
+        ge=1,
+        description="Processor time of such a process, in seconds; it has thrice as many by the "
+        "clock. Beyond it, 422.",
+    )
+    max_planning_queued: int = Field(
+        64, ge=0, description="Requests that may wait for one of them. Beyond it, 503."
+    )
+    max_described: int = Field(
+        10_000,
+        ge=1,
+        description="Tensors in one answer of POST /v1/describe; offset= gives the next ones.",
+    )
+    max_paths_bytes: int = Field(
+        2**16, ge=1, description="Body of the Hub's paths-info, in bytes. Beyond it, 413."
     )
     max_comparisons: int = Field(
         2, ge=1, description="Comparisons (POST /v1/compare) at the same time. Beyond it, 429."
@@ -437,6 +480,11 @@ class Settings(BaseSettings):
     def limits(self) -> Limits:
         """The limits that the core takes, by the same names."""
         return Limits(**{field.name: getattr(self, field.name) for field in fields(Limits)})
+
+    @property
+    def text_limits(self) -> TextLimits:
+        """How much there may be in a JSON text."""
+        return TextLimits(self.limits, self.max_json_values, self.max_json_members)
 
     @property
     def budget(self) -> Budget:

@@ -158,19 +158,28 @@ def test_errors_that_clients_tell_apart(
     assert hub.head(target).headers["x-error-code"] == code
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"paths": 5}', b'{"paths": [5, {}]}'])
-def test_paths_that_are_none(hub: httpx.Client, body: bytes) -> None:
+@pytest.mark.parametrize("body", [b"{}", b'{"paths": []}', b'{"expand": true}'])
+def test_no_paths(hub: httpx.Client, body: bytes) -> None:
     """A body without paths asks for nothing."""
     headers = {"content-type": "application/json"}
-    answer = hub.post(f"{API}/paths-info/main", content=body or b"{}", headers=headers)
+    answer = hub.post(f"{API}/paths-info/main", content=body, headers=headers)
     assert (answer.status_code, answer.json()) == (200, [])
+
+
+@pytest.mark.parametrize("body", [b"[]", b'{"paths": 5}', b'{"paths": [5, {}]}'])
+def test_paths_that_are_none(hub: httpx.Client, body: bytes) -> None:
+    """What should be paths and is something else is refused."""
+    headers = {"content-type": "application/json"}
+    answer = hub.post(f"{API}/paths-info/main", content=body, headers=headers)
+    assert answer.status_code == 422
+    assert answer.json()["type"] == "urn:seedbed:problem:invalid-paths"
 
 
 def test_a_body_that_is_no_json(hub: httpx.Client) -> None:
     """A broken body is refused."""
     headers = {"content-type": "application/json"}
     answer = hub.post(f"{API}/paths-info/main", content=b"{", headers=headers)
-    assert answer.status_code in (400, 404)
+    assert answer.status_code == 400
 
 
 def test_named_specs_are_repositories(client: httpx.Client) -> None:

@@ -37,7 +37,7 @@ class Missing(ParameterError):
 
 def _bounded(value: Any) -> Any:
     if isinstance(value, int) and abs(value) > _MOST:
-        raise ParameterError(f"{value:.3g} is more than a dimension can be")
+        raise ParameterError(f"{value.bit_length()} bits are more than a dimension can have")
     return value
 
 
@@ -164,7 +164,12 @@ def _build(node: ast.expr) -> Evaluator:  # noqa: C901, PLR0911, PLR0912, PLR091
                 x, y = _number(a(scope), left), _number(b(scope), right)
                 if divides and y == 0:
                     raise ParameterError(f"{ast.unparse(right)} is 0", _place(right))
-                return _bounded(work(x, y))
+                try:
+                    return _bounded(work(x, y))
+                except OverflowError:  # of floats
+                    raise ParameterError(
+                        f"{ast.unparse(node)} is more than a number can be", _place(node)
+                    ) from None
 
             return binary
         case ast.UnaryOp(op=ast.USub(), operand=operand):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 
+from seedbed.errors import ParameterError
 from seedbed.web.documentation import FILE_RESPONSES, PROBLEMS, file_routes
-from seedbed.web.schemas import Description, described
+from seedbed.web.requests import query_options, refuse_query
+from seedbed.web.schemas import Description
 from seedbed.web.service import ServiceOf
 
 router = APIRouter(tags=["checkpoints"])
@@ -53,6 +54,7 @@ async def create_checkpoint(request: Request, service: ServiceOf) -> Response:
 
     `Content-Location` is a link to the same bytes for GET, with ranges, if a URL can hold the spec.
     """
+    refuse_query(request, "the spec is in the body")
     checkpoint, link = await service.plan(request)
     return service.respond(request, checkpoint.whole, location=link)
 
@@ -65,10 +67,27 @@ async def create_checkpoint(request: Request, service: ServiceOf) -> Response:
     responses=PROBLEMS,
     openapi_extra=_SPEC_BODY,
 )
-async def describe_checkpoint(request: Request, service: ServiceOf) -> Response:
-    """For each tensor its place, scheme, fans, moments and bounds; totals; a link."""
-    checkpoint, link = await service.plan(request)
-    text = await asyncio.to_thread(described, checkpoint, link)  # there may be many
+async def describe_checkpoint(
+    request: Request,
+    service: ServiceOf,
+    offset: Annotated[int, Query(ge=0, description="Of the first tensor described.")] = 0,
+    limit: Annotated[
+        int | None, Query(ge=1, description="Of the tensors described; null: as many as may be.")
+    ] = None,
+) -> Response:
+    """For each tensor its place, scheme, fans, moments and bounds; totals; a link.
+
+    Of many tensors the answer has the first; `next_offset` says what `offset` gives those after.
+    """
+    for name in query_options(request):
+        if name not in ("offset", "limit"):
+            raise ParameterError(
+                f"there is no parameter {name[:100]!r} here: the spec is in the body",
+                (name[:100],),
+                ("offset", "limit"),
+            )
+    most = service.settings.max_described
+    text = await service.describe(request, offset, min(limit or most, most))
     return Response(text, media_type="application/json")
 
 

@@ -8,16 +8,17 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, ValidationError
-from pydantic_core import from_json
+from pydantic import BaseModel
 
 from seedbed.advice import Advice, Question, advise
 from seedbed.compare import CompareRequest, CompareResult, Comparison, Finished
 from seedbed.errors import Choices, ParameterError
+from seedbed.files import CheckpointSpec
+from seedbed.web import jobs
 from seedbed.web.comparing import Running, until_disconnected
 from seedbed.web.documentation import PROBLEMS
-from seedbed.web.problems import RequestProblem, invalid
-from seedbed.web.requests import query_options, read_body, refuse_query
+from seedbed.web.problems import RequestProblem
+from seedbed.web.requests import query_options, refuse_query
 from seedbed.web.service import Service, ServiceOf
 
 router = APIRouter(tags=["compare"])
@@ -62,15 +63,19 @@ async def compare_schemes(request: Request, service: ServiceOf) -> Response:
     to rounding. The work ends when the connection does.
     """
     refuse_query(request, "the comparison is in the body")
+    body = await service.body(request, "max_compare_body_bytes")
     settings = service.settings
-    body = await read_body(
-        request, settings.max_compare_body_bytes, settings.body_seconds, "max_compare_body_bytes"
+    service.comparisons.reserve()
+    try:  # in a process of its own first, where nothing that is wrong with it can take long
+        await service.elsewhere(
+            request, jobs.check_comparison, body.text, settings.text_limits, settings.budget
+        )
+    except BaseException:
+        service.comparisons.forgo()
+        raise
+    running = service.comparisons.begin(
+        lambda: service.plan_comparison(CompareRequest.model_validate_json(body.text))
     )
-    try:
-        wanted = CompareRequest.model_validate_json(body)
-    except ValidationError as error:
-        return _refusal(error, body)
-    running = service.comparisons.begin(lambda: service.plan_comparison(wanted))
     try:
         comparison = await running.planned()
     except BaseException:
@@ -144,15 +149,6 @@ def _linked(
 ) -> CompareResult:
     """The answer with links to the weights that it is about."""
     for scheme, file in zip(result.schemes, comparison.files, strict=True):
-        scheme.link = service.link(request, file.spec)
+        if isinstance(file.spec, CheckpointSpec):
+            scheme.link = service.link(request, file.spec)
     return result
-
-
-def _refusal(error: ValidationError, body: bytes) -> Response:
-    """What is wrong with a body, and where."""
-    if error.error_count() == 1:
-        (only,) = error.errors(include_url=False, include_input=False)
-        if only["type"] == "json_invalid":
-            raise RequestProblem(400, "invalid-json", only["msg"])
-    title = "There is nothing to compare like this"
-    return invalid(422, "invalid-comparison", title, error, from_json(body), CompareRequest)

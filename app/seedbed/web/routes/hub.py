@@ -10,25 +10,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-import json
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
 from fastapi import Request, Response
+from pydantic import BaseModel, ConfigDict
 from starlette.responses import JSONResponse
 from starlette.routing import Match, Route, Router
 from starlette.types import Scope
 
-from seedbed.errors import LimitError, UnavailableError
-from seedbed.files import SmallFile
+from seedbed.errors import BusyError, LimitError, UnavailableError
+from seedbed.files import Form, SmallFile, TextLimits, read
 from seedbed.hub import NAMESPACE, Entry, entries, file_of
 from seedbed.hub.repository import entry_of
 from seedbed.models import presets
 from seedbed.registry import SpecStore
 from seedbed.web.problems import problem, shortened
 from seedbed.web.repositories import Found, HubError, find, no_repository
-from seedbed.web.requests import read_body
+from seedbed.web.requests import FORM, Body
 from seedbed.web.service import Service, load_presets
 
 PREFIXES = ("/hub", "")
@@ -76,21 +76,28 @@ def _guarded(endpoint: Endpoint) -> Callable[[Request], Coroutine[Any, Any, Resp
             return _refused(error)
         except LimitError as error:
             return _refused(HubError("EntryNotFound", str(error)))
-        except UnavailableError as error:
+        except (UnavailableError, BusyError) as error:
             return _later(error)
 
     return guarded
 
 
-def _later(error: UnavailableError) -> Response:
-    """The answer while the registry cannot be asked: 429, for which clients wait; 503 is fatal."""
+def _later(error: UnavailableError | BusyError) -> Response:
+    """The answer while nobody is free or the registry is away: 429, for which clients wait.
+
+    503 is fatal to them.
+    """
     if error.retry_seconds is None:  # where no names are kept there is no such name
         return _refused(HubError("RepoNotFound", str(error)))
     headers = {"retry-after": str(error.retry_seconds), "x-error-message": _latin(str(error))}
     answer = problem(
-        429, "registry-unavailable", "Too Many Requests", str(error),
-        headers=headers, error=str(error),
-    )  # fmt: skip
+        429,
+        "busy" if isinstance(error, BusyError) else "registry-unavailable",
+        "Too Many Requests",
+        str(error),
+        headers=headers,
+        error=str(error),
+    )
     answer.headers["content-type"] = "application/json"
     return answer
 
@@ -126,7 +133,7 @@ async def resolve(
 ) -> Response:
     """A file of a repository at a revision, whole or in ranges."""
     revision, *path = _rest(request)
-    found = await find(service, namespace, name, revision)
+    found = await find(request, service, namespace, name, revision)
     file = file_of(found.checkpoint, "/".join(path))
     if file is None:
         raise HubError(
@@ -148,7 +155,7 @@ async def model_info(
 ) -> Response:
     """What a repository is, at a revision or now, and which files it has."""
     revision = "main" if rest is None else "/".join(_rest(request))
-    found = await find(service, namespace, name, revision)
+    found = await find(request, service, namespace, name, revision)
     blobs = _flag(request, "blobs")
     if blobs:
         await _hash(request, service, found)
@@ -161,7 +168,7 @@ def _info(service: Service, found: Found, *, blobs: bool) -> dict[str, Any]:
     totals: dict[str, int] = {}
     for tensor in checkpoint.tensors:
         totals[tensor.dtype.code] = totals.get(tensor.dtype.code, 0) + tensor.elements
-    model = checkpoint.spec.built
+    config = checkpoint.config
     siblings: list[dict[str, Any]] = []
     for entry in entries(checkpoint, service.sums.known):
         sibling: dict[str, Any] = {"rfilename": entry.file.name}
@@ -175,11 +182,11 @@ def _info(service: Service, found: Found, *, blobs: bool) -> dict[str, Any]:
                 }
         siblings.append(sibling)
     return {
-        **_listing(found.repository, transformers=model is not None and model.config is not None),
+        **_listing(found.repository, transformers=config is not None),
         "sha": found.commit,
         "siblings": siblings,
         "safetensors": {"parameters": totals, "total": sum(totals.values())},
-        "config": dict(model.config) if model is not None and model.config else {},
+        "config": dict(config or {}),
         "usedStorage": sum(file.size for file in checkpoint.files()),
     }
 
@@ -210,7 +217,7 @@ def _listing(repository: str, *, transformers: bool) -> dict[str, Any]:
 async def tree(request: Request, service: Service, namespace: str, name: str, **_: str) -> Response:
     """The files of a repository at a revision, with sizes and hashes."""
     revision, *path = _rest(request)
-    found = await find(service, namespace, name, revision)
+    found = await find(request, service, namespace, name, revision)
     if any(path):
         folder = "/".join(path)[:200]
         raise HubError("EntryNotFound", f"There is no folder {folder!r}.", found.commit)
@@ -247,12 +254,11 @@ async def paths_info(
     request: Request, service: Service, namespace: str, name: str, **_: str
 ) -> Response:
     """Those of some paths that a repository has at a revision; the body is a form or JSON."""
-    found = await find(service, namespace, name, "/".join(_rest(request)))
-    settings = service.settings
-    body = await read_body(
-        request, settings.max_body_bytes, settings.body_seconds, "max_body_bytes"
-    )
-    paths, expand = _paths(request, body)
+    found = await find(request, service, namespace, name, "/".join(_rest(request)))
+    body = await service.body(request, "max_paths_bytes", also=FORM)
+    asked = _asked(body, service.settings.text_limits)
+    paths = [asked.paths] if isinstance(asked.paths, str) else asked.paths
+    expand = asked.expand
     await _hash(request, service, found)
 
     def leaves() -> Iterator[dict[str, Any]]:
@@ -264,26 +270,30 @@ async def paths_info(
     return JSONResponse(content, headers={"x-repo-commit": found.commit})
 
 
-def _paths(request: Request, body: bytes) -> tuple[list[str], bool]:
-    if "json" in request.headers.get("content-type", ""):
-        try:
-            said = json.loads(body)
-        except (ValueError, RecursionError) as error:
-            raise HubError("EntryNotFound", "The body is no JSON.") from error
-        said = said if isinstance(said, dict) else {}
-        paths, expand = said.get("paths"), said.get("expand")
-    else:
-        form = parse_qs(body.decode("utf-8", "replace"))
-        paths, expand = form.get("paths"), form.get("expand", [""])[-1].lower() == "true"
-    paths = [paths] if isinstance(paths, str) else paths
-    if not isinstance(paths, list):
-        paths = []
-    return [path for path in paths if isinstance(path, str)], bool(expand)
+class _Asked(BaseModel):
+    """What `paths-info` is asked; other fields are other versions' business."""
+
+    model_config = ConfigDict(frozen=True)
+
+    paths: list[str] | str = []
+    expand: bool = False
+
+
+_PATHS = Form(_Asked, "list of paths")
+
+
+def _asked(body: Body, bounds: TextLimits) -> _Asked:
+    """A form, as the Python client sends it, or JSON, as the others do."""
+    if body.media_type != FORM:
+        return read(_PATHS, body.text, bounds)
+    form = parse_qs(body.text.decode("utf-8", "replace"))
+    expand = form.get("expand", [""])[-1].lower() == "true"
+    return _Asked(paths=form.get("paths", []), expand=expand)
 
 
 async def refs(request: Request, service: Service, namespace: str, name: str) -> Response:
     """The branches of a repository: one, since every seed is a revision."""
-    found = await find(service, namespace, name, "main")
+    found = await find(request, service, namespace, name, "main")
     main = {"name": "main", "ref": "refs/heads/main", "targetCommit": found.commit}
     answer: dict[str, Any] = {"branches": [main], "converts": [], "tags": []}
     if request.query_params.get("include_prs"):

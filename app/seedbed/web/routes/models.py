@@ -4,29 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Mapping
 from functools import cache
 from typing import Annotated
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Path, Query, Request, Response
-from pydantic import BaseModel, Field
 
 from seedbed.errors import SpecError
-from seedbed.files import Checkpoint, seed_to_json
-from seedbed.files.one_model import OneModel, option_of_model, spec_of_preset
+from seedbed.files.one_model import OneModel, option_of_model
 from seedbed.models import Model, presets
 from seedbed.models.registry import preset as find_preset
 from seedbed.stream import DTYPES
+from seedbed.web import jobs
 from seedbed.web.documentation import (
     PRESET_ARGUMENTS,
     PROBLEMS,
     file_routes,
     query_parameters,
 )
+from seedbed.web.jobs import Source
+from seedbed.web.model_schemas import ModelDescription, ModelSummary
 from seedbed.web.problems import RequestProblem
 from seedbed.web.requests import query_options
-from seedbed.web.schemas import Parameter
 from seedbed.web.service import ServiceOf, load_presets
 
 router = APIRouter(tags=["models"])
@@ -34,37 +33,6 @@ router = APIRouter(tags=["models"])
 Preset = Annotated[str, Path(description="The preset's name.", examples=["tiny-gpt2"])]
 
 _QUERY = [*query_parameters(OneModel), PRESET_ARGUMENTS]
-
-
-class ModelSummary(BaseModel):
-    """A preset of the catalogue."""
-
-    name: str
-    summary: str
-    library: str = Field(description="Whose names and initial weights these are, with its version.")
-    tensor_count: int
-    parameter_count: int = Field(description="Elements of all tensors.")
-    size_bytes: int = Field(description="Of all tensors in F32.")
-    href: str = Field(description="Path of the preset.")
-
-
-class ModelFile(BaseModel):
-    """A file of a checkpoint."""
-
-    name: str
-    size_bytes: int
-    etag: str
-    href: str = Field(description="Path for GET, with the query.")
-
-
-class ModelDescription(ModelSummary):
-    """A preset with arguments, for one seed and dtype."""
-
-    seed: int | str = Field(description="A number up to 2**53 − 1, else a decimal string.")
-    dtype: str
-    spec_sha256: str = Field(description="Digest of the canonical spec, without the seed.")
-    arguments: list[Parameter]
-    files: list[ModelFile] = Field(description="As `save_pretrained` would have left them.")
 
 
 @cache
@@ -138,54 +106,12 @@ async def get_model(
     root = request.scope.get("root_path", "")
     await known(preset)
 
-    def work() -> bytes:
-        try:
-            checkpoint = service.plan_checkpoint(spec_of_preset(preset, options))
-        except SpecError as error:
-            raise option_of_model(error) from error
-        return _describe(preset, checkpoint, root, options).model_dump_json().encode()
-
-    return Response(await asyncio.to_thread(work), media_type="application/json")
-
-
-def _describe(
-    preset: str, checkpoint: Checkpoint, root: str, options: Mapping[str, str]
-) -> ModelDescription:
-    spec = checkpoint.spec
-    tensors = checkpoint.tensors
     query = f"?{urlencode(options)}" if options else ""
-    href = f"{root}/v1/models/{preset}"
-    return ModelDescription(
-        name=preset,
-        summary=presets()[preset].summary,
-        library=presets()[preset].library,
-        tensor_count=len(tensors),
-        parameter_count=sum(tensor.elements for tensor in tensors),
-        size_bytes=sum(tensor.size_bytes for tensor in tensors),
-        href=f"{href}{query}",
-        seed=seed_to_json(spec.seed),
-        dtype=spec.dtype,
-        spec_sha256=spec.digest,
-        arguments=[
-            Parameter(
-                name=one.name,
-                required=False,
-                default=one.default,
-                description=one.description,
-                json_schema=dict(one.json_schema),
-            )
-            for one in presets()[preset].arguments()
-        ],
-        files=[
-            ModelFile(
-                name=file.name,
-                size_bytes=file.size,
-                etag=file.etag,
-                href=f"{href}/{file.name}{query}",
-            )
-            for file in checkpoint.files()
-        ],
+    source = Source(preset=preset, options=options)
+    text = await service.elsewhere(
+        request, jobs.describe_model, source, service.settings.text_limits, root, query
     )
+    return Response(text, media_type="application/json")
 
 
 async def known(preset: str) -> None:
@@ -222,10 +148,11 @@ async def get_model_file(
     query: bytes = request.scope["query_string"]
     try:
         found = await service.file_of(
+            request,
             ("model", preset, query),
             len(preset) + len(query),
             file,
-            lambda: spec_of_preset(preset, query_options(request)),
+            lambda: Source(preset=preset, options=query_options(request)),
         )
     except SpecError as error:
         raise option_of_model(error) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -11,8 +10,16 @@ import structlog
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
-from seedbed.errors import Choices, IdError, ParameterError, SpecError, UnknownSpecError
-from seedbed.files import FILE_NAME, CheckpointSpec, File, Seed, seed_to_json
+from seedbed.errors import (
+    Choices,
+    IdError,
+    InvalidError,
+    ParameterError,
+    SpecError,
+    UnknownSpecError,
+    said,
+)
+from seedbed.files import FILE_NAME, File, Seed, seed_to_json
 from seedbed.registry import (
     PREFIX_DIGITS,
     Content,
@@ -25,9 +32,10 @@ from seedbed.registry import (
 )
 from seedbed.web.clients import KEY_NAME
 from seedbed.web.documentation import PROBLEMS, file_routes
+from seedbed.web.jobs import Source
 from seedbed.web.problems import RequestProblem, problem
 from seedbed.web.ranges import conditions, entity_tags, select
-from seedbed.web.requests import query_options, read_spec_text, refuse_query
+from seedbed.web.requests import query_options, refuse_query
 from seedbed.web.responses import CACHE_CONTROL
 from seedbed.web.service import Service, ServiceOf
 
@@ -138,10 +146,11 @@ async def put_spec(
     spec_id = SpecId.of(namespace, name)
     settings = service.settings
     smaller = min("max_spec_bytes", "max_body_bytes", key=lambda limit: getattr(settings, limit))
-    spec, text = await read_spec_text(request, settings, smaller)
-    await service.check(spec)
+    refuse_query(request, "the spec is in the body")
+    body = await service.body(request, smaller)
+    spec = await service.check(request, body.text)
     expected = _expected(request)
-    entry, is_new = await service.registry.ask(SpecStore.put, spec_id, text, spec, expected)
+    entry, is_new = await service.registry.ask(SpecStore.put, spec_id, body.text, spec, expected)
     log.info("spec stored", id=str(spec_id), etag=entry.etag, key=request.scope.get(KEY_NAME))
     return Response(
         _describe(request, entry).model_dump_json(),
@@ -294,9 +303,8 @@ async def get_spec_file(
         content = await service.registry.ask(SpecStore.find, digest, spec_id)
         etag = etag_of(content.text)
     key = ("stored", etag, seed, digest is not None)
-    make = _maker(content, seed, pinned=digest is not None)
     never_changes = digest is not None and seed is not None
-    found = await _file_of(service, key, file, make)
+    found = await _file_of(request, service, key, file, content, seed, pinned=digest is not None)
     return service.respond(
         request,
         found,
@@ -331,31 +339,31 @@ file_routes(
 
 
 async def _file_of(
-    service: Service, key: tuple[object, ...], name: str, make: Callable[[], CheckpointSpec]
+    request: Request,
+    service: Service,
+    key: tuple[object, ...],
+    name: str,
+    content: Content,
+    seed: int | None,
+    *,
+    pinned: bool,
 ) -> File:
-    """The file of this name, of the spec that `make` gives."""
+    """The file of this name, of what a content means."""
+    changes = {} if seed is None else {"seed": seed}
     try:
-        return await service.file_of(key, len(repr(key)), name, make, in_thread=True)
-    except SpecError as error:  # it meant a file when it was stored
-        place = "/".join(map(str, error.path))
+        checkpoint = await service.checkpoint_of(
+            request, key, len(repr(key)), lambda: Source(content.text, changes=changes)
+        )
+    except (SpecError, InvalidError) as error:  # it meant a file when it was stored
         raise RequestProblem(
-            404, "not-found", f"The stored spec means no file any more: {place}: {error.message}"
+            404, "not-found", f"The stored spec means no file any more: {said(error)}"
         ) from error
-
-
-def _maker(content: Content, seed: int | None, *, pinned: bool) -> Callable[[], CheckpointSpec]:
-    """How to read the spec of a content, once it is needed."""
-
-    def make() -> CheckpointSpec:
-        spec = content.spec()
-        if pinned and digest_of(spec) != content.digest:
-            raise UnknownSpecError(
-                f"what {content.id} was stored as under this digest meant other files to the "
-                "Seedbed of that time"
-            )
-        return spec if seed is None else spec.with_seed(seed)
-
-    return make
+    if pinned and digest_of(checkpoint.spec) != content.digest:
+        raise UnknownSpecError(
+            f"what {content.id} was stored as under this digest meant other files to the "
+            "Seedbed of that time"
+        )
+    return await service.file_in(checkpoint, name)
 
 
 def _known_id(namespace: str, name: str) -> SpecId:

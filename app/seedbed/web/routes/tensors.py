@@ -43,7 +43,7 @@ async def get_tensor(
         (scheme, shape, request.scope["query_string"]),
         lambda: spec_of_one(scheme, shape, query_options(request)),
     )
-    seed, size = file.spec.seed, shape_text(file.spec.tensors[0].shape)
+    seed, size = file.spec.seed, shape_text(file.tensors[0].shape)
     name = f"{canonical_name(scheme)}-{size}-seed{seed}.safetensors"
     digest = await service.sums.header_for(request, file)
     return service.respond(request, file, name, headers=digest)

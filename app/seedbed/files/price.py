@@ -1,0 +1,117 @@
+"""What a spec costs, counted before any of it is planned.
+
+Planning takes time and memory by the tensor, by each rule that is tried on each name, and by the
+byte of header. A few words can ask for much of that: one LSTM may have 2,560 tensors, one rule a
+thousand characters to match. So it is counted first, in the order in which a count is cheap: names
+before rules see them, tensors before they are listed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+from seedbed.files.spec import CheckpointSpec
+from seedbed.init import Limits
+
+_ENTRY_BYTES = len('"":{"dtype":"F32","shape":[],"data_offsets":[0,0]},')
+"""Of a header, for a tensor without its name: no entry is shorter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What planning takes.
+
+    Attributes:
+        tensors: of layers, models and their own, before rules drop any.
+        name_bytes: of their names together, in UTF-8.
+        rule_work: steps of trying each rule once on each name.
+        header_bytes: of the whole file's header, at least.
+    """
+
+    tensors: int
+    name_bytes: int
+    rule_work: int
+    header_bytes: int
+
+
+def price(spec: CheckpointSpec, limits: Limits) -> Price:
+    """What a spec costs to plan; a model is built for that.
+
+    Raises:
+        LimitError: more than a limit, or too long a name, and then as little as possible was done.
+        SpecError: there is no such model.
+    """
+    limits.require("max_rules", len(spec.rules), "rules")
+    limits.require("max_tensors", len(spec.tensors) + len(spec.layers), "tensors and layers")
+    names = [*_own_names(spec, limits)]
+    model = spec.built
+    if model is not None:
+        count = len(names) + len(model.parameters)
+        limits.require("max_tensors", count, "tensors, with those of the model,")
+        names += [parameter.name for parameter in model.parameters]
+    longest = max(names, key=len, default="")
+    if 4 * len(longest) > limits.max_name_bytes:
+        _require_short(names, limits)
+    tensors, name_bytes = len(names), len("".join(names).encode())
+    work = rule_work(spec, tensors, name_bytes)
+    limits.require("max_rule_work", work, "steps of rules on names")
+    header = name_bytes + _ENTRY_BYTES * tensors
+    if not any(rule.drop for rule in spec.rules):
+        limits.require("max_header_bytes", header, "bytes of header, or more,")
+    return Price(tensors, name_bytes, work, header)
+
+
+def rule_work(spec: CheckpointSpec, tensors: int, name_bytes: int) -> int:
+    """Steps of trying each rule once on each of so many names, in units of about 5 ns.
+
+    Most take a look at the whole name and the whole pattern; of hostile ones each character is
+    compared with each, a sixteenth of a unit a time.
+    """
+    return sum(
+        name_bytes + tensors * len(rule.match) + name_bytes * len(rule.match) // 16
+        for rule in spec.rules
+    )
+
+
+def is_short(spec: CheckpointSpec, most: int, most_work: int) -> bool:
+    """Whether planning surely takes a few milliseconds; this is known at once.
+
+    Args:
+        spec: that has been read, and whose names may have any length.
+        most: tensors.
+        most_work: steps of rules on names.
+    """
+    if spec.model is not None or len(spec.tensors) + len(spec.layers) > most:
+        return False
+    parameters = (one for layer in spec.layers for one in layer.parameters())
+    tensors = len(spec.tensors) + sum(1 for _ in islice(parameters, most + 1))
+    if tensors > most:
+        return False
+    names = [*(one.name for one in spec.tensors), *(one.name for one in spec.layers)]
+    longest = max(map(len, names), default=0)
+    return rule_work(spec, tensors, 4 * tensors * (longest + 32)) <= most_work
+
+
+def _own_names(spec: CheckpointSpec, limits: Limits) -> Iterator[str]:
+    """Names of tensors and of layers' parameters, as rules see them.
+
+    Raises:
+        LimitError: a name is too long, or there are too many; no more were listed than that takes.
+    """
+    _require_short([tensor.name for tensor in spec.tensors], limits)
+    _require_short([layer.name for layer in spec.layers], limits)
+    yield from (tensor.name for tensor in spec.tensors)
+    count = len(spec.tensors)
+    for layer in spec.layers:
+        for parameter in layer.parameters():
+            count += 1
+            limits.require("max_tensors", count, "tensors, with those of layers, or more,")
+            yield f"{layer.name}.{parameter.name}"
+
+
+def _require_short(names: Iterable[str], limits: Limits) -> None:
+    for name in names:
+        if 4 * len(name) > limits.max_name_bytes:
+            limits.require("max_name_bytes", len(name.encode()), "bytes of tensor name")

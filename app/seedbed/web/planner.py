@@ -1,0 +1,190 @@
+"""A process that plans for the service, and can be killed. Run as a module, with a socket's number.
+
+It imports what planning needs, once, and then forks a child for each job, which takes a few
+milliseconds and leaves nothing behind. A job comes with a socket of its own. Its child has so much
+memory, so many CPU seconds and so much time, which the system itself watches over; and it ends when
+the other side of its socket is closed, since nobody waits for the answer any more. This process
+ends when the service does, however that ends: then its own socket is at its end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import pickle
+import resource
+import select
+import signal
+import socket
+import struct
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+from seedbed.errors import SeedbedError
+
+_NICENESS = os.getpriority(os.PRIO_PROCESS, 0)
+
+HEAD = struct.Struct("<cQ")
+"""Before each message: its kind, and its length in bytes."""
+
+BEGUN, PART, DONE, REFUSED, OUT_OF_MEMORY, FAILED = b"b", b"p", b"d", b"r", b"m", b"f"
+"""Kinds of messages: the job is begun; a part of the answer; that was all; a pickled error of the
+request; no memory left; the text of a failure."""
+
+_GRACE_SECONDS = 5.0
+
+_LONG_SECONDS = 1.0
+_NICER = 5
+"""A job that has had the processor for so long goes on more slowly than those who draw."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What is to be done, and what it may take.
+
+    Attributes:
+        function: gives the answer in parts.
+        arguments: of that.
+        memory_bytes: of data, beside what this process has anyway.
+        cpu_seconds: of processor.
+        seconds: by the clock.
+    """
+
+    function: Callable[..., Iterator[bytes]]
+    arguments: tuple[Any, ...]
+    memory_bytes: int
+    cpu_seconds: int
+    seconds: float
+
+
+def main(control: socket.socket) -> None:
+    """Fork a child for each socket that comes over this one, until it ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the service
+    signal.signal(signal.SIGCHLD, _forget_children)
+    _preload()
+    while True:
+        message, descriptors, _, _ = socket.recv_fds(control, 1, 1)
+        if not message:
+            return
+        for descriptor in descriptors:
+            with contextlib.suppress(OSError):  # no room for a child: whoever waits sees the end
+                if os.fork() == 0:
+                    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                    control.close()
+                    _be_child(socket.socket(fileno=descriptor))
+            os.close(descriptor)
+
+
+def _forget_children(_signal: int, _frame: FrameType | None) -> None:
+    """Let the system forget children that have ended, and count their time as this process's."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
+def _preload() -> None:
+    """Have everything in memory that a job needs, to be shared by all children."""
+    from seedbed.models import presets  # noqa: PLC0415
+    from seedbed.models.catalogue import types  # noqa: PLC0415
+    from seedbed.web import jobs  # noqa: F401, PLC0415
+
+    presets()
+    types()
+    gc.collect()
+    gc.freeze()  # else looking for garbage would copy every page
+
+
+def _be_child(connection: socket.socket) -> None:
+    """Do the one job that comes over a socket, and end."""
+    code = 1
+    try:
+        send(connection, BEGUN)
+        (job,) = (pickle.loads(part) for _, part in _read(connection))  # noqa: S301  # from our own service
+        _limit(job)
+        threading.Thread(target=_end_with, args=(connection,), daemon=True).start()
+        _do(job, connection)
+        code = 0
+    except OSError:  # nobody listens
+        pass
+    finally:
+        os._exit(code)
+
+
+def _do(job: Job, connection: socket.socket) -> None:
+    try:
+        for part in job.function(*job.arguments):
+            send(connection, PART, part)
+    except SeedbedError as error:
+        send(connection, REFUSED, pickle.dumps(error, 5))
+    except MemoryError:
+        send(connection, OUT_OF_MEMORY)
+    except OSError:
+        raise
+    except Exception:  # noqa: BLE001  # which the service logs
+        send(connection, FAILED, traceback.format_exc().encode())
+    else:
+        send(connection, DONE)
+
+
+def _limit(job: Job) -> None:
+    """Have the system end this process when it takes more than it may."""
+    data = resource.RLIMIT_DATA if sys.platform == "linux" else resource.RLIMIT_AS
+    room = _data_bytes() + job.memory_bytes
+    with contextlib.suppress(ValueError, OSError):  # a lower limit is set already
+        resource.setrlimit(data, (room, room))
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_CPU, (job.cpu_seconds, job.cpu_seconds))
+    # By SIGALRM, if nobody has ended it before.
+    signal.setitimer(signal.ITIMER_REAL, job.seconds + _GRACE_SECONDS)
+
+
+def _data_bytes() -> int:
+    """Memory that this process has for data, in bytes."""
+    try:
+        with open("/proc/self/status", encoding="ascii") as lines:  # noqa: PTH123
+            kilobytes = next(line for line in lines if line.startswith("VmData"))
+        return int(kilobytes.split()[1]) << 10
+    except (OSError, StopIteration):
+        return 1 << 28
+
+
+def _end_with(connection: socket.socket) -> None:
+    """End this process when the other side has closed its socket; and have it be patient."""
+    with contextlib.suppress(OSError):
+        while not select.select([connection], [], [], _LONG_SECONDS)[0]:
+            if time.process_time() > _LONG_SECONDS:
+                os.setpriority(os.PRIO_PROCESS, os.getpid(), _NICENESS + _NICER)
+    os._exit(1)
+
+
+def send(connection: socket.socket, kind: bytes, message: bytes = b"") -> None:
+    """Send a message."""
+    connection.sendall(HEAD.pack(kind, len(message)) + message)
+
+
+def _read(connection: socket.socket) -> Iterator[tuple[bytes, bytes]]:
+    """The next message, if there is one."""
+    head = _exactly(connection, HEAD.size)
+    kind, size = HEAD.unpack(head)
+    yield kind, _exactly(connection, size)
+
+
+def _exactly(connection: socket.socket, size: int) -> bytes:
+    room = bytearray(size)
+    view = memoryview(room)
+    while view:
+        if not (count := connection.recv_into(view)):
+            raise ConnectionError("the service has gone")
+        view = view[count:]
+    return bytes(room)
+
+
+if __name__ == "__main__":
+    main(socket.socket(fileno=int(sys.argv[1])))

@@ -1,0 +1,393 @@
+"""Work on specs that is not surely short, in processes that can be killed.
+
+A parser holds Python's lock for as long as it parses, and a plan of many tensors takes seconds and
+hundreds of megabytes. So whoever sends such a spec has it planned by a process of its own, within
+so much memory and time, while the service goes on; and only for as long as the client is there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import os
+import pickle
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from typing import Any
+
+import structlog
+
+from seedbed.errors import BusyError, EngineError, LimitError
+from seedbed.memory import Claim, MemoryBudget
+from seedbed.web import planner
+from seedbed.web.planner import Job
+
+_SMALL_BYTES = 96 << 20
+"""Memory that a job may take at first: enough for most. One that needs more begins again."""
+
+_LARGE_BODY_BYTES = 1 << 20
+"""Arguments beyond this size need more than that."""
+
+_START_SECONDS = 60.0
+"""For a process to be there: it imports for a second, on a busy machine for several."""
+
+_CLOCK = 3
+"""Seconds by the clock for each second of processor: others need it too."""
+
+_PAUSE_SECONDS = 0.1
+"""Before a template that has died is replaced; twice as long each time in a row."""
+
+_PAUSE_MOST_SECONDS = 10.0
+
+log = structlog.get_logger("seedbed.planning")
+
+
+class _Ended(Exception):
+    """A process has ended without an answer."""
+
+
+class Template:
+    """The process that has imported everything, and forks one for each job."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+        self._failures = 0
+        self._not_before = 0.0
+
+    @property
+    def pid(self) -> int | None:
+        """Of the process, if there is one."""
+        return self._process.pid if self._process else None
+
+    def start(self) -> None:
+        """Have it running, unless it has died a moment ago.
+
+        Raises:
+            _Ended: it has.
+        """
+        with self._lock:
+            if self._process is not None and self._process.poll() is None:
+                return
+            now = time.monotonic()
+            if self._process is not None:
+                log.warning("the planner has ended", code=self._process.returncode)
+                self._forget()
+                self._failures += 1
+                pause = min(_PAUSE_SECONDS * 2**self._failures, _PAUSE_MOST_SECONDS)
+                self._not_before = now + pause
+            if now < self._not_before:
+                raise _Ended
+            self._control, theirs = socket.socketpair()
+            with theirs:
+                self._process = subprocess.Popen(  # noqa: S603
+                    [sys.executable, "-m", "seedbed.web.planner", str(theirs.fileno())],
+                    stdin=subprocess.DEVNULL,
+                    pass_fds=[theirs.fileno()],
+                    env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"},
+                )
+
+    def connect(self) -> socket.socket:
+        """A socket to a new process that waits for a job.
+
+        Raises:
+            _Ended: there is none to be had now.
+        """
+        self.start()
+        ours, theirs = socket.socketpair()
+        with theirs:
+            try:
+                assert self._control is not None  # noqa: S101  # it has been started
+                socket.send_fds(self._control, [b"j"], [theirs.fileno()])
+            except OSError:
+                ours.close()
+                raise _Ended from None
+        ours.setblocking(False)  # noqa: FBT003
+        return ours
+
+    def works(self) -> None:
+        """Told that a job was begun: the process is sound."""
+        self._failures = 0
+
+    def close(self) -> None:
+        """End it, and all that it has forked."""
+        with self._lock:
+            self._forget()
+
+    def _forget(self) -> None:
+        if self._control is not None:
+            self._control.close()
+        if self._process is not None:
+            self._process.kill()  # it only waits; its children look after themselves
+            self._process.wait()
+        self._process = self._control = None
+
+
+class Planners:
+    """Runs jobs in processes of their own; one for the service.
+
+    Args:
+        slots: jobs at the same time. One client has at most all but one of them.
+        queue: jobs that may wait.
+        patience_seconds: how long one may wait.
+        memory_bytes: of one job, at most.
+        cpu_seconds: of one job.
+        retry_seconds: what a refused client is told.
+        memory: the budget from which a job's memory is taken.
+    """
+
+    def __init__(
+        self,
+        *,
+        slots: int,
+        queue: int,
+        patience_seconds: float,
+        memory_bytes: int,
+        cpu_seconds: int,
+        retry_seconds: int,
+        memory: MemoryBudget,
+    ) -> None:
+        self.template = Template()
+        self._turns = Turns(slots, queue, patience_seconds, retry_seconds)
+        self._memory_bytes = memory_bytes
+        self._cpu_seconds = cpu_seconds
+        self._retry_seconds = retry_seconds
+        self._memory = memory
+
+    @property
+    def active(self) -> int:
+        """Jobs that are running."""
+        return self._turns.active
+
+    def close(self) -> None:
+        """End all processes."""
+        self.template.close()
+
+    async def run(
+        self, client: str, function: Callable[..., Iterator[bytes]], *arguments: Any
+    ) -> AsyncGenerator[bytes]:
+        """What a function answers, part by part.
+
+        To leave, or to be cancelled, ends the process.
+
+        Args:
+            client: who wants it, so that nobody takes all turns.
+            function: of `jobs`.
+            arguments: of that.
+
+        Raises:
+            SeedbedError: what the function raised.
+            LimitError: it takes more memory or time than it may.
+            BusyError: nobody is free, or there is no room.
+            EngineError: it failed.
+        """
+        size = sum(len(one) for one in _texts(arguments))
+        rooms = [self._memory_bytes]
+        if size <= _LARGE_BODY_BYTES and self._memory_bytes > _SMALL_BYTES:
+            rooms.insert(0, _SMALL_BYTES)
+        async with self._turns.turn(client):
+            for room in rooms:
+                job = Job(function, arguments, room, self._cpu_seconds, _CLOCK * self._cpu_seconds)
+                claim = Claim(self._memory, room, "planning")
+                begun = False
+                try:
+                    async with contextlib.aclosing(self._attempt(job)) as parts:
+                        async for part in parts:
+                            begun = True
+                            yield part
+                except MemoryError:
+                    if begun or room == rooms[-1]:
+                        raise LimitError(
+                            "planner_bytes", room + 1, room, "bytes to plan this, or more,"
+                        ) from None
+                else:
+                    return
+                finally:
+                    claim.end()
+
+    async def _attempt(self, job: Job) -> AsyncGenerator[bytes]:
+        loop = asyncio.get_running_loop()
+        try:
+            connection = await self._connect()
+        except (_Ended, TimeoutError):
+            raise BusyError(
+                f"no process is there to plan this; try again in {self._retry_seconds} seconds",
+                self._retry_seconds,
+            ) from None
+        began = loop.time()
+        with connection:
+            try:
+                async with asyncio.timeout(job.seconds):
+                    message = pickle.dumps(job, 5)
+                    head = planner.HEAD.pack(planner.PART, len(message))
+                    await loop.sock_sendall(connection, head + message)
+                    del message
+                    while True:
+                        kind, content = await _receive(connection)
+                        if kind == planner.DONE:
+                            return
+                        if kind == planner.PART:
+                            yield content
+                            del content
+                            continue
+                        self._refuse(kind, content)
+            except TimeoutError:
+                raise BusyError(
+                    f"planning this takes longer than {job.seconds:g} seconds on a machine as busy "
+                    f"as this one is now; try again in {self._retry_seconds} seconds",
+                    self._retry_seconds,
+                ) from None
+            except _Ended:
+                seconds = loop.time() - began
+                if seconds >= job.cpu_seconds:
+                    raise LimitError(
+                        "planner_seconds",
+                        max(math.ceil(seconds), job.cpu_seconds + 1),
+                        job.cpu_seconds,
+                        "seconds of processor to plan this, or more,",
+                    ) from None
+                raise MemoryError from None  # the parser's library ends the process then
+
+    async def _connect(self) -> socket.socket:
+        """A connection to a process that has said that it is there."""
+        connection = await asyncio.to_thread(self.template.connect)
+        try:
+            async with asyncio.timeout(_START_SECONDS):
+                await _receive(connection)
+        except BaseException:
+            connection.close()
+            raise
+        self.template.works()
+        return connection
+
+    @staticmethod
+    def _refuse(kind: bytes, content: bytes) -> None:
+        if kind == planner.REFUSED:
+            raise pickle.loads(content)  # noqa: S301  # from our own process
+        if kind == planner.OUT_OF_MEMORY:
+            raise MemoryError
+        raise EngineError(f"planning failed:\n{content.decode('utf-8', 'replace')}")
+
+
+class Turns:
+    """Who may run a job: so many at the same time, no client all of them, first come first served.
+
+    Args:
+        slots: jobs at the same time.
+        queue: jobs that may wait.
+        patience_seconds: how long one may wait.
+        retry_seconds: what a refused client is told.
+    """
+
+    def __init__(self, slots: int, queue: int, patience_seconds: float, retry_seconds: int) -> None:
+        self._slots = slots
+        self._queue = queue
+        self._patience_seconds = patience_seconds
+        self._retry_seconds = retry_seconds
+        self._running: Counter[str] = Counter()
+        self._waiting: deque[tuple[str, asyncio.Future[None]]] = deque()
+
+    @property
+    def active(self) -> int:
+        """Jobs that have their turn."""
+        return self._running.total()
+
+    @contextlib.asynccontextmanager
+    async def turn(self, client: str) -> AsyncIterator[None]:
+        """Have a turn, after waiting for it if need be.
+
+        Raises:
+            BusyError: too many wait, or it takes too long.
+        """
+        if self._may(client) and not any(self._may(other) for other, _ in self._waiting):
+            self._running[client] += 1
+        else:
+            await self._wait(client)
+        try:
+            yield
+        finally:
+            self._end(client)
+
+    async def _wait(self, client: str) -> None:
+        if len(self._waiting) >= self._queue:
+            raise self._refusal(f"{len(self._waiting)} wait for that already")
+        mine = client, asyncio.get_running_loop().create_future()
+        self._waiting.append(mine)
+        try:
+            async with asyncio.timeout(self._patience_seconds):
+                await mine[1]
+        except BaseException as error:
+            if mine in self._waiting:
+                self._waiting.remove(mine)
+            elif mine[1].done() and not mine[1].cancelled():
+                self._end(client)  # the turn came at the same moment
+            if isinstance(error, TimeoutError):
+                said = f"none of them ended within {self._patience_seconds:g} seconds"
+                raise self._refusal(said) from error
+            raise
+
+    def _may(self, client: str) -> bool:
+        mine = max(self._slots - 1, 1)
+        return self.active < self._slots and self._running[client] < mine
+
+    def _end(self, client: str) -> None:
+        self._running[client] -= 1
+        if not self._running[client]:
+            del self._running[client]
+        for one in tuple(self._waiting):
+            other, future = one
+            if future.done():  # cancelled a moment ago
+                self._waiting.remove(one)
+            elif self._may(other):
+                self._waiting.remove(one)
+                self._running[other] += 1
+                future.set_result(None)
+
+    def _refusal(self, why: str) -> BusyError:
+        return BusyError(
+            f"the service is planning {self.active} large specs, and {why}; try again in "
+            f"{self._retry_seconds} seconds",
+            self._retry_seconds,
+        )
+
+
+def _texts(arguments: Any) -> Iterator[bytes]:
+    """The texts among the arguments of a job."""
+    for one in arguments:
+        text = getattr(one, "text", one)
+        if isinstance(text, bytes):
+            yield text
+
+
+async def _receive(connection: socket.socket) -> tuple[bytes, bytes]:
+    """The next message of a process.
+
+    Raises:
+        _Ended: there is none.
+    """
+    head = await _exactly(connection, planner.HEAD.size)
+    kind, size = planner.HEAD.unpack(head)
+    return kind, bytes(await _exactly(connection, size)) if size else b""
+
+
+async def _exactly(connection: socket.socket, size: int) -> bytearray:
+    loop = asyncio.get_running_loop()
+    room = bytearray(size)
+    at = 0
+    with memoryview(room) as view:
+        while at < size:
+            try:
+                count = await loop.sock_recv_into(connection, view[at : at + (1 << 18)])
+            except OSError:
+                raise _Ended from None
+            if not count:
+                raise _Ended
+            at += count
+    return room
