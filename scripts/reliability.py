@@ -72,6 +72,16 @@ def sent_by_schemathesis(notes: Notes) -> str:
     return f"{sum(note['count'] for note in notes):,} requests, no failure"
 
 
+def attacked(notes: Notes) -> str:
+    """The dearest of each kind."""
+    dearest = max(notes, key=lambda note: float(note["cpu_s"]))
+    return (
+        f"{len(notes)} attacks: at most {dearest['cpu_s']:g} CPU seconds ({dearest['attack']}), "
+        f"{max(note['peak_mb'] for note in notes)} MB in all, "
+        f"{max(note['healthz_s'] for note in notes):g} s for /healthz beside them"
+    )
+
+
 SECTIONS: dict[str, list[Promise]] = {
     "Hostile input": [
         Promise(
@@ -144,6 +154,18 @@ SECTIONS: dict[str, list[Promise]] = {
                 "tests/web/test_protocol.py::test_what_is_no_http",
                 "tests/web/test_protocol.py::test_no_refusal_within_a_body",
             ),
+        ),
+        Promise(
+            "What was made to cost much costs little, and others are answered beside it.",
+            ("tests/stress/test_attacks.py::test_what_an_attack_costs",),
+            "attack",
+            attacked,
+        ),
+        Promise(
+            "Bodies that never end fill a part of the memory, and no more.",
+            ("tests/stress/test_attacks.py::test_bodies_that_never_end",),
+            "bodies",
+            last("60 of 15 MiB: {peak_mb} MB in all at most"),
         ),
         Promise(
             "The service answers as its OpenAPI document says, by all checks of schemathesis.",

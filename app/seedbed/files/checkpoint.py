@@ -156,9 +156,8 @@ class Checkpoint:
         Raises:
             LimitError: there would be more files than a limit.
         """
-        parts = split_tensors(self.ordered, self.spec.max_shard_size) or (
-            (),
-        )  # a layer may be empty
+        parts = split_tensors(self.ordered, self.spec.max_shard_size)
+        parts = parts or ((),)  # a layer may have no tensors
         self._limits.require("max_shards", len(parts), "shards")
         return dict(zip(shard_names(len(parts)), parts, strict=True))
 
