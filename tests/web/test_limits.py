@@ -45,7 +45,6 @@ BEYOND: dict[str, tuple[dict[str, Any], dict[str, Any], int]] = {
     # Just within, just beyond, and how much is asked for.
     "max_tensors": (named("a", "b", "c"), named("a", "b", "c", "d"), 4),
     "max_rank": (named("a", shape=(1, 1)), named("a", shape=(1, 1, 1)), 3),
-    "max_shards": (named("a", "b", max_shard_size=4), named("a", "b", "c", max_shard_size=4), 3),
     "max_rules": (named("a", rules=[RULE]), named("a", rules=[RULE, RULE]), 2),
     "max_rule_work": (  # each of 8 bytes may be the place of each of 100 characters
         named("12345678", rules=[{"match": "[!x]" * 25, "init": "ones"}]),
