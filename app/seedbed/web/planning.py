@@ -37,9 +37,6 @@ _LARGE_BODY_BYTES = 1 << 20
 _START_SECONDS = 60.0
 """For a process to be there: it imports for a second, on a busy machine for several."""
 
-_CLOCK = 3
-"""Seconds by the clock for each second of processor: others need it too."""
-
 _PAUSE_SECONDS = 0.1
 """Before a template that has died is replaced; twice as long each time in a row."""
 
@@ -141,6 +138,7 @@ class Planners:
         cpu_seconds: of one job.
         retry_seconds: what a refused client is told.
         memory: the budget from which a job's memory is taken.
+        clock: seconds by the clock that a job has for each of processor, which others need too.
     """
 
     def __init__(
@@ -153,6 +151,7 @@ class Planners:
         cpu_seconds: int,
         retry_seconds: int,
         memory: MemoryBudget,
+        clock: int = 3,
     ) -> None:
         self.template = Template()
         self._turns = Turns(slots, queue, patience_seconds, retry_seconds)
@@ -160,6 +159,7 @@ class Planners:
         self._cpu_seconds = cpu_seconds
         self._retry_seconds = retry_seconds
         self._memory = memory
+        self._seconds = clock * cpu_seconds
 
     @property
     def active(self) -> int:
@@ -194,7 +194,7 @@ class Planners:
             rooms.insert(0, _SMALL_BYTES)
         async with self._turns.turn(client):
             for room in rooms:
-                job = Job(function, arguments, room, self._cpu_seconds, _CLOCK * self._cpu_seconds)
+                job = Job(function, arguments, room, self._cpu_seconds, self._seconds)
                 claim = Claim(self._memory, room, "planning")
                 begun = False
                 try:
