@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 from collections.abc import AsyncIterator, Callable
 from importlib.metadata import version
 
@@ -73,6 +74,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 await service.registry.ask(SpecStore.open)
             except UnavailableError as error:
                 log.warning("no stored specs for now", why=str(error))
+        gc.freeze()  # what has been imported is no garbage: to look through it takes 0.1 seconds
         service.started = service.ready = True
         log.info("ready", engine=service.engine.name, threads=settings.worker_threads)
         try:

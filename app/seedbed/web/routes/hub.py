@@ -36,6 +36,7 @@ PREFIXES = ("/hub", "")
 
 _EPOCH = "2020-01-01T00:00:00.000Z"
 _LISTED = 1000
+_LONGEST_ID = 200
 
 
 def _refused(error: HubError) -> Response:
@@ -315,7 +316,7 @@ async def list_repositories(request: Request, service: Service) -> Response:
         if search in repository.lower() and author in (None, NAMESPACE):
             transformers = "transformers" in preset.library
             found.append(_listing(repository, transformers=transformers))
-    if service.registry.exists and len(found) < most:
+    if service.registry.exists and len(found) < most and len(search) <= _LONGEST_ID:
         with contextlib.suppress(UnavailableError):  # the presets are there in any case
             page = await service.registry.ask(
                 SpecStore.list, namespace=author, search=search, limit=most - len(found)
