@@ -406,8 +406,9 @@ def _table(file: VirtualFile) -> Iterator[str]:
     for name, hint in islice(hints, _MOST_HINTS):
         yield f"{_printable(name)}: {hint}"
     spec = file.spec
-    for rule, changed in zip(spec.rules, spec.decisions.changed, strict=True):
-        yield f"rule {_printable(rule.match)}: {_count(changed, 'tensor')}"
+    if isinstance(spec, CheckpointSpec):
+        for rule, changed in zip(spec.rules, spec.decisions.changed, strict=True):
+            yield f"rule {_printable(rule.match)}: {_count(changed, 'tensor')}"
     elements = sum(tensor.elements for tensor in file.tensors)
     yield (
         f"{_count(len(file.tensors), 'tensor')}, {_count(elements, 'element')}, "

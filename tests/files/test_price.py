@@ -14,6 +14,8 @@ from tests.strategies import specs, untimed
 
 LIMITS = Limits()
 
+STARRY = [{"match": "[ab]" * 200, "init": "ones"}]
+
 
 def spec(**fields: Any) -> CheckpointSpec:
     """A spec."""
@@ -54,7 +56,7 @@ def test_what_is_dropped_is_counted() -> None:
         ({"tensors": [{"name": "ü" * 600, "shape": [1], "init": "ones"}]}, "max_name_bytes"),
         ({"model": {"manifest": {"n" * 2000: [1]}}}, "max_name_bytes"),
         ({"layers": [lstm(f"l{i}") for i in range(1000)]}, "max_tensors"),
-        ({"layers": [lstm("a" * 900)], "rules": [{"match": "[ab]" * 200, "init": "ones"}]},
+        ({"layers": [lstm(f"{i}{'a' * 900}") for i in range(4)], "rules": STARRY},
          "max_rule_work"),
         ({"layers": [lstm(f"{i}{'a' * 900}") for i in range(42)]},
          "max_header_bytes"),
@@ -79,8 +81,7 @@ def test_short_specs() -> None:
     assert not is_short(spec(**few), 69, 10**6)
     assert not is_short(spec(layers=[lstm()]), 200, 10**6)
     assert not is_short(spec(model={"preset": "tiny-gpt2"}), 200, 10**6)
-    starry = [{"match": "[ab]" * 200, "init": "ones"}]
-    assert not is_short(spec(**few, rules=starry), 200, 10**6)
+    assert not is_short(spec(**few, rules=STARRY * 3), 200, 10**6)
     named = [{"name": "a" * 10_000, "shape": [1], "init": "ones"}]
     assert not is_short(
         spec(tensors=named, rules=[{"match": "?", "init": "ones"}] * 30), 200, 10**6

@@ -225,11 +225,11 @@ def longest_turn() -> Iterator[list[float]]:
 async def started(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the application, which runs in the same loop."""
     transport = httpx.ASGITransport(app)
-    async with app.router.lifespan_context(app):
-        async with httpx.AsyncClient(
-            transport=transport, base_url="http://here", timeout=120
-        ) as client:
-            yield client
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://here", timeout=120) as client,
+    ):
+        yield client
 
 
 def test_every_route_is_tried(app: FastAPI) -> None:

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import re
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Self
 
 import httpx
@@ -12,6 +14,7 @@ import pytest
 
 from seedbed.files import VirtualFile
 from seedbed.files.one_tensor import spec_of_one
+from seedbed.web.settings import Settings
 from tests.processes import PATIENCE_SECONDS, attempts, run, wait_until
 from tests.serving import Server, serving
 from tests.stress.scale import note
@@ -172,3 +175,29 @@ def test_free_memory_goes_back() -> None:
     most, kept = map(int, done.stdout.split())
     assert most > 40 * MIB
     assert kept < 5 * MIB
+
+
+def test_the_defaults_fit_the_container(tmp_path: Path) -> None:
+    """What a process has at rest and all that its default settings let it take are within 1 GiB.
+
+    That is the limit of deploy/kubernetes: the process itself, the one that plans, the budget of
+    what requests hold, the chunks of as many downloads as there may be, and the beginnings of as
+    many bodies as there may be connections.
+    """
+    deployment = Path(__file__).parents[2] / "deploy" / "kubernetes" / "deployment.yaml"
+    shipped = re.findall(r"limits:[^}]*?memory: (\d+)Gi", deployment.read_text(encoding="utf-8"))
+    assert shipped == ["1"]
+    settings = Settings(registry_url="none")
+    with serving(tmp_path, log_level="error") as server:
+        body = {"model": {"preset": "tiny-gpt2"}}
+        httpx.post(f"{server.url}/v1/checkpoints", json=body, timeout=60).raise_for_status()
+        process = psutil.Process(server.pid)
+        family = [process, *process.children(recursive=True)]
+        at_rest = sum(one.memory_full_info().uss for one in family if one.is_running())
+    # A slow reader has two; so many at once are fast for nobody.
+    downloads = settings.max_streams * 2 * settings.chunk_bytes
+    bodies = settings.max_connections * 2**14
+    assert at_rest + settings.memory_bytes + downloads + bodies <= 2**30
+    assert settings.planner_bytes <= settings.memory_bytes
+    assert settings.max_dense_bytes <= settings.memory_bytes
+    assert settings.max_compare_bytes <= settings.memory_bytes

@@ -101,7 +101,7 @@ def describe(
 ) -> Iterator[bytes]:
     """The JSON of a `Description`, with the tensors of a page: first and number."""
     checkpoint, spec = _checkpoint(source, bounds)
-    yield from described(checkpoint, links.link(spec, root), *page)
+    yield from described(checkpoint, spec, links.link(spec, root), *page)
 
 
 def describe_model(source: Source, bounds: TextLimits, root: str, query: str) -> Iterator[bytes]:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from seedbed.files import Checkpoint, seed_to_json
+from seedbed.files import Checkpoint, CheckpointSpec, seed_to_json
 from seedbed.init import Scheme, TensorPlan, hints_of
 from seedbed.stream import STREAM_VERSION, Dtype
 
@@ -180,11 +180,14 @@ def _known(fan: int, tensor: TensorPlan) -> int | None:
     return fan or (None if len(tensor.shape) < 2 else 0)
 
 
-def described(checkpoint: Checkpoint, link: str | None, offset: int, limit: int) -> Iterator[bytes]:
+def described(
+    checkpoint: Checkpoint, spec: CheckpointSpec, link: str | None, offset: int, limit: int
+) -> Iterator[bytes]:
     """A `Description` of a checkpoint, as JSON in parts.
 
     Args:
         checkpoint: whose whole file it is about.
+        spec: of it.
         link: path of that file.
         offset: of the first tensor that is described.
         limit: of their number.
@@ -206,7 +209,7 @@ def described(checkpoint: Checkpoint, link: str | None, offset: int, limit: int)
         metadata=file.metadata,
         rules=[
             RuleDescription(match=rule.match, changed=changed)
-            for rule, changed in zip(file.spec.rules, file.spec.decisions.changed, strict=True)
+            for rule, changed in zip(spec.rules, spec.decisions.changed, strict=True)
         ],
         links=Links(
             file=link,

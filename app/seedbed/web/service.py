@@ -152,7 +152,9 @@ class Service:
         root = request.scope.get("root_path", "")
         if (spec := self._short(Source(body.text))) is not None:
             checkpoint = self.plan_checkpoint(spec)
-            return b"".join(described(checkpoint, self._links.link(spec, root), offset, limit))
+            return b"".join(
+                described(checkpoint, spec, self._links.link(spec, root), offset, limit)
+            )
         source, page = Source(body.text), (offset, limit)
         return await self.elsewhere(
             request, jobs.describe, source, self.settings.text_limits, self._links, root, page

@@ -163,7 +163,7 @@ class Settings(BaseSettings):
     max_rule_work: int = Field(
         _LIMITS.max_rule_work,
         ge=0,
-        description="Characters of names and patterns that the rules of one spec may look at.",
+        description="Steps that the rules of one spec may take on names, of about 5 ns each.",
     )
     max_name_bytes: int = Field(_LIMITS.max_name_bytes, ge=1, description="A tensor's name, UTF-8.")
     max_metadata_bytes: int = Field(

@@ -255,8 +255,8 @@ async def paths_info(
     request: Request, service: Service, namespace: str, name: str, **_: str
 ) -> Response:
     """Those of some paths that a repository has at a revision; the body is a form or JSON."""
-    found = await find(request, service, namespace, name, "/".join(_rest(request)))
     body = await service.body(request, "max_paths_bytes", also=FORM)
+    found = await find(request, service, namespace, name, "/".join(_rest(request)))
     asked = _asked(body, service.settings.text_limits)
     paths = [asked.paths] if isinstance(asked.paths, str) else asked.paths
     expand = asked.expand
