@@ -28,7 +28,6 @@ LIMITS: dict[str, Any] = {
     "max_file_bytes": 4000,
     "max_dense_elements": 100,
     "max_dense_bytes": 8000,
-    "max_shards": 2,
 }
 """Small enough for a test to pass each of them on its own."""
 
