@@ -18,8 +18,13 @@ ROOMS = ("stream", "init", "models", "files", "registry", "hub", "compare", "adv
 
 INNER = ROOMS[:-1]
 
-APART = "torch"
-"""A room for whoever has an extra: it may import the files and what is within them."""
+APART = ("torch", "jax", "keras")
+"""Rooms for whoever has an extra: they import the files, what is within them, and `SHARED`."""
+
+SHARED = "recording"
+"""What those share; it imports no framework."""
+
+FRAMEWORKS = {"torch", "jax", "flax", "equinox", "keras", "tensorflow"}
 
 WEB_LIBRARIES = {"fastapi", "starlette", "uvicorn", "httpx", "structlog", "prometheus_client"}
 
@@ -75,12 +80,16 @@ def test_the_core_needs_no_web(module: Path) -> None:
 
 @pytest.mark.parametrize("module", MODULES, ids=str)
 def test_what_is_apart_is_imported_by_its_command_alone(module: Path) -> None:
-    """Recording knows no web; it, and torch, are imported by nobody but `seedbed record`."""
-    if room_of(module) == APART:
-        assert rooms_imported(module) <= {*ROOMS[: ROOMS.index("files") + 1], "errors", APART}
+    """Recording knows no web; it, and frameworks, are imported by nobody but `seedbed record`."""
+    room, frameworks = room_of(module), {name.split(".")[0] for name in imports_of(module)}
+    if room in (*APART, SHARED):
+        within = {*ROOMS[: ROOMS.index("files") + 1], "errors", SHARED}
+        assert rooms_imported(module) <= within | ({room} if room in APART else set())
+        assert frameworks & FRAMEWORKS <= ({room} if room in APART else set())
     else:
-        assert "torch" not in {name.split(".")[0] for name in imports_of(module)}
-        assert (APART in rooms_imported(module)) == (module == Path("record_command.py"))
+        assert not frameworks & FRAMEWORKS
+        apart = rooms_imported(module) & {*APART, SHARED}
+        assert apart == ({"torch"} if module == Path("record_command.py") else set())
 
 
 def test_errors_are_a_leaf() -> None:
@@ -92,7 +101,7 @@ def test_errors_are_a_leaf() -> None:
 
 def test_only_the_entry_points_stand_outside() -> None:
     """Beside the rooms there are leaves, disk and command line; disk knows files, not the web."""
-    assert {room_of(module) for module in MODULES} - {*ROOMS, APART} == {
+    assert {room_of(module) for module in MODULES} - {*ROOMS, *APART, SHARED} == {
         "__init__", "cli", "disk", "errors", "memory", "record_command", "standard_streams",
     }  # fmt: skip
     assert rooms_imported(Path("disk.py")) == {"errors", "files"}

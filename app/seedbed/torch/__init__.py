@@ -4,7 +4,7 @@ Needs the extra `seedbed[torch]`. Nothing but the command line imports this room
 imports torch.
 """
 
-from seedbed.torch.recording import RecordedTensor, Recording, RecordingError, Region, record
-from seedbed.torch.report import Report
+from seedbed.recording import RecordingError, Report
+from seedbed.torch.recording import RecordedTensor, Recording, Region, record
 
 __all__ = ["RecordedTensor", "Recording", "RecordingError", "Region", "Report", "record"]

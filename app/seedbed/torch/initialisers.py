@@ -16,7 +16,8 @@ from typing import Any
 
 import torch
 
-from seedbed.torch.laws import Constant, Law, Table, Truncated, Whole, drawn
+from seedbed.recording.distributions import Truncated
+from seedbed.torch.laws import Constant, Law, Table, Whole, drawn
 from seedbed.torch.recorder import current
 from seedbed.torch.values import Value, reality
 

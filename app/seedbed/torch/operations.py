@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from seedbed.recording.distributions import Normal, Uniform
 from seedbed.torch.calls import Operation, Target
 from seedbed.torch.geometry import Box, row_major
 from seedbed.torch.laws import (
@@ -16,11 +17,9 @@ from seedbed.torch.laws import (
     Constant,
     Drawn,
     Law,
-    Normal,
     Pieces,
     Table,
     Unfilled,
-    Uniform,
     Whole,
     X,
     drawn,

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from seedbed.torch.laws import Call, Draw, Drawn, Expression, LogUniform, Normal, Uniform
+from seedbed.recording.distributions import LogUniform, Normal, Uniform
+from seedbed.torch.laws import Call, Draw, Drawn, Expression
 from seedbed.torch.values import reality
 
 Doubles = NDArray[np.float64]

@@ -2,41 +2,25 @@
 
 from __future__ import annotations
 
-import json
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
-from typing import Any
 
 import torch
 from torch import nn
 
-from seedbed.errors import SpecError
-from seedbed.files import CheckpointSpec
+from seedbed.recording import Entry, Recorded, Report
+from seedbed.recording.recorded import schemes_of
+from seedbed.recording.saying import Unsaid
 from seedbed.torch.again import agreed, has_tables, outer_generators
-from seedbed.torch.emission import CODES, Init, Unsaid, said
+from seedbed.torch.emission import CODES, said
 from seedbed.torch.geometry import Box, Geometry
 from seedbed.torch.laws import Drawn, Law, Pieces
 from seedbed.torch.modes import recording
 from seedbed.torch.names import Root, Saved, saved
-from seedbed.torch.report import Report
 from seedbed.torch.sharing import Shared, shared
 from seedbed.torch.values import Value, reseed
 
 Build = Callable[[], nn.Module | Mapping[str, torch.Tensor]]
-
-
-class RecordingError(SpecError):
-    """What was recorded is no spec: no scheme says some tensors, or code looked at random values.
-
-    Attributes:
-        report: with all of them.
-    """
-
-    def __init__(self, message: str, report: Report) -> None:
-        super().__init__(message)
-        self.report = report
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,97 +42,20 @@ class Region:
 
 
 @dataclass(frozen=True, slots=True)
-class RecordedTensor:
+class RecordedTensor(Entry):
     """One tensor of the file.
 
     Attributes:
-        name: in the file.
-        shape: in the file.
-        dtype: Seedbed's code, None if it has none.
-        init: how it is filled, None if no spec can say, or if it is equal to another.
-        same_as: name of the tensor that it is equal to.
-        problem: why not.
         regions: where it is in the module; None if it is computed from the module's tensors.
         value: as recorded.
     """
 
-    name: str
-    shape: tuple[int, ...]
-    dtype: str | None
-    init: Init | None
-    same_as: str | None
-    problem: str | None
     regions: tuple[Region, ...] | None
     value: Value = field(repr=False, compare=False)
 
 
-@dataclass(frozen=True)
-class Recording:
-    """What a build starts from.
-
-    Attributes:
-        tensors: in the order of the state dict, or of the library's file.
-        report: counts, and everything special.
-    """
-
-    tensors: tuple[RecordedTensor, ...]
-    report: Report
-
-    def json(self) -> dict[str, Any]:
-        """The spec as JSON.
-
-        Raises:
-            RecordingError: no spec can say some tensors, or code looked at random values.
-        """
-        if not self.report.is_complete:
-            raise RecordingError(_refusal(self.report), self.report)
-        counted = Counter(t.dtype for t in self.tensors if t.value.dtype.is_floating_point)
-        default = counted.most_common(1)[0][0] if counted else "F32"
-        entries = [
-            {
-                "name": tensor.name,
-                "shape": list(tensor.shape),
-                **(
-                    {"init": tensor.init} if tensor.same_as is None else {"same_as": tensor.same_as}
-                ),
-                **({} if tensor.dtype == default else {"dtype": tensor.dtype}),
-            }
-            for tensor in self.tensors
-        ]
-        return {**({} if default == "F32" else {"dtype": default}), "tensors": entries}
-
-    @cached_property
-    def spec(self) -> CheckpointSpec:
-        """The spec, seed 0.
-
-        Raises:
-            RecordingError: no spec can say some tensors, or code looked at random values.
-        """
-        return CheckpointSpec.model_validate_json(json.dumps(self.json()))
-
-    def put(self, url: str, name: str, *, key: str | None = None) -> str:
-        """Store the spec at a service, and give back its address.
-
-        Args:
-            url: of the service.
-            name: `namespace/name`; what was there before stays reachable by its digest.
-            key: an API key that may write, where the service wants one.
-
-        Raises:
-            RecordingError: as `spec`.
-            SpecError: the service refuses it.
-            httpx.HTTPError: the service cannot be reached.
-        """
-        import httpx  # noqa: PLC0415  only this needs a network
-
-        address = f"{url.rstrip('/')}/v1/specs/{name}"
-        headers = {"authorization": f"Bearer {key}"} if key else {}
-        answer = httpx.put(address, json=self.json(), headers=headers, timeout=60)
-        if answer.is_error:
-            kind = answer.headers.get("content-type", "")
-            problem = answer.json() if kind.startswith("application/problem+json") else {}
-            raise SpecError(problem.get("detail") or f"{answer.status_code} from {address}")
-        return address
+Recording = Recorded[RecordedTensor]
+"""What a module starts from."""
 
 
 def record(build: Build, *, looks: bool = False) -> Recording:
@@ -182,13 +89,12 @@ def _described(held: Saved, looked: Mapping[str, str]) -> Recording:
     tensors = tuple(
         _tensor(name, value, held, common.get(name)) for name, value in held.values.items()
     )
-    schemes = Counter(scheme for scheme in map(_scheme, tensors) if scheme is not None)
     literal = "literal"
     report = Report(
         library=held.library,
         tensors=len(tensors),
         elements=sum(tensor.value.elements for tensor in tensors),
-        schemes=dict(schemes.most_common()),
+        schemes=schemes_of(tensors),
         refused={t.name: t.problem for t in tensors if t.problem is not None},
         unfilled=tuple(t.name for t in tensors if t.value.is_unfilled),
         copied={name: s.other for name, s in common.items() if name not in held.tied},
@@ -226,13 +132,6 @@ def _tensor(name: str, value: Value, held: Saved, common: Shared | None) -> Reco
     )
 
 
-def _scheme(tensor: RecordedTensor) -> str | None:
-    """What the report counts a tensor as."""
-    if tensor.same_as is not None:
-        return "same_as"
-    return tensor.init["scheme"] if isinstance(tensor.init, dict) else tensor.init
-
-
 def _regions(value: Value, held: Saved) -> tuple[Region, ...] | None:
     """Where a tensor of the file is in the module."""
     whole = tuple((0, n) for n in value.shape)
@@ -251,15 +150,3 @@ def _law_of(root: Root, part: Value) -> Law:
         laws = [value.law for _, value in root.law.pieces]
         return next((law for law in laws if law == part.law), root.law)
     return root.law
-
-
-def _refusal(report: Report) -> str:
-    lines = [f"{name}: {reason}" for name, reason in list(report.refused.items())[:8]]
-    if len(report.refused) > 8:
-        lines.append(f"and {len(report.refused) - 8:,} more")
-    if report.refused:
-        lines.insert(0, f"{len(report.refused):,} tensors that no spec can say")
-    if report.looked:
-        lines.append("code looked at values that another build would not have")
-        lines += [f"{place}: {how}" for place, how in list(report.looked.items())[:8]]
-    return "\n".join(lines)

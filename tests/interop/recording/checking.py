@@ -25,9 +25,10 @@ from torch import nn
 
 from seedbed.files import Checkpoint, CheckpointSpec
 from seedbed.init import Limits
+from seedbed.recording.saying import Unsaid
 from seedbed.stream import get_engine
 from seedbed.torch import RecordedTensor, Recording, record
-from seedbed.torch.emission import Unsaid, said
+from seedbed.torch.emission import said
 from seedbed.torch.laws import Pieces
 from seedbed.torch.values import Value
 

@@ -1,0 +1,73 @@
+"""Laws in the language of specs: the one place that knows how each is spelt.
+
+An init as JSON, or what the language has no words for. When specs learn a word, it is said here and
+nowhere else.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from seedbed.recording.distributions import Distribution, LogUniform, Normal, Truncated, Uniform
+
+Init = str | dict[str, Any]
+
+Kind = Literal["dtype", "unfilled", "literal", "parts", "copy", "law"]
+
+
+@dataclass(frozen=True, slots=True)
+class Unsaid:
+    """What no spec says yet, or what no spec could say.
+
+    Attributes:
+        kind: `dtype`, `unfilled` (nobody filled the memory), `literal` (known numbers that no
+            scheme gives), `parts` (several laws side by side), `copy`, or `law` (random, and no
+            scheme draws it).
+        reason: in words.
+    """
+
+    kind: Kind
+    reason: str
+
+
+def constant(number: complex, *, rounded: bool) -> Init | Unsaid:
+    """The init of one value everywhere; `rounded` to float32 or less, so that it has few digits."""
+    if isinstance(number, complex) or not math.isfinite(number):
+        return Unsaid("literal", f"the constant {number}")
+    if number in (0, 1) and math.copysign(1, number) > 0:
+        return "ones" if number else "zeros"
+    if rounded:
+        number = float(str(np.float32(number)))  # the shortest decimal that means it
+    return {"scheme": "constant", "value": number}
+
+
+def closed(d: Distribution) -> Init:
+    """The init of independent draws."""
+    match d:
+        case Uniform(low, high):
+            return {"scheme": "uniform", "low": low, "high": high}
+        case Normal(mean, std):
+            return {"scheme": "normal", "mean": mean, "std": std}
+        case LogUniform(low, high):
+            return {"scheme": "log_uniform", "low": low, "high": high}
+        case Truncated(mean, std, lower, upper):
+            bounds = {"lower": lower, "upper": upper}
+            finite = {key: x if math.isfinite(x) else None for key, x in bounds.items()}
+            return {
+                "scheme": "truncated_normal", "mean": mean, "std": std, **finite,
+                "bounds": "absolute",
+            }  # fmt: skip
+
+
+def whole(kind: str, parameters: tuple[float, ...]) -> Init | Unsaid:
+    """The init of a matrix that is drawn as a whole."""
+    if kind == "orthogonal":
+        gain = abs(parameters[0])  # a uniform matrix is as likely as its negative
+        return {"scheme": "orthogonal", "gain": gain} if gain else "zeros"
+    if kind == "sparse":
+        return {"scheme": "sparse", "sparsity": parameters[0], "std": parameters[1]}
+    return Unsaid("law", "Q of a Gaussian matrix, whose columns' signs are not made uniform")
