@@ -36,11 +36,22 @@ from typer.core import TyperGroup
 
 from seedbed import disk
 from seedbed.errors import Choices, InvalidError, LimitError, SeedbedError, SettingError, SpecError
-from seedbed.files import SPEC, Checkpoint, CheckpointSpec, File, VirtualFile, read
-from seedbed.files.findings import findings
-from seedbed.files.one_model import option_of_model, spec_of_preset
-from seedbed.files.one_tensor import OneTensor, option_of, scheme_parameters, spec_of_one
-from seedbed.files.words import told
+from seedbed.files import (
+    SPEC,
+    Checkpoint,
+    CheckpointSpec,
+    File,
+    OneTensor,
+    VirtualFile,
+    errors_of,
+    option_of,
+    option_of_model,
+    read,
+    scheme_parameters,
+    spec_of_one,
+    spec_of_preset,
+    suggestions,
+)
 from seedbed.init import SCHEMES, hints_of, is_scheme
 from seedbed.models import presets
 from seedbed.record_command import record_to
@@ -170,7 +181,7 @@ def _refusals() -> Iterator[None]:
         _complain(error)
         raise typer.Exit(2) from error
     except ValidationError as error:  # of an option
-        _complain(*findings(error, None))
+        _complain(*errors_of(error, None))
         raise typer.Exit(2) from error
     except ExceptionGroup as group:  # of the settings, which may have several faults
         _complain(*group.exceptions)
@@ -194,7 +205,7 @@ def _complain(*faults: Exception) -> None:
             wrong += [fault, *fault.others]
         else:
             _say((str(fault), "red"))
-    for error, shown in zip(wrong, told(wrong), strict=True):
+    for error, shown in zip(wrong, suggestions(wrong), strict=True):
         place = "/".join(map(str, error.path)) if isinstance(error, SpecError) else error.name
         _say((place, "bold"), ": " if place else "", (shown.message, "red"))
         if shown.allowed:

@@ -9,8 +9,8 @@ from pydantic import ValidationError
 from seedbed.compare import CompareRequest
 from seedbed.errors import Choices, SpecError
 from seedbed.files import CheckpointSpec
-from seedbed.files.findings import MOST, findings
-from seedbed.files.words import told
+from seedbed.files.findings import MAX_FINDINGS, errors_of
+from seedbed.files.words import suggestions
 from seedbed.init import LAYERS, SCHEMES
 from tests.strategies import REQUIRED
 
@@ -21,7 +21,7 @@ def found(body: Any) -> list[tuple[tuple[str | int, ...], str, tuple[str, ...]]]
     """Place, message and what is allowed, of each thing wrong with a body."""
     with pytest.raises(ValidationError) as caught:
         CheckpointSpec.model_validate_json(json.dumps(body))
-    return [(one.path, one.message, one.allowed) for one in findings(caught.value, body)]
+    return [(one.path, one.message, one.allowed) for one in errors_of(caught.value, body)]
 
 
 def tensor_with(**fields: Any) -> dict[str, Any]:
@@ -93,7 +93,7 @@ def test_text_that_is_no_json_has_no_place() -> None:
     """There is one finding, about the whole."""
     with pytest.raises(ValidationError) as caught:
         CheckpointSpec.model_validate_json("{")
-    (only,) = findings(caught.value, None)
+    (only,) = errors_of(caught.value, None)
     assert only.path == ()
     assert "JSON" in only.message
 
@@ -121,7 +121,7 @@ def test_places_in_layers(fields: dict[str, Any], place: tuple[str, ...]) -> Non
     body = {"layers": [{**LAYER, **fields}]}
     with pytest.raises(ValidationError) as caught:
         CheckpointSpec.model_validate(body)
-    (found,) = findings(caught.value, body)
+    (found,) = errors_of(caught.value, body)
     assert found.path == ("layers", 0, *place)
 
 
@@ -134,7 +134,7 @@ def test_what_layers_allow() -> None:
         body = {"layers": [{**LAYER, **fields}]}
         with pytest.raises(ValidationError) as caught:
             CheckpointSpec.model_validate(body)
-        (found,) = findings(caught.value, body)
+        (found,) = errors_of(caught.value, body)
         assert found.allowed == allowed
 
 
@@ -163,7 +163,7 @@ def test_findings_are_bounded() -> None:
     """Of very many wrong parts some are told, and each wrong field has its turn."""
     body = {"tensors": [{"name": 5}] * 10_000, "rules": [{}] * 10_000, "x": 1}
     paths = [path for path, _, _ in found(body)]
-    assert len(paths) == MOST
+    assert len(paths) == MAX_FINDINGS
     assert paths[0] == ("tensors", 0, "name")
     assert paths[-1] == ("x",)
 
@@ -195,7 +195,7 @@ def test_the_word_and_the_list_are_there(
     assert isinstance(allowed, Choices)
     assert allowed.word == word
     assert allowed
-    (shown,) = told([SpecError(message, path, allowed)])
+    (shown,) = suggestions([SpecError(message, path, allowed)])
     assert word in shown.message or place == ("model",)
     assert shown.nearest
 
@@ -209,7 +209,7 @@ def test_what_a_comparison_may_have() -> None:
     }  # fmt: skip
     with pytest.raises(ValidationError) as caught:
         CompareRequest.model_validate_json(json.dumps(body))
-    told_of = {one.path: one.allowed for one in findings(caught.value, body, CompareRequest)}
+    told_of = {one.path: one.allowed for one in errors_of(caught.value, body, CompareRequest)}
     assert ("schemes", 0) in told_of
     assert "gain" in told_of["schemes", 1, "gian"]
     assert "label" in told_of["schemes", 2, "lable"]

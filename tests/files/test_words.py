@@ -6,7 +6,7 @@ import pytest
 
 from seedbed.errors import Choices, SpecError
 from seedbed.files import CheckpointSpec, words
-from seedbed.files.words import nearest, told
+from seedbed.files.words import nearest, suggestions
 from seedbed.init import LAYERS, SCHEMES, Rule, TensorSpec
 from seedbed.models import presets
 
@@ -66,12 +66,12 @@ def test_one_word_is_suggested_once() -> None:
 def test_errors_are_told_with_what_was_meant(monkeypatch: pytest.MonkeyPatch) -> None:
     """The message has the suggestion, a long list is left out, and only a few are looked for."""
     error = SpecError("there is no 'sed'", ("sed",), Choices(SPEC, "sed"))
-    (one,) = told([error])
+    (one,) = suggestions([error])
     assert one.message == "there is no 'sed'; did you mean seed?"
     assert (one.nearest, one.allowed) == (("seed",), SPEC)
-    (long,) = told([SpecError("x", (), Choices(presets(), "gpt-2"))])
+    (long,) = suggestions([SpecError("x", (), Choices(presets(), "gpt-2"))])
     assert (long.nearest[0], long.allowed) == ("gpt2", ())
     looked: list[str] = []
     monkeypatch.setattr(words, "nearest", lambda word, _: looked.append(word) or [])
-    assert len([*told([error] * 1000)]) == 1000
+    assert len([*suggestions([error] * 1000)]) == 1000
     assert len(looked) <= 5

@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError
 
 from seedbed.errors import LimitError, SpecError
 from seedbed.files import Checkpoint, CheckpointSpec, spec_from_token
-from seedbed.files.findings import findings
+from seedbed.files.findings import errors_of
 from seedbed.init import Parameter
 from seedbed.init.layers.base import scheme
 from seedbed.models import Architecture, Preset, collect, registry
@@ -87,7 +87,7 @@ def test_findings_have_places(model: Any, path: tuple[str, ...], allowed: Any) -
     body = {"model": model}
     with pytest.raises(ValidationError) as caught:
         CheckpointSpec.model_validate_json(json.dumps(body))
-    (finding,) = findings(caught.value, body)
+    (finding,) = errors_of(caught.value, body)
     assert (finding.path[: len(path)], finding.allowed) == (path, allowed)
 
 

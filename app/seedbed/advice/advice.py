@@ -8,8 +8,7 @@ from typing import Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field
 
 from seedbed.advice.evidence import Evidence, measured
-from seedbed.compare.request import Activation, Norm
-from seedbed.compare.theory import numbers_of
+from seedbed.compare import Activation, Norm, numbers_of
 
 LayerKind = Literal[
     "linear", "conv", "depthwise_conv", "recurrent", "embedding", "attention", "output"

@@ -14,10 +14,10 @@ from typing_extensions import TypeAliasType
 from seedbed.errors import Choices, Path, SpecError
 from seedbed.files.spec import CheckpointSpec
 from seedbed.init import LAYERS, SCHEMES, AnyLayer, Rule, TensorSpec
-from seedbed.models.source import KINDS
+from seedbed.models import MODEL_KINDS
 from seedbed.stream import DTYPES
 
-MOST = 20
+MAX_FINDINGS = 20
 """Findings that are told of one body."""
 
 _ENDING_EARLY: dict[str, TypeAdapter[Any]] = {
@@ -28,24 +28,24 @@ _ENDING_EARLY: dict[str, TypeAdapter[Any]] = {
 """Fields whose check ends at the first wrong part, and what a part is."""
 
 
-def findings(
+def errors_of(
     error: ValidationError, body: object, root: type[BaseModel] = CheckpointSpec
 ) -> Iterator[SpecError]:
-    """Each thing that is wrong, but no more than `MOST`: where, what, and what is allowed there.
+    """Each thing that is wrong, but at most `MAX_FINDINGS`: where, what, and what is allowed.
 
     Args:
         error: from validating a body.
         body: that was validated, parsed; `None` if it is no JSON at all.
         root: what it was validated as.
     """
-    listed = error.errors(include_url=False, include_input=False)[:MOST]
+    listed = error.errors(include_url=False, include_input=False)[:MAX_FINDINGS]
     told = 0
     for i, raw in enumerate(listed):
         yield _finding(raw, body, root)
         told += 1
         last = raw["loc"][:1] != (listed[i + 1]["loc"][:1] if i + 1 < len(listed) else None)
         if root is CheckpointSpec and last:
-            for more in _further(raw["loc"], body, MOST - told - (len(listed) - i - 1)):
+            for more in _further(raw["loc"], body, MAX_FINDINGS - told - (len(listed) - i - 1)):
                 yield _finding(more, body, root)
                 told += 1
 
@@ -93,11 +93,11 @@ def _finding(raw: Mapping[str, Any], body: object, root: type[BaseModel]) -> Spe
     elif kind == "model_kind" and isinstance(word, str):
         said = json.dumps(word[:100])
         message = f'a model is an object, {{"preset": {said}}}, or one with a config or a manifest'
-        return SpecError(message, path, KINDS)
+        return SpecError(message, path, MODEL_KINDS)
     elif kind == "model_kind":
         fields = tuple(word) if isinstance(word, dict) else ()
-        other = next((name for name in fields if name not in KINDS), "")
-        return SpecError(message, path, Choices(KINDS, other))
+        other = next((name for name in fields if name not in MODEL_KINDS), "")
+        return SpecError(message, path, Choices(MODEL_KINDS, other))
     elif kind == "tuple_type" and path[-1:] == ("shape",):
         message = "a shape is a list of dimensions, as in [256, 784]"
     elif kind == "literal_error" and isinstance(word, str):

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
 from seedbed.errors import InvalidError, SpecError
-from seedbed.files.findings import findings
+from seedbed.files.findings import errors_of
 from seedbed.files.spec import CheckpointSpec
 from seedbed.files.survey import survey
 from seedbed.init import Limits
@@ -82,4 +82,4 @@ def _invalid(form: Form[Any], error: ValidationError, text: bytes) -> InvalidErr
         if only["type"] == "json_invalid":
             return InvalidError([SpecError(only["msg"])], 1, form.what, is_json=False)
     body = from_json(text) if len(text) <= _PLACED_BYTES else None
-    return InvalidError(list(findings(error, body, form.model)), count, form.what)
+    return InvalidError(list(errors_of(error, body, form.model)), count, form.what)

@@ -115,7 +115,7 @@ def nearest(word: str, known: Iterable[str], most: int = 3) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Suggestion:
     """An error as somebody is shown it.
 
     Attributes:
@@ -129,7 +129,7 @@ class Told:
     allowed: tuple[str, ...]
 
 
-def told(errors: Sequence[SpecError | SettingError]) -> Iterator[Told]:
+def suggestions(errors: Sequence[SpecError | SettingError]) -> Iterator[Suggestion]:
     """Errors with suggestions, which take up to some milliseconds each: the first few have them."""
     for i, error in enumerate(errors):
         near: tuple[str, ...] = ()
@@ -137,7 +137,7 @@ def told(errors: Sequence[SpecError | SettingError]) -> Iterator[Told]:
             near = tuple(nearest(error.allowed.word, error.allowed.known))
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
         allowed = error.allowed if len(error.allowed) <= _LISTED else ()
-        yield Told(f"{error.message}{hint}", near, tuple(allowed))
+        yield Suggestion(f"{error.message}{hint}", near, tuple(allowed))
 
 
 def _plain(word: str) -> str:

@@ -12,7 +12,7 @@ from seedbed.hub.names import (
     parse_revision,
     split_variants,
 )
-from seedbed.hub.repository import Entry, commit_of, entries, file_of
+from seedbed.hub.repository import Entry, commit_of, entries, entry_of, file_of
 
 __all__ = [
     "NAMESPACE",
@@ -23,6 +23,7 @@ __all__ = [
     "RevisionError",
     "commit_of",
     "entries",
+    "entry_of",
     "file_of",
     "parse_commit",
     "parse_revision",

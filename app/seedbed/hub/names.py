@@ -20,7 +20,7 @@ from collections.abc import Container
 from dataclasses import dataclass
 
 from seedbed.errors import SeedbedError
-from seedbed.registry.ids import BUILT_IN
+from seedbed.registry import BUILT_IN
 from seedbed.stream import SEED_MAX, FloatCode, UnclearDtype, dtype_code
 
 NAMESPACE = BUILT_IN

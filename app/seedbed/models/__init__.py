@@ -1,17 +1,21 @@
 """Whole architectures: names, shapes and initial distributions as the real libraries have them."""
 
 from seedbed.models.base import Architecture, Model, Preset, collect, prefixed
-from seedbed.models.registry import presets
-from seedbed.models.source import ModelOfPreset, ModelSource, dumps
+from seedbed.models.catalogue import types as catalogue_types
+from seedbed.models.registry import preset, presets
+from seedbed.models.source import MODEL_KINDS, ModelOfPreset, ModelSource, dumps
 
 __all__ = [
+    "MODEL_KINDS",
     "Architecture",
     "Model",
     "ModelOfPreset",
     "ModelSource",
     "Preset",
+    "catalogue_types",
     "collect",
     "dumps",
     "prefixed",
+    "preset",
     "presets",
 ]

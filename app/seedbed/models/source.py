@@ -122,14 +122,14 @@ class ModelOfManifest(BaseModel):
         return found
 
 
-KINDS = ("preset", "config", "manifest")
+MODEL_KINDS = ("preset", "config", "manifest")
 
 
 def _kind(value: Any) -> str | None:
     """Which source a value is: by the one field that only this source has."""
     if isinstance(value, Mapping):
-        return next((f"of_{kind}" for kind in KINDS if kind in value), None)
-    return next((f"of_{kind}" for kind in KINDS if hasattr(value, kind)), None)
+        return next((f"of_{kind}" for kind in MODEL_KINDS if kind in value), None)
+    return next((f"of_{kind}" for kind in MODEL_KINDS if hasattr(value, kind)), None)
 
 
 ModelSource = Annotated[

@@ -5,6 +5,7 @@ so that it can be written again in another language.
 """
 
 from seedbed.stream import boxes
+from seedbed.stream.aesctr import keystream, scratch
 from seedbed.stream.boxes import Box
 from seedbed.stream.distributions import (
     Distribution,
@@ -24,6 +25,7 @@ from seedbed.stream.dtypes import (
     dtype_code,
 )
 from seedbed.stream.engine import AUTO, ENGINES, NUMPY, Engine, compile_and_keep, get_engine
+from seedbed.stream.householder import working_bytes
 from seedbed.stream.keys import SEED_MAX, STREAM_VERSION, derive_key
 from seedbed.stream.levels import LEVELS, host_levels, machine_levels
 
@@ -54,5 +56,8 @@ __all__ = [
     "dtype_code",
     "get_engine",
     "host_levels",
+    "keystream",
     "machine_levels",
+    "scratch",
+    "working_bytes",
 ]

@@ -15,9 +15,7 @@ from pydantic.json_schema import models_json_schema
 from starlette.routing import Route
 
 from seedbed.compare import CompareRequest
-from seedbed.files import CheckpointSpec
-from seedbed.files.one_model import OneModel
-from seedbed.files.one_tensor import OneTensor, scheme_parameters
+from seedbed.files import CheckpointSpec, OneModel, OneTensor, scheme_parameters
 from seedbed.init import SCHEMES
 from seedbed.web.preset_schemas import argument_parameters, as_text, one_of, preset_components
 from seedbed.web.problems import MEDIA_TYPE as PROBLEM_TYPE

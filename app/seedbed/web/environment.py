@@ -11,8 +11,7 @@ from pydantic import ValidationError
 from pydantic_settings import EnvSettingsSource
 
 from seedbed.errors import SettingError
-from seedbed.files.findings import allowed_by
-from seedbed.files.words import nearest
+from seedbed.files import allowed_by, nearest
 
 PREFIX = "SEEDBED_"
 

@@ -21,10 +21,11 @@ from seedbed.files import (
     SpecIdentity,
     TextLimits,
     chunks,
+    option_of_model,
     read,
+    spec_of_preset,
     spec_of_token_json,
 )
-from seedbed.files.one_model import option_of_model, spec_of_preset
 from seedbed.stream import NUMPY, Engine, get_engine
 from seedbed.web.model_schemas import described_model
 from seedbed.web.schemas import described

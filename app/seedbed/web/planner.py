@@ -91,12 +91,11 @@ def _forget_children(_signal: int, _frame: FrameType | None) -> None:
 
 def _preload() -> None:
     """Have everything in memory that a job needs, to be shared by all children."""
-    from seedbed.models import presets  # noqa: PLC0415
-    from seedbed.models.catalogue import types  # noqa: PLC0415
+    from seedbed.models import catalogue_types, presets  # noqa: PLC0415
     from seedbed.web import jobs  # noqa: F401, PLC0415
 
     presets()
-    types()
+    catalogue_types()
     gc.collect()
     gc.freeze()  # else looking for garbage would copy every page
 

@@ -34,9 +34,7 @@ from seedbed.errors import (
     UnavailableError,
     UnknownSpecError,
 )
-from seedbed.files.findings import MOST, allowed_by
-from seedbed.files.one_tensor import option_of
-from seedbed.files.words import Told, told
+from seedbed.files import MAX_FINDINGS, Suggestion, allowed_by, option_of, suggestions
 from seedbed.web.environment import variable
 
 MEDIA_TYPE = "application/problem+json"
@@ -261,17 +259,17 @@ def refused(
         count: how many things are wrong, if that is more.
         headers: of the answer.
     """
-    shown = list(told(errors[:MOST]))
+    shown = list(suggestions(errors[:MAX_FINDINGS]))
     found = [_finding(*pair, in_query=in_query) for pair in zip(errors, shown, strict=False)]
     detail = shown[0].message
     count = max(count, len(errors))
     if count > 1:
-        least = "at least " if len(errors) >= MOST else ""
+        least = "at least " if len(errors) >= MAX_FINDINGS else ""
         detail = f"{least}{count:,} things are wrong, the first of them: {detail}"
     return problem(status, kind, title, detail, errors=found, headers=headers)
 
 
-def _finding(error: SpecError, shown: Told, *, in_query: bool) -> Finding:
+def _finding(error: SpecError, shown: Suggestion, *, in_query: bool) -> Finding:
     finding = Finding(
         detail=shortened(shown.message),
         allowed=[shortened(one) for one in shown.allowed] or None,
@@ -316,7 +314,7 @@ def install(app: FastAPI) -> None:
             SpecError(
                 f"{one['loc'][-1]}: {one['msg']}", one["loc"][-1:], allowed_by(one, one["input"])
             )
-            for one in error.errors()[:MOST]
+            for one in error.errors()[:MAX_FINDINGS]
         ]
         return refused(422, "invalid-parameter", "A parameter is wrong", found, in_query=True)
 

@@ -16,8 +16,7 @@ from seedbed.errors import (
     UnknownSpecError,
     said,
 )
-from seedbed.files import Checkpoint
-from seedbed.files.words import nearest
+from seedbed.files import Checkpoint, nearest
 from seedbed.hub import (
     NAMESPACE,
     Revision,

@@ -10,7 +10,7 @@ from typing import Literal, Self
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from seedbed.compare.budget import Budget
+from seedbed.compare import Budget
 from seedbed.files import TextLimits
 from seedbed.init import Limits
 from seedbed.stream import AUTO, ENGINES

@@ -23,8 +23,7 @@ from seedbed.init.schemes.draws import (
     sum_in_order,
 )
 from seedbed.init.source import Source
-from seedbed.stream import Summary
-from seedbed.stream.householder import working_bytes
+from seedbed.stream import Summary, working_bytes
 
 
 def haar(source: Source, rows: int, columns: int, check: Check) -> Doubles:

@@ -21,8 +21,7 @@ from seedbed.init.schemes.draws import (
     sum_in_order,
 )
 from seedbed.init.source import Source
-from seedbed.stream import Normal, Summary, derive_key
-from seedbed.stream.aesctr import keystream, scratch
+from seedbed.stream import Normal, Summary, derive_key, keystream, scratch
 
 MASK = "mask"
 """Lane of the words that choose positions."""

@@ -22,8 +22,7 @@ from starlette.types import Scope
 
 from seedbed.errors import BusyError, LimitError, UnavailableError
 from seedbed.files import Form, SmallFile, TextLimits, read
-from seedbed.hub import NAMESPACE, Entry, entries, file_of
-from seedbed.hub.repository import entry_of
+from seedbed.hub import NAMESPACE, Entry, entries, entry_of, file_of
 from seedbed.models import presets
 from seedbed.registry import SpecStore
 from seedbed.web.problems import problem, shortened

@@ -11,9 +11,9 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from seedbed.errors import SpecError
-from seedbed.files.one_model import OneModel, option_of_model
+from seedbed.files import OneModel, option_of_model
 from seedbed.models import Model, presets
-from seedbed.models.registry import preset as find_preset
+from seedbed.models import preset as find_preset
 from seedbed.stream import DTYPES
 from seedbed.web import jobs
 from seedbed.web.documentation import (

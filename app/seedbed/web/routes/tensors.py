@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
 
-from seedbed.files.one_tensor import shape_text, spec_of_one
+from seedbed.files import shape_text, spec_of_one
 from seedbed.init import canonical_name
 from seedbed.web.documentation import file_routes, tensor_parameters
 from seedbed.web.requests import query_options
