@@ -92,7 +92,7 @@ def bodies_by_kind() -> Mapping[str, Body]:
         "layers": [gru, {**gru, "name": "h", "same_as": "g"}],
         "rules": [
             {"match": "g.bias_hh_l0", "init": "ones"},
-            {"match": "?.bias_hh_l0", "drop": True},
+            {"match": "h.bias_??_l0", "drop": True},
         ],
     }
     found["manifest of equals"] = {

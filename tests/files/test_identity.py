@@ -126,3 +126,97 @@ def test_several_changes_one_after_the_other(data: st.DataObject) -> None:
                 names.add(one)
                 body = change
                 break
+
+
+# Rules overrule each other, and what they say does not always apply: lists of them are drawn from
+# few patterns, so that they meet.
+
+NORM = {"type": "batch_norm", "num_features": 2}
+LINEAR = {"type": "linear", "in_features": 2, "out_features": 2}
+RECURRENT = {"type": "gru", "input_size": 2, "hidden_size": 2}
+RULED: list[Body] = [
+    {
+        "layers": [{**NORM, "name": "a"}, {**NORM, "name": "b"}],
+        "tensors": [{"name": "t", "shape": [2], "same_as": "a.weight"}],
+    },
+    {
+        "layers": [{**LINEAR, "name": "a"}, {**LINEAR, "name": "b", "same_as": "a"}],
+        "tensors": [{"name": "t", "shape": [2], "init": "ones"}],
+    },
+    {"framework": "keras", "layers": [{**LINEAR, "name": "a"}, {**RECURRENT, "name": "b"}]},
+    {
+        "model": {
+            "manifest": {
+                "a.weight": [2, 2],
+                "b.bias": {"shape": [2], "same_as": "t"},
+                "a.num_batches_tracked": {"shape": [], "dtype": "I64"},
+            }
+        },
+        "tensors": [{"name": "t", "shape": [2], "init": "ones"}],
+    },
+]
+PATTERNS = ("*", "a.*", "*.weight", "*.bias", "a.bias", "t", "*tracked", "a.num*", "*.bias_*")
+INITS = ("zeros", "ones", "normal", "orthogonal")
+EQUALS = ("t", "a.weight", "b.*", "*", "a.bias")
+
+
+def rules_of(*changes: st.SearchStrategy[Body], most: int) -> st.SearchStrategy[list[Body]]:
+    """Lists of rules with a pattern and one or two of some changes each."""
+    match = st.sampled_from(PATTERNS).map(lambda pattern: {"match": pattern})
+    change = st.one_of(changes)
+    one = st.builds(lambda *parts: {k: v for part in parts for k, v in part.items()}, match, change)
+    two = st.builds(lambda rule, more: {**more, **rule}, one, change)
+    return st.lists(st.one_of(one, two), min_size=1, max_size=most)
+
+
+def says(key: str, *values: object) -> st.SearchStrategy[Body]:
+    """One change that a rule makes."""
+    return st.sampled_from(values).map(lambda value: {key: value})
+
+
+_ANOTHER = {"init": {"scheme": "constant", "value": 5}, "dtype": "U8"}
+
+DROPS = st.booleans().map(lambda drop: {"drop": drop})
+
+
+@settings(untimed, max_examples=150)
+@given(
+    st.sampled_from(RULED),
+    rules_of(
+        says("init", *INITS),
+        says("same_as", *EQUALS),
+        says("dtype", "BF16", "I8", "I32", "F64"),
+        DROPS,
+        most=4,
+    ),
+)
+def test_rules_that_overrule_each_other(body: Body, rules: list[Body]) -> None:
+    """What a rule keeps others from deciding is in the canonical spec too, and links mean it."""
+    for rule in rules:
+        rule["optional"] = True
+    if (one := look({**body, "rules": rules})) is not None:
+        Names().add(one)
+
+
+@settings(untimed, max_examples=100)
+@given(
+    st.sampled_from(RULED),
+    rules_of(says("init", None), says("dtype", None), DROPS, most=3),
+)
+def test_every_part_of_an_accepted_rule_has_an_effect(body: Body, rules: list[Body]) -> None:
+    """Whatever part of a rule says something else, there are other tensors, or it is refused."""
+    dtypes = ("F64", "BF16", "F16")
+    for index, rule in enumerate(rules):
+        if "init" in rule:
+            rule["init"] = {"scheme": "constant", "value": 10 + index}
+        if "dtype" in rule:
+            rule["dtype"] = dtypes[index]
+    whole = look({**body, "rules": rules})
+    if whole is None:
+        return
+    for index, rule in enumerate(rules):
+        for key in rule.keys() - {"match"}:
+            other_value = not rule[key] if key == "drop" else _ANOTHER[key]
+            changed = [*rules[:index], {**rule, key: other_value}, *rules[index + 1 :]]
+            other = look({**body, "rules": changed})
+            assert other is None or other.tensors != whole.tensors, (rule, key)

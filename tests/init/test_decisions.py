@@ -52,7 +52,12 @@ NETWORK = {"layers": [linear("body"), linear("head")]}
         ([{"match": "*", "dtype": "F16"}, {"match": "x", "init": "ones"}], 1, ()),
         ([{"match": "*.bias", "init": "ones"}, {"match": "*", "init": "zeros"}], 0, ()),
         ([{"match": "head.*", "init": "ones"}, {"match": "head.*", "drop": True}], 0, ()),
-        ([{"match": "head.*", "drop": True}, {"match": "*", "drop": False}], 0, ()),
+        (
+            [{"match": "head.*", "drop": True}, {"match": "*", "drop": False, "optional": True}],
+            0,
+            (),
+        ),
+        ([{"match": "*", "drop": False}], 0, ()),
     ],
 )
 def test_a_rule_that_decides_nothing(
@@ -65,11 +70,37 @@ def test_a_rule_that_decides_nothing(
     assert tuple(error.allowed) == near
     rules[index]["optional"] = True
     spec = spec_of({**NETWORK, "rules": rules})
-    assert Checkpoint(spec).tensors
     without = spec_of({**NETWORK, "rules": [*rules[:index], *rules[index + 1 :]]})
-    assert spec.canonical_json == without.canonical_json
-    assert VirtualFile(spec).header == VirtualFile(without).header
-    assert spec_from_token(spec.token, 10_000).canonical_json == spec.canonical_json
+    assert Checkpoint(spec).tensors == Checkpoint(without).tensors
+    link = spec_from_token(spec.token, 10_000)
+    assert link.canonical_json == spec.canonical_json
+    assert VirtualFile(link).header == VirtualFile(spec).header
+
+
+@pytest.mark.parametrize(
+    ("rule", "field"),
+    [
+        ({"match": "a", "init": "ones", "drop": True}, "drop"),
+        ({"match": "head.*", "init": "ones", "drop": True}, "init"),
+        ({"match": "*", "init": "ones", "drop": False}, "drop"),
+        ({"match": "head.*", "init": "ones", "dtype": "F16"}, "dtype"),
+    ],
+)
+def test_a_rule_of_which_a_part_decides_nothing(rule: dict[str, Any], field: str) -> None:
+    """The part is refused by its name; what the rule decides besides does not hide it."""
+    tensor = {"name": "a", "shape": [1], "init": "zeros"}
+    body = {**NETWORK, "tensors": [tensor], "rules": [rule, {"match": "*", "dtype": "F64"}]}
+    error = refusal(body)
+    assert error.path == ("rules", 0, field)
+    assert f"decides nothing by its {field}" in error.message
+    rule["optional"] = True
+    assert VirtualFile(spec_of(body)).size
+
+
+def test_names_of_a_framework_are_told_of_only_where_a_rule_matches_no_others() -> None:
+    """A rule about everything that decides nothing is not said to be about Flax' names."""
+    error = refusal({**NETWORK, "framework": "flax", "rules": [{"match": "*", "drop": False}]})
+    assert "no earlier rule drops them" in error.message
 
 
 def test_optional_never_changes_a_byte() -> None:
@@ -110,18 +141,18 @@ def test_a_counter_is_not_decided_by_what_it_cannot_hold() -> None:
     assert arrays({**norm, "rules": [rule]})["n.num_batches_tracked"] == 3
 
 
-def test_a_parameter_that_is_dropped_but_is_part_of_a_sum() -> None:
-    """Keras adds two biases into one: dropping one of them drops nothing, and its init counts."""
-    lstm = {"type": "gru", "name": "g", "input_size": 2, "hidden_size": 2}
-    rules = [
-        {"match": "*.bias_hh_l0", "init": "ones"},
-        {"match": "*.bias_hh_l0", "drop": True, "optional": True},
-    ]
-    body = {"framework": "keras", "layers": [lstm], "rules": rules}
-    spec = spec_of(body)
-    again = spec_from_token(spec.token, 10_000)
-    files = [VirtualFile(one) for one in (spec, again)]
-    assert files[0].read(0, files[0].size) == files[1].read(0, files[1].size)
+@pytest.mark.parametrize(("kind", "framework"), [("gru", "keras"), ("gru", "flax"), ("rnn", "nnx")])
+def test_a_parameter_that_is_dropped_but_is_part_of_a_sum(kind: str, framework: str) -> None:
+    """Where a framework adds two biases into one, dropping one of them would do nothing."""
+    layer = {"type": kind, "name": "g", "input_size": 2, "hidden_size": 2}
+    body = {"framework": framework, "layers": [layer]}
+    rule = {"match": "*.bias_hh_l0", "drop": True}
+    error = refusal({**body, "rules": [rule]})
+    assert error.path == ("rules", 0, "drop")
+    assert "'g.bias_hh_l0', which is dropped, and 'g.bias_ih_l0', which is not" in error.message
+    both = arrays({**body, "rules": [{"match": "*.bias_?h_l0", "drop": True}]})
+    assert both
+    assert not [name for name in both if "bias" in name]
 
 
 # What is equal to another

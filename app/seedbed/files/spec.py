@@ -14,7 +14,7 @@ import hashlib
 import json
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, Any
 
@@ -213,7 +213,7 @@ class CheckpointSpec(BaseModel):
             SpecError: a tensor cannot equal what it is said to, or there is no such model.
         """
         model = self.built.parameters if self.built else ()
-        return Decisions(self.rules, self.tensors, self.layers, model, self.framework)
+        return Decisions(self.rules, self.tensors, self.layers, model)
 
     def with_seed(self, seed: int | str) -> CheckpointSpec:
         """The same checkpoint from another seed.
@@ -243,7 +243,8 @@ class CheckpointSpec(BaseModel):
 
         Nor with its shard size, on which no weight depends.
 
-        Rules that decide nothing, and whether a rule is optional, are left out.
+        Rules that are overruled wherever they match are left out, and so is `optional` of those
+        that decide something.
 
         Numbers are spelled as Python's `repr` does, the shortest decimal that reads back alike.
         """
@@ -260,9 +261,10 @@ class CheckpointSpec(BaseModel):
             parts["framework"] = _dumps(self.framework)
         if self.dtype != "F32":
             parts["dtype"] = _dumps(self.dtype)
-        # A rule that decides nothing is no part of what the spec means.
-        if self.rules and (rules := self.decisions.effective):
-            parts["rules"] = f"[{','.join(map(_rule_text, rules))}]"
+        # A rule that nobody hears is no part of what the spec means.
+        if self.rules and (heard := self.decisions.heard):
+            texts = [_rule_text(self.rules[i], self.decisions.without_effect(i)) for i in heard]
+            parts["rules"] = f"[{','.join(texts)}]"
         if self.metadata:
             parts["metadata"] = _dumps(self.metadata)
         return _object(parts)
@@ -318,9 +320,11 @@ def _layer_text(layer: Layer, default: DtypeCode) -> str:
     return _dumps(found)
 
 
-def _rule_text(rule: Rule) -> str:
-    """A rule in canonical form."""
+def _rule_text(rule: Rule, idle: Sequence[str]) -> str:
+    """A rule in canonical form, which is optional exactly if a part of it decides nothing."""
     parts = {"match": _dumps(rule.match)}
+    if idle:
+        parts["optional"] = "true"
     if rule.drop is not None:
         parts["drop"] = _dumps(rule.drop)
     if rule.dtype is not None:

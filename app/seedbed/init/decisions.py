@@ -7,17 +7,20 @@ nothing. Names are those of random streams: of a layer's parameters PyTorch's, i
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from seedbed.errors import ParameterError, Path, SpecError
 from seedbed.init.fill import Fill
 from seedbed.init.globs import matcher
-from seedbed.init.layers import Framework, Layer, Parameter
+from seedbed.init.layers import Layer, Parameter
 from seedbed.init.rules import NOTHING, Rule, Rules, Said
 from seedbed.init.schemes import Scheme, Shape
 from seedbed.init.tensors import TensorSpec
 from seedbed.stream import DTYPES, Dtype, ParameterProblem
+
+_PART = {"init": "fill", "same_as": "fill"}
+"""What of a name these fields decide together; others have one each."""
 
 _NEAR = 3
 """Names that an error proposes."""
@@ -72,7 +75,6 @@ class Decisions:
         tensors: of their own.
         layers: by whose parameters' names rules speak.
         model: parameters of a model.
-        framework: in which a tensor of the file may be made of several parameters.
 
     Raises:
         SpecError: a tensor is said to equal one that there is not, that has another shape, or
@@ -85,13 +87,13 @@ class Decisions:
         tensors: Sequence[TensorSpec] = (),
         layers: Sequence[Layer] = (),
         model: Sequence[Parameter] = (),
-        framework: Framework = "torch",
     ) -> None:
         self.rules = rules
         self.changed = [0] * len(rules)
+        self._deciding: set[tuple[int, str]] = set()  # rules with what of them decides something
+        self._heard: set[int] = set()  # rules that are the last to say something of some name
         self._compiled = Rules(rules)
         self._spec = (tensors, layers, model)
-        self._merges = framework != "torch"
         self._said: dict[str, Said] = {}
         self._equal: dict[str, str] = {}
         self._roots: dict[str, Subject] = {}
@@ -111,11 +113,18 @@ class Decisions:
         drop = self.said(name).drop
         return drop is not None and bool(self.rules[drop].drop)
 
+    def _overruled(self, keep: int, name: str) -> Iterator[int]:
+        """The rules that would drop a name, but for a later one that keeps it."""
+        earlier = enumerate(self.rules[:keep])
+        return (i for i, rule in earlier if rule.drop and self._compiled.match(i, name))
+
     def source(self, name: str, field: str | int) -> Path | None:
-        """Where the rule says what it does that decided the `init` or `dtype` of a name."""
+        """Where the rule says what it does that decided `init`, `dtype` or `drop` of a name."""
         said = self.said(name)
         if field == "dtype" and said.dtype is not None:
             return ("rules", said.dtype, "dtype")
+        if field == "drop" and said.drop is not None:
+            return ("rules", said.drop, "drop")
         if field == "init" and said.fill is not None:
             return ("rules", said.fill, "init" if said.same_as is None else "same_as")
         return None
@@ -126,14 +135,26 @@ class Decisions:
 
     @property
     def idle(self) -> list[int]:
-        """The rules that decide nothing and do not say that they may."""
-        pairs = enumerate(zip(self.rules, self.changed, strict=True))
-        return [index for index, (rule, count) in pairs if not count and not rule.optional]
+        """The rules of which a part decides nothing and that do not say that it may."""
+        pairs = enumerate(self.rules)
+        return [i for i, rule in pairs if not rule.optional and self.without_effect(i)]
+
+    def without_effect(self, index: int) -> list[str]:
+        """The fields of a rule by which it decides nothing."""
+        rule = self.rules[index]
+        fields = ("init", "same_as", "dtype", "drop")
+        said = [field for field in fields if getattr(rule, field) is not None]
+        return [field for field in said if (index, _PART.get(field, field)) not in self._deciding]
 
     @property
-    def effective(self) -> list[Rule]:
-        """The rules that decide something, without which no byte would be another."""
-        return [rule for rule, count in zip(self.rules, self.changed, strict=True) if count]
+    def heard(self) -> list[int]:
+        """The rules that are the last to say something of some name, in order.
+
+        Without the others no name would be told anything else. Some of these decide nothing and
+        yet keep an earlier rule from deciding: what is said of a counter and does not apply to it,
+        or of what is dropped.
+        """
+        return sorted(self._heard)
 
     def complaints(self) -> Iterator[SpecError]:
         """What is wrong with rules that decide nothing and do not say that they may.
@@ -144,16 +165,23 @@ class Decisions:
             rule = self.rules[index]
             names = [subject.name for subject in self._subjects()]
             matched = sum(self._compiled.match(index, name) for name in names)
-            if matched:
-                said = (
-                    f"{rule.match!r} matches {matched:,} of the names and decides nothing: later "
-                    "rules overrule it, and tensors of their own are not dropped"
-                )
+            idle = self.without_effect(index)
+            field = "match"
+            near: Sequence[str] = ()
+            if not matched:
+                said, near = f"{rule.match!r} matches no tensor", _nearest(rule.match, names)
             else:
-                said = f"{rule.match!r} matches no tensor"
-            said += '; with "optional": true it may'
-            near = () if matched else _nearest(rule.match, names)
-            yield SpecError(said, ("rules", index, "match"), near)
+                what = "decides nothing"
+                if self.changed[index]:
+                    field = idle[0]
+                    what = f"decides nothing by its {' and '.join(idle)}"
+                said = f"{rule.match!r} matches {matched:,} of the names and {what}: " + (
+                    "no earlier rule drops them"
+                    if rule.drop is False and idle == ["drop"]
+                    else "later rules overrule it, or what it matches is dropped; tensors of their "
+                    "own are not"
+                )
+            yield SpecError(f'{said}; with "optional": true it may', ("rules", index, field), near)
 
     def _subjects(self) -> Iterator[Subject]:
         tensors, layers, model = self._spec
@@ -175,25 +203,31 @@ class Decisions:
                 self._equal[subject.name] = said.same_as
             elif said.fill is None and (other := subject.same_as) is not None:
                 self._equal[subject.name] = other
-            deciding = {said.drop}
             if self.drops(subject.name):
                 dropped[subject.name] = said.fill
-            if subject.name not in dropped or (subject.layer and self._merges):
-                deciding |= {said.fill, said.dtype}
-            self._count(deciding)
+                self._count(drop=said.drop)
+            else:
+                self._count(fill=said.fill, dtype=said.dtype, drop=said.drop)
         if self._equal:
             self._resolve(dropped)
 
-    def _count(self, deciding: Iterable[int | None]) -> None:
-        for rule in deciding:
-            if rule is not None:
-                self.changed[rule] += 1
+    def _count(self, **deciding: int | None) -> None:
+        """Count a name for the rules that decide these parts of it."""
+        parts = {(rule, part) for part, rule in deciding.items() if rule is not None}
+        self._deciding |= parts
+        for rule in {rule for rule, _ in parts}:
+            self.changed[rule] += 1
 
     def _say(self, subject: Subject) -> Said:
         """What the rules say, as far as it applies to what has the name."""
         said = self._compiled.say(subject.name)
+        if isinstance(subject.of, TensorSpec) and said.drop is not None:
+            said = said._replace(drop=None)
+        self._heard.update(i for i in (said.fill, said.dtype, said.drop) if i is not None)
+        if said.drop is not None and not self.rules[said.drop].drop:
+            self._heard.update(self._overruled(said.drop, subject.name))
         if isinstance(subject.of, TensorSpec):
-            return said if said.drop is None else said._replace(drop=None)
+            return said
         if said is NOTHING or not subject.is_counter:
             return said
         code = None if said.dtype is None else self.rules[said.dtype].dtype
@@ -237,7 +271,7 @@ class Decisions:
             if name not in dropped:
                 for one in {*path, root.name}.intersection(dropped) - counted:
                     counted.add(one)
-                    self._count((dropped[one],))
+                    self._count(fill=dropped[one])
 
     def _wrong(self, subject: Subject, message: str, near: Sequence[str] = ()) -> SpecError:
         """An error where it is said what a subject is equal to."""

@@ -112,9 +112,7 @@ def plan(
     """
     limits.require("max_tensors", len(tensors) + len(layers) + len(model), "tensors and layers")
     limits.require("max_rules", len(rules), "rules")
-    decided = (
-        Decisions(rules, tensors, layers, model, framework) if decisions is None else decisions()
-    )
+    decided = Decisions(rules, tensors, layers, model) if decisions is None else decisions()
     planner = _Planner(decided, dtype, limits, framework)
     faults = _Faults()
     for i, tensor in enumerate(tensors):
@@ -254,6 +252,8 @@ class _Planner:
             for stored in layer.stored(self._framework, arrays):
                 self._store(layer, stored, decided, index)
         except SpecError as error:
+            if error.path[:1] == ("rules",):
+                raise
             raise error.within("layers", index) from error
 
     def add_of_model(
@@ -303,7 +303,10 @@ class _Planner:
         if self._framework == "torch":
             return
         named = [(plan.name, plan.origin) for plan in self.plans if plan.origin]
+        streams = [stream for _, origin in named for stream in origin.parameters]
         for index in self.decisions.idle:
+            if any(self.decisions.is_about(index, stream) for stream in streams):
+                continue
             for name, origin in named:
                 if self.decisions.is_about(index, name):
                     raise SpecError(
@@ -365,7 +368,13 @@ class _Planner:
     ) -> None:
         name = file_name(layer.name, stored, self._framework)
         sources = stored.array.sources or tuple(decided)[:1]
-        if all(map(self.decisions.drops, sources)):
+        if dropped := [source for source in sources if self.decisions.drops(source)]:
+            if left := next((source for source in sources if source not in dropped), None):
+                raise SpecError(
+                    f"{name!r} is made of {dropped[0]!r}, which is dropped, and {left!r}, which is "
+                    f"not: in {self._framework} they are there together or not at all",
+                    self.decisions.source(dropped[0], "drop") or ("rules",),
+                )
             return
         self._claim(name, ("layer", index))
         self._limits.require("max_rank", len(stored.array.shape), "dimensions")

@@ -66,7 +66,7 @@ class Said(NamedTuple):
     Attributes:
         fill: the last rule with an init or same_as.
         dtype: the last one with a dtype.
-        drop: the last one with a drop.
+        drop: the last one with a drop, unless it keeps what no earlier one drops.
         same_as: the name that the first of these says, if it says one.
     """
 
@@ -87,13 +87,14 @@ class Rules:
         # From which rule on none that is left says more of these.
         self._fills = _first(rule.init or rule.same_as for rule in rules)
         self._dtypes = _first(rule.dtype for rule in rules)
-        self._drops = _first(rule.drop is not None for rule in rules)
+        self._drops = _first(rule.drop for rule in rules)
 
     def say(self, name: str) -> Said:
         """What is said of a name; each rule is matched once at the most."""
         fill: int | None = None
         dtype: int | None = None
         drop: int | None = None
+        keep: int | None = None
         same_as: str | None = None
         for i, rule, match in self._last_first:
             wants_fill = fill is None and i >= self._fills
@@ -105,8 +106,10 @@ class Rules:
                 continue
             if wants_dtype and rule.dtype is not None:
                 dtype = i
-            if wants_drop and rule.drop is not None:
-                drop = i
+            if wants_drop and rule.drop:
+                drop = i if keep is None else keep
+            elif rule.drop is False and keep is None:
+                keep = i
             if wants_fill and rule.init is not None:
                 fill = i
             elif wants_fill and rule.same_as is not None:

@@ -52,8 +52,7 @@ class RuleDescription(BaseModel):
     match: str
     changed: int = Field(
         description="Tensors, of layers parameters by PyTorch's names, of which it decides the "
-        "values, the dtype or whether they are there. At 0 the rule is no part of the spec's "
-        "digest."
+        "values, the dtype or whether they are there."
     )
 
 
