@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from functools import cached_property
+from itertools import product
 
 import pytest
 from hypothesis import given, settings
@@ -196,6 +197,18 @@ def test_rules_that_overrule_each_other(body: Body, rules: list[Body]) -> None:
         rule["optional"] = True
     if (one := look({**body, "rules": rules})) is not None:
         Names().add(one)
+
+
+def test_every_two_rules_of_a_few() -> None:
+    """Also of a narrow rule after a wide one, and where what they speak of is dropped."""
+    patterns = ("a.*", "a.bias", "*tracked", "a.num*")
+    changes = [*({"init": init} for init in INITS[1:]), {"dtype": "I32"}, {"dtype": "BF16"}]
+    few = [{"match": match, "optional": True, **one} for match in patterns for one in changes]
+    drop = {"match": "a.bias", "drop": True}
+    for rules in product(few, few):
+        for more in ((), (drop,)):
+            if (one := look({**RULED[0], "rules": [*rules, *more]})) is not None:
+                Names().add(one)
 
 
 @settings(untimed, max_examples=100)
