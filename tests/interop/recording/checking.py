@@ -238,8 +238,11 @@ def _random(init: Any, x: torch.Tensor, findings: Findings) -> str:  # noqa: PLR
 
 def _unforeseen(x: torch.Tensor) -> str:
     """What no independent draws of 24 bits and more show."""
-    if int((x == 0).sum()) > 2:
-        return f"{int((x == 0).sum())} zeros"
+    zeros = int((x == 0).sum())
+    if zeros > (
+        2 if x.numel() < 1 << 20 else 8 + x.numel() / (1 << 22)
+    ):  # a uniform has 2⁻²⁴ of them
+        return f"{zeros} zeros"
     if x.dim() > 1 and x.shape[-1] > 2:
         rows = x.reshape(-1, x.shape[-1])[:4096].contiguous().numpy()
         if len(np.unique(rows, axis=0)) < len(rows):
