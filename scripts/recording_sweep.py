@@ -57,7 +57,7 @@ def of_transformers(choice: random.Random, done: AbstractSet[str]) -> Iterator[C
     importlib.import_module("transformers").utils.logging.disable_progress_bar()
     classes = building.architectures()
     for kind in choice.sample(sorted(classes), len(classes)):
-        if kind in done:
+        if skip(kind):
             yield kind, None
             continue
         for name in classes[kind][:3]:
@@ -218,10 +218,14 @@ def main() -> None:
         if given.log.exists()
         else set()
     )
-    cases = LIBRARIES[given.library](random.Random(given.seed), done)
+
+    def skip(name: str) -> bool:
+        return name in done or bool(given.name and name not in given.name)
+
+    cases = LIBRARIES[given.library](random.Random(given.seed), skip)
     wanted = (case for case in cases if not given.name or case[0] in given.name)
     for name, build in itertools.islice(wanted, given.count):
-        if build is None or name in done:
+        if build is None or skip(name):
             continue
         line = attempt(name, build, given.most)
         if not line:

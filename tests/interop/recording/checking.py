@@ -72,6 +72,7 @@ def check(build: Callable[[], nn.Module], builds: int = 1) -> tuple[Recording, F
         model = build()
         real = contents(model)
         compare(recording, real, findings)
+        findings.wrong += elsewhere(recording, dict(model.state_dict()), real)
         del model
     for name, (init, samples) in findings.pooled.items():
         values = np.concatenate(samples)
@@ -99,6 +100,25 @@ def contents(model: nn.Module) -> dict[str, torch.Tensor]:
                 found |= load_file(file)
             return found
     return {name: x for name, x in model.state_dict().items() if isinstance(x, torch.Tensor)}
+
+
+def elsewhere(
+    recording: Recording, state: Mapping[str, torch.Tensor], file: Mapping[str, torch.Tensor]
+) -> list[str]:
+    """Tensors of the file that are not where their regions say they are in the module."""
+    found = []
+    for tensor in recording.tensors:
+        if tensor.regions is None or tensor.name not in file:
+            continue
+        built = torch.empty(tensor.shape, dtype=file[tensor.name].dtype)
+        for region in tensor.regions:
+            whole, (offset, shape, strides) = state[region.parameter], region.part
+            part = whole.detach().reshape(-1).as_strided(shape, strides, offset)
+            place = tuple(slice(*ends) for ends in region.at)
+            built[place] = part.reshape(built[place].shape)
+        if not torch.equal(built.nan_to_num(), file[tensor.name].detach().nan_to_num()):
+            found.append(f"{tensor.name} is not at {tensor.regions}")
+    return found
 
 
 def compare(recording: Recording, real: Mapping[str, torch.Tensor], findings: Findings) -> None:
