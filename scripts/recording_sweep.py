@@ -26,7 +26,6 @@ import traceback
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
-from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +48,7 @@ SMALL = 20_000_000
 """Elements of a model of transformers, at most."""
 
 
-def of_transformers(choice: random.Random, done: AbstractSet[str]) -> Iterator[Case]:
+def of_transformers(choice: random.Random, skip: Callable[[str], bool]) -> Iterator[Case]:
     """Types in a random order, each with its first class that builds, at a sampled size."""
     building: Any = importlib.import_module("building")
     sampling: Any = importlib.import_module("sampling")
@@ -86,7 +85,7 @@ def _size(build: Any) -> int:
     return sum(math.prod(shape) for shape, _ in build.tensors.values())
 
 
-def of_timm(choice: random.Random, _done: AbstractSet[str]) -> Iterator[Case]:
+def of_timm(choice: random.Random, _skip: Callable[[str], bool]) -> Iterator[Case]:
     """Models in a random order, those with too many parameters left out."""
     importlib.import_module("tests.interop.torchvision_side")  # for a wheel that wants CUDA
     timm = importlib.import_module("timm")
@@ -140,7 +139,7 @@ DIFFUSERS: dict[str, dict[str, Any]] = {
 """Classes of diffusers, and arguments that make them small."""
 
 
-def of_diffusers(_choice: random.Random, _done: AbstractSet[str]) -> Iterator[Case]:
+def of_diffusers(_choice: random.Random, _skip: Callable[[str], bool]) -> Iterator[Case]:
     """Those above."""
     importlib.import_module("tests.interop.torchvision_side")
     diffusers = importlib.import_module("diffusers")
