@@ -61,6 +61,49 @@ VARIANTS: tuple[dict[str, Any], ...] = (
     {"scheme": "hadamard", "gain": 0.9},
     {"scheme": "sinusoidal", "layout": "concatenated", "base": 500.0},
     {"scheme": "rope_inv_freq", "theta": 500000.0},
+    {"scheme": "constant", "value": "-Infinity"},
+    {"scheme": "constant", "value": "NaN"},
+    {"scheme": "literal", "values": [0.1, "NaN", "Infinity", -0.0, 2, "-Infinity", *[1e-3] * 18]},
+    {"scheme": "arange", "start": -1.5, "step": 0.3, "axis": 0},
+    {
+        "scheme": "parts",
+        "init": "orthogonal",
+        "parts": [
+            {"box": [None, [1, 3]], "init": "he_normal"},
+            {"box": [[1, 3], [0, 1]], "init": "lru_theta_log"},
+            {"box": [[3, 5], [3, 5]], "init": "orthogonal"},
+        ],
+    },
+    {
+        "scheme": "parts",
+        "parts": [
+            {"box": [[0, 2]], "init": "normal"},
+            {"box": [[2, 6]], "init": "eye"},
+        ],
+    },
+    {
+        "scheme": "chain",
+        "of": {"scheme": "uniform", "low": 0.0, "high": 1.0},
+        "steps": [["log"], ["neg"], ["log"], ["neg"]],
+    },
+    {"scheme": "chain", "of": "normal", "steps": [["exp"]]},
+    {
+        "scheme": "chain",
+        "of": "he_normal",
+        "steps": [
+            ["square"],
+            ["add", 0.5],
+            ["sqrt"],
+            ["reciprocal"],
+            ["clamp", None, 0.9],
+            ["inverse_softplus"],
+            ["sin"],
+            ["abs"],
+            ["expm1"],
+            ["mul", -2.0],
+            ["cos"],
+        ],
+    },
 )
 """Parameters beside the defaults, in F32 and BF16."""
 

@@ -36,7 +36,7 @@ def bodies_by_kind() -> Mapping[str, Body]:
     found: dict[str, Body] = {}
     for name, scheme in SCHEMES.items():
         init = {"scheme": name, **REQUIRED.get(name, {})}
-        for shape in ([4, 4], [4], [4, 4, 3]):
+        for shape in ([4, 4], [4], [4, 4, 3], [6, 4]):
             body = {"tensors": [{"name": "a", "shape": shape, "init": init}]}
             try:
                 scheme.model_validate(init).fill(tuple(shape))

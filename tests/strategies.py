@@ -6,15 +6,19 @@ Specs are drawn as the JSON bodies that clients send; `specs` makes models of th
 from __future__ import annotations
 
 import fnmatch
+import json
 import math
 import types
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from seedbed.files import CheckpointSpec
-from seedbed.init import SCHEMES, Scheme
+from seedbed.init import SCHEMES, Init, Scheme
+from seedbed.init.schemes.chains import FUNCTIONS
+from seedbed.init.schemes.parts import Part
 from seedbed.stream import DTYPES, SEED_MAX
 
 untimed = settings(
@@ -33,8 +37,23 @@ REQUIRED: dict[str, dict[str, Any]] = {
     "torch_bias": {"fan_in": 64},
     "chrono_bias": {"t_max": 100.0},
     "sparse": {"sparsity": 0.5},
+    "literal": {"values": [1, -0.5, 0.0, 2, *[0.25] * 20]},
+    "parts": {
+        "init": "normal",
+        "parts": [{"box": [[0, 1]], "init": "zeros"}, {"box": [[2, 4]], "init": "uniform"}],
+    },
+    "chain": {"of": "uniform", "steps": [["add", 2.0], ["log"]]},
 }
 """Parameters without which a scheme means nothing; a scheme that is not listed has none."""
+
+
+def in_query(parameters: Mapping[str, Any]) -> dict[str, str]:
+    """Parameters as text: JSON, but words as they are."""
+    return {
+        key: value if isinstance(value, str) else json.dumps(value)
+        for key, value in parameters.items()
+    }
+
 
 ODD_NAMES = (
     "weight",
@@ -87,6 +106,7 @@ _draws = st.one_of(
     _object("truncated_normal", std=_spreads, lower=st.floats(-3, 0), upper=st.floats(0.5, 3)),
     _object("log_uniform", low=st.floats(0.001, 0.1), high=st.floats(1.0, 9.0)),
     st.sampled_from(("mamba_dt_bias", "lru_nu_log", "rglru")),
+    _object("chain", of=st.just("uniform"), steps=st.just([["exp"], ["add", 0.5], ["log"]])),
     _object("chrono_bias", t_max=st.floats(2.5, 99.0), gate=st.sampled_from(("forget", "input"))),
 )
 
@@ -236,8 +256,51 @@ DIRECTIONS = frozenset({"in_axis", "out_axis", "batch_axis", "fan_in", "fan_out"
 _EDGES = (0.0, -0.0, 1.0, 4.0, -4.0, 1e-320, 1e-45, 1e-30, 448.0, 65504.0, 1e38, 3.4e38, 1e300)
 
 
-def values_of(annotation: Any) -> st.SearchStrategy[Any]:  # noqa: PLR0911 (a kind each)
+INNER: tuple[Any, ...] = (
+    "zeros",
+    "normal",
+    "he_normal",
+    "orthogonal",
+    "mamba_dt_bias",
+    {"scheme": "uniform", "low": 0.0, "high": 1.0},
+    {"scheme": "constant", "value": 2},
+)
+"""Schemes that others are made of."""
+
+_listed = st.one_of(
+    st.integers(-3, 9),
+    st.sampled_from((0.1, -0.0, 2**63, True)),
+)
+
+_interval = st.tuples(st.integers(0, 3), st.integers(1, 3)).map(lambda p: [p[0], p[0] + p[1]])
+
+_parts = st.fixed_dictionaries(
+    {
+        "box": st.lists(st.none() | _interval, min_size=1, max_size=2),
+        "init": st.sampled_from(INNER),
+    }
+)
+
+_steps = st.one_of(
+    st.sampled_from(sorted(FUNCTIONS)).map(lambda name: [name]),
+    st.tuples(st.sampled_from(("mul", "add")), st.floats(-4, 4)).map(list),
+    st.tuples(st.just("clamp"), st.none() | st.floats(0, 1), st.floats(1.5, 9)).map(list),
+)
+
+_MEMBERS: dict[Any, st.SearchStrategy[Any]] = {
+    Part: _parts,
+    int | float: _listed,
+    get_args(SCHEMES["chain"].model_fields["steps"].annotation)[0]: _steps,
+}
+"""By what a tuple is declared to be of."""
+
+
+def values_of(annotation: Any) -> st.SearchStrategy[Any]:  # noqa: PLR0911, C901 (a kind each)
     """Values of a scheme parameter, in range or not, from the type it is declared with."""
+    if annotation is Init:
+        return st.sampled_from(INNER)
+    if get_origin(annotation) is tuple and get_args(annotation)[0] in _MEMBERS:
+        return st.lists(_MEMBERS[get_args(annotation)[0]], min_size=1, max_size=4)
     if get_origin(annotation) is Literal:
         return st.sampled_from(get_args(annotation))
     if get_origin(annotation) in (Union, types.UnionType):

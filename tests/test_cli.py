@@ -24,7 +24,7 @@ from seedbed.stream import NUMPY, get_engine
 from tests import processes
 from tests.files.suite import BODY, ReaderSuite
 from tests.processes import PATIENCE_SECONDS, SCRIPT, attempts, environment, start, wait_until
-from tests.strategies import REQUIRED
+from tests.strategies import REQUIRED, in_query
 from tests.test_disk import FileOnDisk
 
 SPEC: dict[str, Any] = {
@@ -141,7 +141,10 @@ VALUES = {"mean": "0.25", "std": "0.5", "low": "0.125", "high": "8", "lower": "-
           "r_min": "0.25", "r_max": "0.95", "max_phase": "1.5", "part": "first",
           "sparsity": "0.25", "per": "row", "second_moment": "0.5", "groups": "2", "tau": "0.5",
           "layout": "concatenated", "base": "100", "theta": "100",
-          "in_axis": "0", "out_axis": "1", "batch_axis": "0", "fan_out": "9"}  # fmt: skip
+          "in_axis": "0", "out_axis": "1", "batch_axis": "0", "fan_out": "9",
+          "init": "ones", "parts": '[{"box": [[0, 2]], "init": "ones"}]',
+          "values": ",".join("12" * 12), "start": "3", "step": "-0.5", "axis": "0",
+          "of": '{"scheme": "uniform", "low": 0.5}', "steps": '[["exp"]]'}  # fmt: skip
 """A value of each parameter that is not its default."""
 
 FAN_IN_ONLY = {"siren_first", "siren", "small_init", "wang_init"}
@@ -160,7 +163,7 @@ def test_every_parameter_is_an_option(
 ) -> None:
     """Each parameter of each scheme can be given, and is what the same text is elsewhere."""
     shape = SHAPES.get(parameter, "6x4")
-    required = {key: str(value) for key, value in REQUIRED.get(name, {}).items()}
+    required = in_query(REQUIRED.get(name, {}))
     texts = {**required, parameter: VALUES[parameter], "seed": "7", "dtype": "F64", "name": "ö"}
     if parameter == "fan_out" and name in scheme_parameters()["mode"]:
         texts["mode"] = "fan_out"  # else it would be without effect

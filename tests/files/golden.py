@@ -35,6 +35,9 @@ _REQUIRED: dict[str, dict[str, Any]] = {
     "torch_bias": {"fan_in": 64},
     "chrono_bias": {"t_max": 100.0},
     "sparse": {"sparsity": 0.5},
+    "literal": {"values": [*range(24)]},
+    "parts": {"init": "normal", "parts": [{"box": [[0, 1]], "init": "zeros"}]},
+    "chain": {"of": "uniform", "steps": [["exp"]]},
 }
 """Parameters that have no default."""
 

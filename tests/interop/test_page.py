@@ -27,7 +27,7 @@ from safetensors import deserialize
 from seedbed.init import LAYERS, SCHEMES
 from tests.interop.running import run
 from tests.serving import PATIENCE_SECONDS, Server, serving, wait_until
-from tests.strategies import REQUIRED
+from tests.strategies import REQUIRED, in_query
 
 pytestmark = pytest.mark.interop
 
@@ -357,7 +357,9 @@ def test_every_scheme(visit: Callable[..., Visit]) -> None:
     here = visit().open()
     refused = []
     for name in SCHEMES:
-        query = "&".join(f"p.{key}={value}" for key, value in REQUIRED.get(name, {}).items())
+        query = "&".join(
+            f"p.{key}={value}" for key, value in in_query(REQUIRED.get(name, {})).items()
+        )
         here.open(f"?scheme={name}&shape=16x16&{query}")
         if here.page.is_visible("#draw-problem"):
             refused.append(name)

@@ -17,6 +17,7 @@ from seedbed.errors import SpecError
 from seedbed.files import CheckpointSpec, VirtualFile
 from seedbed.init import SCHEMES
 from seedbed.stream import DTYPES, SEED_MAX
+from seedbed.web.schemas import properties_of
 from tests.interop.running import run
 from tests.strategies import (
     FLOATS,
@@ -83,7 +84,7 @@ def inits() -> Iterator[dict[str, Any]]:
     """Every scheme, in every convention, mode and distribution that it knows."""
     for name, scheme in SCHEMES.items():
         choices = {
-            parameter: scheme.model_json_schema()["properties"][parameter]["enum"]
+            parameter: properties_of(scheme)[parameter]["enum"]
             for parameter in (
                 *("convention", "mode", "distribution", "nonlinearity", "bounds"),
                 *("gate", "per", "part", "layout"),

@@ -28,6 +28,7 @@ LIMITS: dict[str, Any] = {
     "max_file_bytes": 4000,
     "max_dense_elements": 100,
     "max_dense_bytes": 8000,
+    "max_literal_elements": 3,
 }
 """Small enough for a test to pass each of them on its own."""
 
@@ -36,6 +37,11 @@ def named(*names: str, shape: Any = (1,), **more: Any) -> dict[str, Any]:
     """A spec of tensors with these names."""
     tensors = [{"name": name, "shape": list(shape), "init": "zeros"} for name in names]
     return {"tensors": tensors, **more}
+
+
+def listed(count: int) -> dict[str, Any]:
+    """An init that lists so many numbers."""
+    return {"scheme": "literal", "values": [1] * count}
 
 
 RULE = {"match": "*", "init": "ones"}
@@ -64,6 +70,11 @@ BEYOND: dict[str, tuple[dict[str, Any], dict[str, Any], int]] = {
         {"tensors": [{"name": "a", "shape": [10, 10], "init": "orthogonal"}]},
         {"tensors": [{"name": "a", "shape": [40, 1], "init": "orthogonal"}]},
         25_600,
+    ),
+    "max_literal_elements": (
+        {"tensors": [{"name": "a", "shape": [3], "init": listed(3)}]},
+        {"tensors": [{"name": "a", "shape": [4], "init": listed(4)}]},
+        4,
     ),
 }  # fmt: skip
 

@@ -87,7 +87,10 @@ def is_short(spec: CheckpointSpec, most: int, most_work: int) -> bool:
         return False
     parameters = (one for layer in spec.layers for one in layer.parameters())
     tensors = len(spec.tensors) + sum(1 for _ in islice(parameters, most + 1))
-    if tensors > most:
+    weights = (tensor.init.weight - 1 for tensor in spec.tensors if tensor.init is not None)
+    of_layers = (init.weight - 1 for layer in spec.layers for init in layer.init.values())
+    heaviest = max((rule.init.weight for rule in spec.rules if rule.init is not None), default=1)
+    if tensors * heaviest + sum(weights) + sum(of_layers) > most:
         return False
     names = [*(one.name for one in spec.tensors), *(one.name for one in spec.layers)]
     longest = max(map(len, names), default=0)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seedbed.errors import ParameterError
+from seedbed.errors import ParameterError, Path
 from seedbed.init.matrices import Job
 from seedbed.init.source import Source
 from seedbed.stream import DTYPES, Box, Dtype, Summary
@@ -25,7 +25,7 @@ class Fill(ABC):
 
     @abstractmethod
     def check(self, dtype: Dtype) -> None:
-        """Refuse a dtype that cannot hold every value, so that no file has an infinity or NaN.
+        """Refuse a dtype that cannot hold every value, so that no draw is an infinity or NaN.
 
         Raises:
             ParameterError: with the values and the dtype's range.
@@ -83,7 +83,8 @@ def require_room(dtype: Dtype, reach: tuple[float, float], what: str) -> None:
     """
     if not dtype.is_float:
         raise ParameterError(
-            f"{dtype.code} holds whole numbers; only constants can fill it", ("dtype",)
+            f"{dtype.code} holds whole numbers; only constants, literals and arange can fill it",
+            ("dtype",),
         )
     # A float64 element is a widened float32, so float32's range is its range too.
     range_of = DTYPES["F32"] if dtype.code == "F64" else dtype
@@ -93,4 +94,26 @@ def require_room(dtype: Dtype, reach: tuple[float, float], what: str) -> None:
             f"{what} reach {low:.6g} … {high:.6g}, but {dtype.code} ends at "
             f"{range_of.lowest:.6g} … {range_of.highest:.6g}",
             ("init",),
+        )
+
+
+def require_holds(dtype: Dtype, value: float, path: Path) -> None:
+    """Refuse a dtype that cannot hold a number that a spec gives: exactly if it holds integers.
+
+    Raises:
+        ParameterError: with the number and the dtype's range.
+    """
+    if not math.isfinite(value):
+        if (math.isnan(value) and dtype.is_float) or dtype.has_infinity:
+            return
+        raise ParameterError(f"{dtype.code} has no {value!r}", path)
+    if not dtype.is_float and value != int(value):
+        raise ParameterError(f"{dtype.code} cannot hold {value!r}", path)
+    # A float64 element is a widened float32, so float32's range is its range too.
+    range_of = DTYPES["F32"] if dtype.code == "F64" else dtype
+    if not range_of.lowest <= value <= range_of.highest:
+        raise ParameterError(
+            f"{value!r} is outside {dtype.code}, which ends at "
+            f"{range_of.lowest:.6g} … {range_of.highest:.6g}",
+            path,
         )

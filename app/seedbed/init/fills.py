@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property, lru_cache
+from statistics import NormalDist
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seedbed.errors import ParameterError
-from seedbed.init.fill import Elements, Fill, require_room
+from seedbed.init.fill import Elements, Fill, require_holds, require_room
 from seedbed.init.source import Source
 from seedbed.stream import (
     DTYPES,
@@ -20,6 +23,7 @@ from seedbed.stream import (
     Dtype,
     LogUniform,
     Summary,
+    TruncatedNormal,
     Uniform,
     boxes,
     exact,
@@ -65,16 +69,7 @@ class Constant(Fill):
 
     def check(self, dtype: Dtype) -> None:
         """Integers must be exact, floats within range."""
-        if not dtype.is_float and self.value != int(self.value):
-            raise ParameterError(f"{dtype.code} cannot hold {self.value!r}", ("init", "value"))
-        # A float64 element is a widened float32, so float32's range is its range too.
-        range_of = DTYPES["F32"] if dtype.code == "F64" else dtype
-        if not range_of.lowest <= self.value <= range_of.highest:
-            raise ParameterError(
-                f"{self.value!r} is outside {dtype.code}, which ends at "
-                f"{range_of.lowest:.6g} … {range_of.highest:.6g}",
-                ("init", "value"),
-            )
+        require_holds(dtype, self.value, ("init", "value"))
 
     def write_box(self, source: Source, box: Box, out: Elements) -> None:
         """Repeat one element."""
@@ -82,18 +77,122 @@ class Constant(Fill):
 
     def _element(self, dtype: Dtype) -> NDArray[np.generic]:
         """An array of one element."""
-        if dtype.is_float:
-            value = self.value
-            # NumPy would round a whole number past 2**53 twice, by way of float64.
-            twice = isinstance(value, int) and abs(value) > 2**53
-            nearest = exact.to_float32(Fraction(value)) if twice else np.float32(value)
-            return dtype.encode(np.array([nearest]))
-        return np.array([int(self.value)], dtype.storage)
+        return encoded((self.value,), dtype)
 
     def summary(self) -> Summary:
         """A point."""
         value = float(self.value)
         return Summary(value, 0.0, value, value, None)
+
+
+def encoded(values: Sequence[int | float], dtype: Dtype) -> Elements:
+    """Numbers that a dtype can hold, as its elements: a float32 by definition if it is a float."""
+    if not dtype.is_float:
+        return np.array([int(value) for value in values], dtype.storage)
+    # NumPy would round a whole number past 2**53 twice, by way of float64.
+    nearest = [
+        exact.to_float32(Fraction(value))
+        if isinstance(value, int) and abs(value) > 2**53
+        else np.float32(value)
+        for value in values
+    ]
+    return dtype.encode_any(np.array(nearest, np.float32))
+
+
+@dataclass(frozen=True)
+class Listed(Fill):
+    """Numbers that the spec lists, in row-major order."""
+
+    values: tuple[int | float, ...]
+
+    def check(self, dtype: Dtype) -> None:
+        """Integers must be exact, floats within range."""
+        for place, value in enumerate(self.values):
+            require_holds(dtype, value, ("init", "values", place))
+
+    def write_box(self, source: Source, box: Box, out: Elements) -> None:
+        """Take them from the list."""
+        elements = self._elements(source.dtype)
+        for piece, part in boxes.pieces(box, out, BLOCK):
+            part[...] = elements[piece.indices()].reshape(part.shape)
+
+    def _elements(self, dtype: Dtype) -> Elements:
+        if dtype.code not in self._encoded:
+            self._encoded[dtype.code] = encoded(self.values, dtype)
+        return self._encoded[dtype.code]
+
+    @cached_property
+    def _encoded(self) -> dict[str, Elements]:
+        """Elements by dtype, since a range is a few of them."""
+        return {}
+
+    def summary(self) -> Summary:
+        """Of these numbers."""
+        if not self.values:
+            return Summary(0.0, 0.0, 0.0, 0.0, None)
+        values = np.array([float(value) for value in self.values])
+        if not np.isfinite(values).all():
+            nowhere = math.nan
+            return Summary(nowhere, nowhere, float(values.min()), float(values.max()), None)
+        return moments(values)._replace(excess_kurtosis=None)
+
+
+@dataclass(frozen=True)
+class Counted(Fill):
+    """Evenly spaced numbers along one axis, the same at every index of the others.
+
+    Attributes:
+        start: the first.
+        step: from one to the next.
+        length: of the axis.
+        stride: from one to the next along it, in elements.
+    """
+
+    start: int | float
+    step: int | float
+    length: int
+    stride: int
+
+    @property
+    def _ends(self) -> tuple[int | float, int | float]:
+        last = self.start + self.step * max(self.length - 1, 0)
+        return min(self.start, last), max(self.start, last)
+
+    @property
+    def reach(self) -> tuple[float, float]:
+        """The first and the last."""
+        low, high = self._ends
+        return float(low), float(high)
+
+    def check(self, dtype: Dtype) -> None:
+        """Integers must be exact, floats within range."""
+        for name, value in (("start", self.start), ("step", self.step)):
+            if not dtype.is_float and not isinstance(value, int):
+                raise ParameterError(f"{dtype.code} cannot hold {value!r}", ("init", name))
+        for value in self._ends if self.length else ():
+            require_holds(dtype, value, ("init",))
+
+    def write_box(self, source: Source, box: Box, out: Elements) -> None:
+        """Compute the elements block by block."""
+        for piece, part in boxes.pieces(box, out, BLOCK):
+            places = (piece.indices() // self.stride) % self.length
+            part[...] = self._at(places, source.dtype).reshape(part.shape)
+
+    def _at(self, places: Indices, dtype: Dtype) -> Elements:
+        if dtype.is_float:
+            values = float(self.start) + places.astype(np.float64) * float(self.step)
+            return dtype.encode(values.astype(np.float32))
+        start, step = (np.uint64(int(value) % 2**64) for value in (self.start, self.step))
+        # Modulo 2⁶⁴, in which whatever the dtype can hold comes out right.
+        return (start + places.astype(np.uint64) * step).astype(dtype.storage)
+
+    def summary(self) -> Summary:
+        """Of numbers with even spaces."""
+        low, high = self.reach
+        if not self.length:
+            return Summary(0.0, 0.0, 0.0, 0.0, None)
+        std = abs(float(self.step)) * math.sqrt((self.length**2 - 1) / 12)
+        return Summary(low / 2 + high / 2, std, low, high, None)
 
 
 class Formula(Protocol):
@@ -144,10 +243,17 @@ class Pattern(Fill):
 
 
 class Transform(Protocol):
-    """A monotone function of draws; hashable."""
+    """A function of draws; hashable."""
 
     def of(self, draws: Doubles) -> Doubles:
         """The values of draws, both float64."""
+
+    def reach(self, low: float, high: float) -> tuple[float, float]:
+        """Values that no value of a draw between these passes.
+
+        Raises:
+            ParameterProblem: the function is not defined for all of them.
+        """
 
 
 @dataclass(frozen=True)
@@ -158,15 +264,17 @@ class Derived(Fill):
     the same everywhere.
     """
 
-    distribution: Uniform | LogUniform
+    distribution: Distribution
     transform: Transform
+
+    @cached_property
+    def _reach(self) -> tuple[float, float]:
+        return self.transform.reach(*drawn_between(self.distribution))
 
     @property
     def reach(self) -> tuple[float, float]:
-        """The function at the first and the last float32 that can be drawn."""
-        _, _, first, last = self.distribution.parameters
-        low, high = self.transform.of(np.array([first, last], np.float64))
-        return min(float(low), float(high)), max(float(low), float(high))
+        """Of the function, between the least and the greatest float32 that can be drawn."""
+        return self._reach
 
     def check(self, dtype: Dtype) -> None:
         """Only floats wide enough for the furthest value."""
@@ -183,16 +291,50 @@ class Derived(Fill):
 
     def summary(self) -> Summary:
         """By the midpoint rule over the distribution's quantiles."""
-        low, high = self.distribution.low, self.distribution.high
-        u = (np.arange(_QUANTILES) + 0.5) / _QUANTILES
-        if isinstance(self.distribution, LogUniform):
-            draws = np.exp(math.log(low) + u * (math.log(high) - math.log(low)))
-        else:
-            draws = low + u * (high - low)
-        return moments(self.transform.of(draws))._replace(lower=self.reach[0], upper=self.reach[1])
+        values = self.transform.of(quantiles(self.distribution))
+        return moments(values)._replace(lower=self.reach[0], upper=self.reach[1])
+
+
+_EXTREMES = np.array([0, 2**31 - 1, 2**31, 2**32 - 1], np.uint32)
+"""Words that are drawn furthest, of a distribution whose sides meet in the middle of them."""
+
+_LOOSE = 2.0**-20
+"""How much further than its formula a normal map in float32 may go, of its greatest value."""
+
+
+def drawn_between(distribution: Distribution) -> tuple[float, float]:
+    """Bounds of the float32 that can be drawn; those of a uniform are drawn."""
+    first, last = (float(end) for end in distribution.parameters[-2:])
+    if isinstance(distribution, LogUniform):
+        return first, last
+    if isinstance(distribution, Uniform):
+        draws = distribution.draw(_EXTREMES)
+        return float(draws.min()), float(draws.max())
+    low, high = distribution.reach
+    loose = _LOOSE * max(abs(low), abs(high))
+    return max(low - loose, first), min(high + loose, last)
 
 
 _QUANTILES = 1 << 14
+
+
+@lru_cache(maxsize=64)
+def quantiles(distribution: Distribution) -> Doubles:
+    """Values of a distribution at the middles of equal parts of its probability, for people."""
+    u = (np.arange(_QUANTILES) + 0.5) / _QUANTILES
+    if isinstance(distribution, LogUniform):
+        low, high = math.log(distribution.low), math.log(distribution.high)
+        return np.exp(low + u * (high - low))
+    if isinstance(distribution, Uniform):
+        return distribution.low + u * (distribution.high - distribution.low)
+    parent = NormalDist()
+    if isinstance(distribution, TruncatedNormal):
+        below = parent.cdf(distribution.lower)
+        u = below + u * (parent.cdf(distribution.upper) - below)
+    tiny = 1e-16
+    z = np.array([parent.inv_cdf(min(max(p, tiny), 1 - tiny)) for p in u.tolist()])
+    values = distribution.mean + distribution.std * z
+    return np.clip(values, *drawn_between(distribution))
 
 
 def moments(values: Doubles) -> Summary:

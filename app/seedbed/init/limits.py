@@ -42,3 +42,4 @@ class Limits(Bounds):
     max_shards: int = 4096
     max_dense_elements: int = 2**24
     max_dense_bytes: int = 2**29
+    max_literal_elements: int = 65_536

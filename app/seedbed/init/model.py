@@ -340,6 +340,7 @@ class _Planner:
                 "an init matches it",
                 ("init",),
             )
+        self._limits.require("max_literal_elements", scheme.listed, "numbers of one literal")
         same_as = None if root is subject else root.name
         return _How(root, scheme, dtype, init is not None, same_as)
 

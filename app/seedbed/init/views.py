@@ -81,6 +81,24 @@ class Named(_View):
 
 
 @dataclass(frozen=True)
+class Suffixed(_View):
+    """A fill that draws from the stream of a name that goes on so: `x[0]`, a part of `x`."""
+
+    suffix: str
+
+    def write_box(self, source: Source, box: Box, out: Elements) -> None:
+        """From that stream."""
+        self.fill.write_box(self._renamed(source), box, out)
+
+    def matrices(self, source: Source, start: int, stop: int) -> Iterator[Job]:
+        """Those of that stream."""
+        return self.fill.matrices(self._renamed(source), start, stop)
+
+    def _renamed(self, source: Source) -> Source:
+        return replace(source, name=source.name + self.suffix)
+
+
+@dataclass(frozen=True)
 class Sliced(_View):
     """Elements from `offset` on of a fill."""
 

@@ -56,7 +56,7 @@ class Dtype:
 
     @property
     def is_float(self) -> bool:
-        """Whether it can hold draws; the others hold whole constants only."""
+        """Whether it can hold draws; the others hold known whole numbers only."""
         return self.code in _FLOATS
 
     def encode(self, values: NDArray[np.float32]) -> NDArray[np.generic]:
@@ -74,6 +74,36 @@ class Dtype:
         rounded = round_narrow(bits, self.mantissa_bits, self.exponent_bias)
         sign = (bits >> np.uint32(31)) << np.uint32(8 * self.size_bytes - 1)
         return (rounded | sign).astype(self.storage)
+
+    def encode_any(self, values: NDArray[np.float32]) -> NDArray[np.generic]:
+        """The same where some values are infinite or NaN, which is the quiet one without a sign."""
+        finite = np.isfinite(values)
+        if finite.all():
+            return self.encode(values)
+        out = self.encode(np.where(finite, values, np.float32(0)))
+        for value, where in ((np.inf, values == np.inf), (-np.inf, values == -np.inf)):
+            out[where] = self._bits(value)
+        out[np.isnan(values)] = self._bits(np.nan)
+        return out
+
+    @property
+    def has_infinity(self) -> bool:
+        """Whether it has infinities; every float has NaN."""
+        return self.is_float and self.code != "F8_E4M3"
+
+    def _bits(self, value: float) -> float | int:
+        """An infinity or NaN as `storage` has it."""
+        if self.storage[1:2] == "f":
+            return value
+        width = 8 * self.size_bytes - 1
+        top = (1 << width) - (1 << self._fraction_bits)
+        if np.isnan(value):
+            return (1 << width) - 1 if not self.has_infinity else top | 1 << self._fraction_bits - 1
+        return top | (value < 0) << width
+
+    @property
+    def _fraction_bits(self) -> int:
+        return 7 if self.code == "BF16" else self.mantissa_bits
 
 
 def _of_code(code: str) -> Dtype:
@@ -134,23 +164,23 @@ DTYPES: dict[str, Dtype] = {
         Dtype("F8_E5M2", 6, "u1", -57344.0, 57344.0,
               "OCP 8-bit float, 5 exponent and 2 mantissa bits", 2, 15,
               spellings=("float8_e5m2", "fp8_e5m2", "f8e5m2", "e5m2")),
-        Dtype("I64", 20, "<i8", -(2**63), 2**63 - 1, "signed 64-bit; constants only",
+        Dtype("I64", 20, "<i8", -(2**63), 2**63 - 1, "signed 64-bit; known numbers only",
               spellings=("int64", "long")),
-        Dtype("I32", 15, "<i4", -(2**31), 2**31 - 1, "signed 32-bit; constants only",
+        Dtype("I32", 15, "<i4", -(2**31), 2**31 - 1, "signed 32-bit; known numbers only",
               spellings=("int32", "torch.int")),
-        Dtype("I16", 11, "<i2", -(2**15), 2**15 - 1, "signed 16-bit; constants only",
+        Dtype("I16", 11, "<i2", -(2**15), 2**15 - 1, "signed 16-bit; known numbers only",
               spellings=("int16", "short")),
-        Dtype("I8", 5, "i1", -128, 127, "signed 8-bit; constants only",
+        Dtype("I8", 5, "i1", -128, 127, "signed 8-bit; known numbers only",
               spellings=("int8",)),
-        Dtype("U64", 21, "<u8", 0, 2**64 - 1, "unsigned 64-bit; constants only",
+        Dtype("U64", 21, "<u8", 0, 2**64 - 1, "unsigned 64-bit; known numbers only",
               spellings=("uint64",)),
-        Dtype("U32", 16, "<u4", 0, 2**32 - 1, "unsigned 32-bit; constants only",
+        Dtype("U32", 16, "<u4", 0, 2**32 - 1, "unsigned 32-bit; known numbers only",
               spellings=("uint32",)),
-        Dtype("U16", 12, "<u2", 0, 2**16 - 1, "unsigned 16-bit; constants only",
+        Dtype("U16", 12, "<u2", 0, 2**16 - 1, "unsigned 16-bit; known numbers only",
               spellings=("uint16",)),
-        Dtype("U8", 4, "u1", 0, 255, "unsigned 8-bit; constants only",
+        Dtype("U8", 4, "u1", 0, 255, "unsigned 8-bit; known numbers only",
               spellings=("uint8",)),
-        Dtype("BOOL", 0, "?", 0, 1, "one byte, 0 or 1; constants only",
+        Dtype("BOOL", 0, "?", 0, 1, "one byte, 0 or 1; known numbers only",
               spellings=("boolean", "bool_")),
     )
 }  # fmt: skip

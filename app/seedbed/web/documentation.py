@@ -21,6 +21,7 @@ from seedbed.web.preset_schemas import argument_parameters, as_text, one_of, pre
 from seedbed.web.problems import MEDIA_TYPE as PROBLEM_TYPE
 from seedbed.web.problems import Problem
 from seedbed.web.responses import MEDIA_TYPE as FILE_TYPE
+from seedbed.web.schemas import properties_of
 
 _PROBLEM_CONTENT = {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
 
@@ -71,12 +72,12 @@ def _condition_parameters() -> list[dict[str, Any]]:
 def tensor_parameters() -> list[dict[str, Any]]:
     """The query of the one-line GET: options of a single tensor, parameters of all schemes."""
     parameters = query_parameters(OneTensor)
-    schemas = {name: scheme.model_json_schema() for name, scheme in SCHEMES.items()}
+    schemas = {name: properties_of(scheme) for name, scheme in SCHEMES.items()}
     for name, takers in scheme_parameters().items():
         kinds: list[dict[str, Any]] = []
         texts: dict[str, list[str]] = {}
         for taker in takers:
-            kind = dict(schemas[taker]["properties"][name])
+            kind = dict(schemas[taker][name])
             texts.setdefault(kind.pop("description", ""), []).append(taker)
             kinds += [one for one in as_text(kind) if one not in kinds]
         text = " ".join(f"{meaning} (`{'`, `'.join(who)}`)" for meaning, who in texts.items())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
@@ -230,9 +230,36 @@ def described(
 _DESCRIBED_AT_ONCE = 1000
 
 
+def properties_of(model: type[BaseModel]) -> dict[str, Any]:
+    """JSON Schema of a model's fields, without references: an init in them is a word or an object.
+
+    Schemes may be made of schemes, so that they refer to themselves.
+    """
+    schema = model.model_json_schema()
+    definitions = schema.get("$defs", {})
+    if "$ref" in schema:
+        schema = definitions[schema["$ref"].rpartition("/")[2]]
+    properties: dict[str, Any] = _inlined(schema["properties"], definitions)
+    return properties
+
+
+def _inlined(value: Any, definitions: Mapping[str, Any]) -> Any:
+    if isinstance(value, list):
+        return [_inlined(part, definitions) for part in value]
+    if not isinstance(value, dict):
+        return value
+    name = value["$ref"].rpartition("/")[2] if "$ref" in value else None
+    if name == "Init":
+        about = {key: part for key, part in value.items() if key != "$ref"}
+        return {"title": "Init", "type": ["string", "object"], **about}
+    if name is not None:
+        return _inlined(definitions[name], definitions)
+    return {key: _inlined(part, definitions) for key, part in value.items()}
+
+
 def parameters_of(model: type[BaseModel], names: Iterable[str]) -> list[Parameter]:
     """Fields of a model as what it takes."""
-    properties = model.model_json_schema()["properties"]
+    properties = properties_of(model)
     found = []
     for name in names:
         field = model.model_fields[name]

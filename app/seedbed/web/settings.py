@@ -181,6 +181,11 @@ class Settings(BaseSettings):
         description="Weight files of one checkpoint: each has a header, all of which are made for "
         "a commit of the Hub.",
     )
+    max_literal_elements: int = Field(
+        _LIMITS.max_literal_elements,
+        ge=0,
+        description="Numbers that the init of one tensor may list.",
+    )
     max_dense_elements: int = Field(
         _LIMITS.max_dense_elements,
         ge=1,

@@ -10,6 +10,9 @@ from seedbed.init import SCHEMES
 from seedbed.stream import DTYPES
 from tests.strategies import REQUIRED
 
+OPTIONAL = {"init"}
+"""Of `parts`, whose shape decides whether there is one."""
+
 
 def test_schemes(client: httpx.Client) -> None:
     """The list has every scheme, with its parameters, formula and summary."""
@@ -21,12 +24,9 @@ def test_schemes(client: httpx.Client) -> None:
         assert entry["latex"]
         assert entry["summary"]
         assert entry["implied"].keys() <= set(entry["aliases"])
-        assert [p["name"] for p in entry["parameters"]] == [
-            field for field in scheme.model_fields if field != "scheme"
-        ]
-        assert {p["name"] for p in entry["parameters"] if p["required"]} == set(
-            REQUIRED.get(name, {})
-        )
+        assert [p["name"] for p in entry["parameters"]] == [*scheme.parameters()]
+        needed = {p["name"] for p in entry["parameters"] if p["required"]}
+        assert needed == REQUIRED.get(name, {}).keys() - OPTIONAL
 
 
 def test_defaults_fit_their_schema(client: httpx.Client) -> None:

@@ -9,7 +9,7 @@ import pytest
 from seedbed.files import CheckpointSpec, VirtualFile
 from seedbed.init import SCHEMES
 from seedbed.stream import DTYPES, SEED_MAX
-from tests.strategies import FLOATS, ODD_NAMES, REQUIRED
+from tests.strategies import FLOATS, ODD_NAMES, REQUIRED, in_query
 from tests.web.local import bytes_of
 
 
@@ -26,7 +26,7 @@ def test_every_scheme_by_every_name(client: httpx.Client, name: str) -> None:
     """A scheme by its name or an alias is the spec with that scheme, parameters from the query."""
     canonical = next(s for s, k in SCHEMES.items() if name in (s, *k.aliases))
     parameters = REQUIRED.get(canonical, {})
-    response = client.get(f"/v1/tensors/{name}/6x4.safetensors", params=parameters)
+    response = client.get(f"/v1/tensors/{name}/6x4.safetensors", params=in_query(parameters))
     assert response.status_code == 200
     assert response.content == one([6, 4], {"scheme": name, **parameters})
     filename = f'attachment; filename="{canonical}-6x4-seed0.safetensors"'

@@ -25,6 +25,7 @@ from pydantic_core import PydanticCustomError
 
 from seedbed.errors import SpecError
 from seedbed.init.arrays import Array, joined
+from seedbed.init.composition import Part, composed
 from seedbed.init.fill import Fill
 from seedbed.init.fills import Constant, Drawn
 from seedbed.init.names import DIMENSION_MAX, FloatDtype, TensorName
@@ -46,6 +47,11 @@ class Block:
     start: int
     stop: int
     value: float
+
+    def part(self, shape: Shape) -> Part:
+        """Those rows of a parameter of this shape."""
+        box = (range(self.start, self.stop), *map(range, shape[1:]))
+        return Part(box, Constant(int(self.value) if self.value == int(self.value) else self.value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,21 +105,9 @@ class Parameter:
             named = joined(
                 [(Named(fill, f"{stream}[{gate}]"), count) for gate in range(self.gates)]
             )
-        return self._with_blocks(named)
-
-    def _with_blocks(self, fill: Fill) -> Fill:
         if not self.blocks:
-            return fill
-        whole = Array(fill, self.shape, (), "")
-        inner = math.prod(self.shape[1:])
-        parts, row = [], 0
-        for block in self.blocks:
-            parts.append((whole[row : block.start].fill, (block.start - row) * inner))
-            constant = int(block.value) if block.value == int(block.value) else block.value
-            parts.append((Constant(constant), (block.stop - block.start) * inner))
-            row = block.stop
-        parts.append((whole[row : self.shape[0]].fill, (self.shape[0] - row) * inner))
-        return joined(parts)
+            return named
+        return composed(self.shape, named, [block.part(self.shape) for block in self.blocks])
 
 
 @dataclass(frozen=True, slots=True)

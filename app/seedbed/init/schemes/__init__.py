@@ -15,16 +15,19 @@ from pydantic_core import PydanticCustomError
 from typing_extensions import TypeAliasType
 
 from seedbed.init.schemes import (
+    chains,
     constants,
     derived,
     distributions,
     fans,
     orthogonal,
+    parts,
     patterns,
     recipes,
     rescaled,
     sequences,
     state_space,
+    values,
 )
 from seedbed.init.schemes.base import (
     CONVENTIONS,
@@ -103,6 +106,8 @@ FAMILIES: Mapping[str, tuple[type[Scheme], ...]] = {
     "Patterns": patterns.SCHEMES,
     "Sequences": sequences.SCHEMES,
     "State spaces": state_space.SCHEMES,
+    "Known numbers": values.SCHEMES,
+    "Compositions": (*parts.SCHEMES, *chains.SCHEMES),
 }
 """Every scheme, by family, in the order of the catalogue."""
 
@@ -228,3 +233,6 @@ else:
         ],
     )
     """A scheme in a request: its name, or an object with the name and parameters."""
+
+for _scheme in FAMILIES["Compositions"]:  # whose parameters are schemes
+    _scheme.model_rebuild(_types_namespace={"Init": Init})

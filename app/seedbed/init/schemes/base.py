@@ -204,10 +204,20 @@ class Scheme(BaseModel):
         """The fans that `fill` uses, for schemes that use any; arguments as there."""
         return None
 
+    @property
+    def weight(self) -> int:
+        """How many plain schemes it takes as long to plan as."""
+        return 1
+
+    @property
+    def listed(self) -> int:
+        """Numbers that the spec lists one by one; a setting bounds them."""
+        return 0
+
     def canonical(self) -> str | dict[str, Any]:
         """The shortest JSON that means this: the bare name, or only what differs from defaults."""
         given = {
-            name: list(value) if isinstance(value, tuple) else value
+            name: short(value)
             for name, field in type(self).model_fields.items()
             if name != "scheme" and (value := getattr(self, name)) != field.default
         }
@@ -219,3 +229,13 @@ class Scheme(BaseModel):
         return json.dumps(
             self.canonical(), sort_keys=True, separators=(",", ":"), ensure_ascii=False
         )
+
+
+def short(value: Any) -> Any:
+    """A parameter as JSON, the schemes in it as short as they can be."""
+    if isinstance(value, tuple):
+        return [short(part) for part in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else f"{'-' * (value < 0)}Infinity"
+    canonical = getattr(value, "canonical", None)
+    return value if canonical is None else canonical()

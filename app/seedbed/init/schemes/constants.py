@@ -7,7 +7,7 @@ import json
 import math
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from seedbed.init import fills
@@ -45,19 +45,27 @@ _NUMBER_CHARS = 400
 """More than any finite float64 takes in full."""
 
 
-def _as_number(value: object, info: ValidationInfo) -> object:
+NOT_FINITE = {"Infinity": math.inf, "-Infinity": -math.inf, "NaN": math.nan}
+"""JSON has no such numbers, so that they are spelled as text, as transformers 5 does."""
+
+
+def as_number(value: object, info: ValidationInfo) -> object:
     """True and false as 1 and 0, and one spelling of each number.
 
     Whole numbers are integers as far as a dtype of integers reaches, and float64 beyond.
     From text (a query string, a command line) what JSON would read there.
     """
     mode: str = info.mode
+    if isinstance(value, str) and value in NOT_FINITE:
+        return NOT_FINITE[value]
     if mode == "string" and isinstance(value, str) and len(value) <= _NUMBER_CHARS:
         with contextlib.suppress(ValueError):
             value = json.loads(value)
     try:
         if not isinstance(value, int | float) or not math.isfinite(value):
-            raise PydanticCustomError("number", "must be a finite number, true or false")
+            raise PydanticCustomError(
+                "number", "must be a number, true or false, or the text Infinity, -Infinity or NaN"
+            )
     except OverflowError as error:
         raise PydanticCustomError("number", "is past the range of float64") from error
     if not abs(value) < 2**64:
@@ -65,6 +73,16 @@ def _as_number(value: object, info: ValidationInfo) -> object:
     if value == 0 and math.copysign(1, value) < 0:
         return value
     return int(value) if value == int(value) else value
+
+
+Number = Annotated[
+    int | float,
+    BeforeValidator(
+        as_number,
+        json_schema_input_type=bool | int | float | Literal["Infinity", "-Infinity", "NaN"],
+    ),
+]
+"""A number as an element may have it."""
 
 
 class Constant(Scheme):
@@ -88,9 +106,12 @@ class Constant(Scheme):
         prelu="PyTorch and MLX start PReLU at 0.25, Flax at 0.01, Keras at 0.",
     )
 
-    value: Annotated[
-        int | float, BeforeValidator(_as_number, json_schema_input_type=bool | int | float)
-    ] = Field(description="The value; true and false mean 1 and 0.")
+    model_config = ConfigDict(allow_inf_nan=True)
+
+    value: Number = Field(
+        description="The value; true and false mean 1 and 0, and floats hold the texts Infinity, "
+        "-Infinity and NaN too."
+    )
 
     @field_validator("*")
     @classmethod

@@ -15,17 +15,8 @@ from pydantic_core import PydanticCustomError
 from seedbed.init.fill import Fill
 from seedbed.init.fills import Derived, Doubles
 from seedbed.init.schemes.base import Fans, Scheme, Shape, named, noted
+from seedbed.init.schemes.chains import Steps
 from seedbed.stream import LogUniform, Uniform, elementary
-
-
-@dataclass(frozen=True)
-class _InverseSoftplus:
-    """The x with softplus(x) = max(draw, floor)."""
-
-    floor: float
-
-    def of(self, draws: Doubles) -> Doubles:
-        return elementary.inverse_softplus(np.where(draws < self.floor, self.floor, draws))
 
 
 class MambaDtBias(Scheme):
@@ -42,17 +33,8 @@ class MambaDtBias(Scheme):
     floor: float = Field(1e-4, ge=1e-30, description="Steps below are raised to it.")
 
     def fill(self, shape: Shape, fans: Fans | None = None) -> Fill:
-        return Derived(LogUniform(self.dt_min, self.dt_max), _InverseSoftplus(self.floor))
-
-
-@dataclass(frozen=True)
-class _Log:
-    """The logarithm, or its negative."""
-
-    sign: float = 1.0
-
-    def of(self, draws: Doubles) -> Doubles:
-        return self.sign * elementary.log(draws)
+        floored = Steps((("clamp", self.floor, None), ("inverse_softplus",)))
+        return Derived(LogUniform(self.dt_min, self.dt_max), floored)
 
 
 class ChronoBias(Scheme):
@@ -72,15 +54,7 @@ class ChronoBias(Scheme):
 
     def fill(self, shape: Shape, fans: Fans | None = None) -> Fill:
         sign = 1.0 if self.gate == "forget" else -1.0
-        return Derived(Uniform(1.0, self.t_max - 1.0), _Log(sign))
-
-
-@dataclass(frozen=True)
-class _LogOfRate:
-    """ln(−½ ln(modulus²)): exp(−exp(it)) is the modulus."""
-
-    def of(self, draws: Doubles) -> Doubles:
-        return elementary.log(-0.5 * elementary.log(draws))
+        return Derived(Uniform(1.0, self.t_max - 1.0), Steps((("log",), ("mul", sign))))
 
 
 class _Ring(Scheme):
@@ -119,7 +93,7 @@ class LruNuLog(_Ring):
         return self.r_min, self.r_max
 
     def fill(self, shape: Shape, fans: Fans | None = None) -> Fill:
-        return Derived(self.squares(), _LogOfRate())
+        return Derived(self.squares(), Steps((("log",), ("mul", -0.5), ("log",))))
 
 
 class LruThetaLog(Scheme):
@@ -135,7 +109,7 @@ class LruThetaLog(Scheme):
     )
 
     def fill(self, shape: Shape, fans: Fans | None = None) -> Fill:
-        return Derived(Uniform(0.0, self.max_phase), _Log())
+        return Derived(Uniform(0.0, self.max_phase), Steps((("log",),)))
 
 
 @dataclass(frozen=True)
@@ -145,6 +119,10 @@ class _InverseSoftplusOfMinusLog:
     def of(self, draws: Doubles) -> Doubles:
         a = np.sqrt(draws)
         return elementary.log((1.0 - a) / a)
+
+    def reach(self, low: float, high: float) -> tuple[float, float]:
+        last, first = self.of(np.array([low, high]))
+        return float(first), float(last)
 
 
 class RgLru(_Ring):
