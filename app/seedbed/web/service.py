@@ -42,6 +42,7 @@ from seedbed.web.requests import Body, PlanCache, read_body, refuse_query, weigh
 from seedbed.web.responses import CACHE_CONTROL, FileResponse
 from seedbed.web.schemas import described
 from seedbed.web.settings import Settings
+from seedbed.web.shared import Shared
 from seedbed.web.streaming import Streamer
 from seedbed.web.sums import Sums
 
@@ -110,6 +111,7 @@ class Service:
         self.sums = Sums(
             settings.max_hash_bytes, settings.max_client_hash_bytes, settings.retry_after_seconds
         )
+        self._plans = Shared[Checkpoint]()
         self._links = LinkLimits(settings.max_token_bytes, settings.max_url_token_chars)
         self.planners = Planners(
             slots=settings.planners,
@@ -194,7 +196,7 @@ class Service:
         return await while_connected(request, work())
 
     async def _plan_elsewhere(
-        self, request: Request, source: Source, links: LinkLimits | None = None, root: str = ""
+        self, request: Request, source: Source, links: LinkLimits, root: str
     ) -> tuple[Checkpoint, str | None]:
         """A checkpoint that is planned in a process of its own, and a link to it."""
         return await while_connected(
@@ -202,7 +204,7 @@ class Service:
         )
 
     async def _unpack(
-        self, client: str, source: Source, links: LinkLimits | None, root: str
+        self, client: str, source: Source, links: LinkLimits | None = None, root: str = ""
     ) -> tuple[Checkpoint, str | None]:
         packed: Packed | None = None
         link: str | None = None
@@ -311,10 +313,13 @@ class Service:
             return found
         wanted = source()
         if (spec := self._short(wanted)) is not None:
-            planned = self._hold(self.plan_checkpoint(spec))
-        else:
-            planned, _ = await self._plan_elsewhere(request, wanted)
-        return self.cache.keep(key, planned, key_bytes)
+            return self.cache.keep(key, self._hold(self.plan_checkpoint(spec)), key_bytes)
+
+        async def plan() -> Checkpoint:
+            planned, _ = await self._unpack(client_of(request.scope), wanted)
+            return self.cache.keep(key, planned, key_bytes)
+
+        return await while_connected(request, self._plans.share(key, plan))
 
     def remembered(
         self, key: tuple[str | bytes, ...], make: Callable[[], CheckpointSpec]
