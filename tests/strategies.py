@@ -12,18 +12,22 @@ import types
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, reject, settings
 from hypothesis import strategies as st
 
 from seedbed.files import CheckpointSpec
-from seedbed.init import SCHEMES, Init, Scheme
+from seedbed.init import LAYERS, SCHEMES, Init, Scheme
 from seedbed.init.schemes.chains import FUNCTIONS
 from seedbed.init.schemes.parts import Part
 from seedbed.stream import DTYPES, SEED_MAX
 
 untimed = settings(
     deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    suppress_health_check=[
+        HealthCheck.too_slow,
+        HealthCheck.data_too_large,
+        HealthCheck.filter_too_much,
+    ],
 )
 """No test is timed: not by its deadline, and not by how long its data took."""
 
@@ -341,3 +345,115 @@ def scheme_objects(draw: st.DrawFn, scheme: type[Scheme] | None = None) -> dict[
 def is_finite_number(value: object) -> bool:
     """Whether JSON can carry a value as a number."""
     return isinstance(value, int | float) and math.isfinite(value)
+
+
+_SIZES = st.sampled_from((1, 2, 2, 3, 4, 4, 6, 8))
+
+
+def _arguments(annotation: Any) -> st.SearchStrategy[Any]:
+    """Values of a layer's argument, mostly sound, from the type it is declared with."""
+    if get_origin(annotation) is Annotated:
+        return _arguments(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, types.UnionType):
+        return st.one_of(*map(_arguments, get_args(annotation)))
+    if get_origin(annotation) is tuple:
+        return _SIZES | st.lists(_SIZES, min_size=1, max_size=3)
+    if annotation is int:
+        return _SIZES
+    return values_of(annotation)
+
+
+_LAYER_SCHEMES: tuple[Any, ...] = (
+    *("zeros", "ones", "normal", "uniform", "he_normal", "glorot_normal", "orthogonal", "rglru"),
+    *("mamba_A_log", "unit_norm_rows", "zero_init", "eye", "lru_nu_log"),
+    {"scheme": "constant", "value": -0.0},
+    {"scheme": "constant", "value": 0.1},
+    {"scheme": "constant", "value": 7},
+    {"scheme": "he_uniform", "convention": "keras", "mode": "fan_out"},
+    {"scheme": "lecun_normal", "convention": "jax"},
+    {"scheme": "variance_scaling", "convention": "jax", "mode": "fan_avg", "in_axis": -1},
+    {"scheme": "he_normal", "convention": "jax", "fan_in": 7},
+    {"scheme": "sparse", "sparsity": 0.5, "per": "row"},
+    {"scheme": "truncated_normal", "lower": None, "bounds": "absolute"},
+)
+
+
+@st.composite
+def layer_objects(draw: st.DrawFn, name: str) -> dict[str, Any]:
+    """Any layer with any of its arguments that go together."""
+    kind = LAYERS[draw(st.sampled_from(sorted(LAYERS)))]
+    layer: dict[str, Any] = {"type": kind.model_fields["type"].default, "name": name}
+    for field, info in kind.model_fields.items():
+        if field in ("type", "name", "init", "same_as", "dtype", "defaults"):
+            continue
+        if info.is_required() or draw(st.booleans()):
+            layer[field] = draw(_arguments(info.annotation))
+    layer["defaults"] = draw(st.sampled_from(("torch", "torch", "keras", "flax", "nnx")))
+    if draw(st.integers(0, 3)) == 0:
+        layer["dtype"] = draw(float_codes)
+    try:
+        takes = kind.model_validate(layer).takes
+    except ValueError:
+        reject()
+    if takes and draw(st.booleans()):
+        keys = draw(st.lists(st.sampled_from(takes), max_size=3, unique=True))
+        layer["init"] = {key: draw(st.sampled_from(_LAYER_SCHEMES)) for key in keys}
+    elif "weight" in takes and draw(st.booleans()):
+        layer["init"] = draw(st.sampled_from(_LAYER_SCHEMES))
+    return layer
+
+
+@st.composite
+def network_bodies(draw: st.DrawFn) -> dict[str, Any]:
+    """Specs of layers, a manifest and tensors in any framework, with every kind of rule.
+
+    Many of them mean no file; every kind of what does is among them.
+    """
+    body: dict[str, Any] = {
+        "seed": draw(seeds),
+        "dtype": draw(st.sampled_from(("F32", "F32", *FLOATS))),
+        "framework": draw(st.sampled_from(("torch", "torch", "keras", "flax", "nnx"))),
+        "layers": [draw(layer_objects(f"l{i}")) for i in range(draw(st.integers(1, 3)))],
+    }
+    if draw(st.integers(0, 2)) == 0:
+        tensors_too = st.lists(tensors(body["dtype"], 40), max_size=3, unique_by=_name_of)
+        body["tensors"] = draw(tensors_too)
+    if body["framework"] == "torch" and draw(st.integers(0, 2)) == 0:
+        entries = st.one_of(
+            shapes(40),
+            st.fixed_dictionaries({"shape": shapes(40), "dtype": float_codes}),
+            st.fixed_dictionaries({"shape": shapes(40), "init": st.sampled_from(_LAYER_SCHEMES)}),
+            st.fixed_dictionaries(
+                {"shape": shapes(40), "dtype": st.just("I64"), "init": st.just("ones")}
+            ),
+        )
+        body["model"] = {"manifest": draw(st.dictionaries(_entry_names, entries, min_size=1))}
+    rules = []
+    for _ in range(draw(st.integers(0, 4))):
+        rule: dict[str, Any] = {"match": draw(_layer_globs), "optional": True}
+        how = draw(st.integers(0, 5))
+        if how in (0, 1):
+            rule["init"] = draw(st.sampled_from(_LAYER_SCHEMES))
+        elif how == 2:
+            rule["same_as"] = draw(st.sampled_from(("l0.weight", "l*.weight", "l0.bias")))
+        if how in (1, 3):
+            rule["dtype"] = draw(st.sampled_from(sorted(DTYPES)))
+        elif how > 3:
+            rule["drop"] = draw(st.booleans())
+        rules.append(rule)
+    body["rules"] = rules
+    if draw(st.integers(0, 3)) == 0:
+        body["max_shard_size"] = draw(st.integers(1, 300))
+    return body
+
+
+_entry_names = st.sampled_from(
+    ("w", "a.bias", "running_mean", "num_batches_tracked", "é'", 'b"', "\u2028", "x/scale", "z b")
+) | names  # fmt: skip
+_layer_globs = st.sampled_from(
+    ("*", "l*", "l0.*", "*.weight", "*bias*", "*_l0", "*num_batches_tracked", "l[!0].*", "?0.w*")
+)
+
+
+def _name_of(tensor: dict[str, Any]) -> str:
+    return str(tensor["name"])

@@ -238,6 +238,22 @@ def test_sums_must_stay_within_the_dtype() -> None:
             Summed(edge, edge).check(DTYPES[code])
 
 
+def test_sums_of_integers_are_exact() -> None:
+    """Constants in an integer dtype are added as integers, past float32 and past float64."""
+    cases = {"I32": 2**24 + 1, "I64": 2**62 + 1, "U64": 2**63 + 1, "U8": 200}
+    for code, value in cases.items():
+        dtype = DTYPES[code]
+        fill = Summed(Constant(value), Constant(5))
+        fill.check(dtype)
+        out = bytearray(dtype.size_bytes)
+        fill.write(Source(NUMPY, 0, "x", dtype, MatrixCache(0, threads=1)), 0, memoryview(out))
+        assert int.from_bytes(out, "little") == value + 5
+    for code in cases:
+        edge = Constant(int(DTYPES[code].highest))
+        with pytest.raises(ParameterError, match=code):
+            Summed(edge, Constant(1)).check(DTYPES[code])
+
+
 @pytest.mark.parametrize(
     "view",
     [

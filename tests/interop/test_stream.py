@@ -2,37 +2,45 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import json
 import subprocess
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from seedbed.errors import SpecError
-from seedbed.files import CheckpointSpec, VirtualFile
+from seedbed.files import Checkpoint, CheckpointSpec, VirtualFile
 from seedbed.init import SCHEMES
 from seedbed.stream import DTYPES, SEED_MAX
 from seedbed.web.schemas import properties_of
 from tests.interop.running import run
+from tests.neighbours import bodies_by_kind
+from tests.serving import Server
 from tests.strategies import (
     FLOATS,
     INTEGERS,
     ODD_NAMES,
     REQUIRED,
+    bodies,
     float_codes,
+    network_bodies,
     scheme_objects,
     seeds,
     shapes,
-    specs,
     untimed,
 )
 
 pytestmark = pytest.mark.interop
+
+Body = dict[str, Any]
 
 READER = Path(__file__).with_name("stream.mjs")
 GOLDEN = Path(__file__).parents[1] / "golden" / "stream-v1.json"
@@ -52,6 +60,45 @@ def agrees(directory: Path, *files: VirtualFile) -> None:
     answer = reader("file", *paths)
     assert answer.stdout.splitlines() == [f"{len(files)} passed, 0 failed"], answer.stderr
     assert answer.returncode == 0
+
+
+def identify(directory: Path, bodies: Sequence[Body]) -> list[dict[str, Any]]:
+    """Which identities the reader gives to each request body."""
+    path = directory / "bodies"
+    path.write_text("\n".join(map(json.dumps, bodies)))
+    answer = reader("identify", path)
+    assert answer.returncode == 0, answer.stderr
+    return [json.loads(line) for line in answer.stdout.rstrip("\n").split("\n")]
+
+
+def identifies(directory: Path, *bodies: Body) -> None:
+    """Hold the reader to the identities of what bodies mean: canonical spec, digest, ETags, token."""
+    for body, answer in zip(bodies, identify(directory, bodies), strict=True):
+        checkpoint = Checkpoint(CheckpointSpec.model_validate(body))
+        spec = checkpoint.spec
+        assert answer["canonical"] == spec.canonical_json
+        assert answer["token"] == zlib.decompress(unpadded(spec.token), -15).decode()
+        assert ("digest" in answer) == (spec.model is None or "manifest" in body["model"])
+        if "digest" in answer:
+            names = [name for name in checkpoint.names if "safetensors" in name]
+            files = [checkpoint.whole, *map(checkpoint.file, names)]
+            assert answer["digest"] == spec.digest
+            assert answer["etags"] == {file.name: file.etag for file in files if file}
+
+
+def unpadded(text: str) -> bytes:
+    """What a text in base64url stands for that has lost its padding."""
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+def meaningful(body: Body) -> Checkpoint | None:
+    """The checkpoint of a body, if it means one."""
+    try:
+        checkpoint = Checkpoint(CheckpointSpec.model_validate(body))
+        assert checkpoint.whole and checkpoint.shards
+    except ValueError:
+        return None
+    return checkpoint
 
 
 def file_of(*tensors: dict[str, Any], **body: Any) -> VirtualFile:
@@ -197,10 +244,71 @@ def test_seeds_names_rules_and_metadata(directory: Path) -> None:
 
 
 @settings(untimed, max_examples=40)
-@given(st.lists(specs(), min_size=1, max_size=8))
-def test_any_spec(directory: Path, drawn: list[CheckpointSpec]) -> None:
-    """Whatever can be asked for, the reader makes the same file."""
-    agrees(directory, *map(VirtualFile, filter(holds_spec, drawn)))
+@given(st.lists(bodies(), min_size=1, max_size=8))
+def test_any_tensors(directory: Path, drawn: list[Body]) -> None:
+    """Whatever tensors are asked for, the reader makes the same file and gives it the same names."""
+    specs = [CheckpointSpec.model_validate(body) for body in drawn]
+    agrees(directory, *map(VirtualFile, filter(holds_spec, specs)))
+    identifies(directory, *drawn)
+
+
+@settings(untimed, max_examples=40)
+@given(st.lists(network_bodies(), min_size=1, max_size=12))
+def test_any_network(directory: Path, drawn: list[Body]) -> None:
+    """So it does of layers and manifests in every framework and dtype, under rules, in shards."""
+    checkpoints = {index: found for index, body in enumerate(drawn) if (found := meaningful(body))}
+    assume(checkpoints)
+    agrees(directory, *(one.whole for one in checkpoints.values() if holds_spec(one.spec)))
+    identifies(directory, *(drawn[index] for index in checkpoints))
+
+
+def test_every_kind_has_the_same_identities(directory: Path) -> None:
+    """Every scheme, layer, and builder of models; of the last two what the document says."""
+    identifies(directory, *bodies_by_kind().values())
+
+
+@pytest.mark.parametrize("framework", ["torch", "keras", "flax", "nnx"])
+def test_shards(tmp_path: Path, framework: str) -> None:
+    """From a token alone the reader makes every shard, and the index of odd names."""
+    body: Body = {
+        "framework": framework,
+        "layers": [{"type": "linear", "name": "é\u2028🌱", "in_features": 9, "out_features": 4}],
+        "tensors": [
+            {"name": "small", "shape": [2], "init": "normal"},
+            {"name": "huge", "shape": [99], "init": "normal", "dtype": "F16"},
+            {"name": "none", "shape": [0], "init": "normal"},
+        ],
+        "max_shard_size": 150,
+        "seed": SEED_MAX,
+    }
+    if framework == "torch":
+        body["model"] = {"manifest": {"z": [5], "a.bias": [5], "m": [7, 5]}}
+    checkpoint = Checkpoint(CheckpointSpec.model_validate(body))
+    weights = [name for name in checkpoint.names if "safetensors" in name]
+    assert len(weights) > 3
+    for name in weights:
+        file = checkpoint.file(name)
+        assert file
+        (tmp_path / name).write_bytes(file.read(0, file.size))
+    answer = reader("token", checkpoint.spec.token, tmp_path)
+    assert answer.stdout.splitlines() == [f"{len(weights)} passed, 0 failed"], answer.stdout
+
+
+def test_one_line(server: Server, directory: Path) -> None:
+    """What a line of curl asks for has the identities of the spec that the document says it is."""
+    query = "dtype=bf16&seed=9&std=2&name=w"
+    answer = httpx.get(f"{server.url}/v1/tensors/normal/3x4.safetensors?{query}").raise_for_status()
+    init = {"scheme": "normal", "std": 2}
+    body = {"tensors": [{"name": "w", "shape": [3, 4], "init": init, "dtype": "BF16"}], "seed": 9}
+    (found,) = identify(directory, [body])
+    assert answer.headers["etag"] == f'"{found["etags"]["model.safetensors"]}"'
+    path = directory / "one.safetensors"
+    path.write_bytes(answer.content)
+    assert reader("file", path).returncode == 0
+    posted = httpx.post(f"{server.url}/v1/checkpoints", json=body).raise_for_status()
+    assert posted.headers["etag"] == answer.headers["etag"]
+    token = posted.headers["content-location"].split("/")[-2]
+    assert zlib.decompress(unpadded(token), -15).decode() == found["token"]
 
 
 @settings(untimed, max_examples=40)

@@ -67,6 +67,11 @@ class Constant(Fill):
 
     value: int | float
 
+    @property
+    def reach(self) -> tuple[float, float]:
+        """The value, exactly, where it is an integer past float64."""
+        return self.value, self.value
+
     def check(self, dtype: Dtype) -> None:
         """Integers must be exact, floats within range."""
         require_holds(dtype, self.value, ("init", "value"))

@@ -190,7 +190,7 @@ class Joined(Fill):
 
 @dataclass(frozen=True)
 class Summed(Fill):
-    """Two float32 draws added, one rounding, and then rounded to the dtype."""
+    """Two float32 draws added, one rounding, and then rounded to the dtype; integers exactly."""
 
     first: Fill
     second: Fill
@@ -231,12 +231,14 @@ class Summed(Fill):
 
     def write_box(self, source: Source, box: Box, out: Elements) -> None:
         """Block by block."""
-        wide = replace(source, dtype=DTYPES["F32"])
+        of_terms = DTYPES["F32"] if source.dtype.is_float else source.dtype
+        wide = replace(source, dtype=of_terms)
         for piece, part in boxes.pieces(box, out, _SUM_ELEMENTS):
-            terms = np.empty((2, *piece.extents), np.float32)
+            terms = np.empty((2, *piece.extents), of_terms.storage)
             for number, fill in enumerate((self.first, self.second)):
                 fill.write_box(wide, piece, terms[number, ...])
-            part[...] = source.dtype.encode(terms[0] + terms[1])
+            total = terms[0] + terms[1]
+            part[...] = source.dtype.encode(total) if source.dtype.is_float else total
 
     def summary(self) -> Summary:
         """Of two independent terms."""

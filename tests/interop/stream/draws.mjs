@@ -133,8 +133,12 @@ const encoders = {
   F8_E5M2: (v) => Uint8Array.from(new Uint32Array(v.buffer), (b) => narrow(b, 8, 2, 15)),
 };
 
-/** The bytes of one float32 array in a float dtype. */
-export const encode = (dtype, draws) => Buffer.from(encoders[dtype](draws).buffer);
+/** The bytes of float32 numbers in a float dtype, or of integers in one of theirs. */
+export function encode(dtype, values) {
+  if (dtype in encoders) return Buffer.from(encoders[dtype](Float32Array.from(values)).buffer);
+  return Buffer.concat(Array.from(values, (value) =>
+    Buffer.from(BigInt64Array.of(BigInt(value)).buffer, 0, SIZES[dtype])));
+}
 
 export const INTEGERS = RANKS.filter((dtype) => !(dtype in encoders));
 
@@ -149,7 +153,4 @@ export const RANGES = Object.fromEntries(INTEGERS.map((dtype) => {
 export const float32Of = (value) => (typeof value === 'bigint' ? f32Quotient(value, 1n) : f32(Number(value)));
 
 /** 3.7: the bytes of one element of a constant. */
-export function encodeConstant(dtype, value) {
-  if (dtype in encoders) return encode(dtype, Float32Array.of(float32Of(value)));
-  return Buffer.from(BigInt64Array.of(BigInt(value)).buffer, 0, SIZES[dtype]);
-}
+export const encodeConstant = (dtype, value) => encode(dtype, [dtype in encoders ? float32Of(value) : value]);

@@ -1,7 +1,7 @@
 // Section 6 of docs/stream.md: the tensors of a spec, their places in files, and their bytes.
 
-import { RANKS, SIZES, distributions, encode, encodeConstant, float32Of } from './draws.mjs';
-import { shardSizeOf, specDigest, canonicalText } from './identity.mjs';
+import { INTEGERS, RANKS, SIZES, distributions, encode, encodeConstant, float32Of } from './draws.mjs';
+import { shardSizeOf, specDigest } from './identity.mjs';
 import { byBytes } from './json.mjs';
 import { ParameterArray, storedTensors } from './layers.mjs';
 import { decide } from './rules.mjs';
@@ -63,18 +63,15 @@ async function* valuesOf(seed, subject) {
   }
 }
 
-/** All values of a parameter as an array. */
-async function arrayOf(seed, { root, name, shape }) {
-  const data = new Float32Array(countOf(shape));
-  const isZero = new Uint8Array(data.length);
-  let place = 0;
-  for await (const { values, constant, length = values.length } of valuesOf(seed, root)) {
-    if (values) data.set(values, place);
+/** All values of a parameter as an array, in the kind of number that its own dtype has. */
+async function arrayOf(seed, { root, name, shape, dtype }) {
+  const [data, isZero] = [[], []];
+  for await (const { values, constant, length } of valuesOf(seed, root)) {
+    if (values) for (const value of values) [data[data.length], isZero[isZero.length]] = [value, false];
     else if (length) {
-      data.fill(float32Of(constant), place, place + length);
-      isZero.fill(Number(constant) === 0 ? 1 : 0, place, place + length);
+      const value = INTEGERS.includes(dtype) ? BigInt(constant) : float32Of(constant);
+      for (let i = 0; i < length; i++) [data[data.length], isZero[isZero.length]] = [value, Number(constant) === 0];
     }
-    place += length;
   }
   return new ParameterArray(shape, data, isZero, [name]);
 }
@@ -146,8 +143,9 @@ async function* weights(spec, canonical, seed, tensors) {
   yield { place: 'the header', bytes: header(await metadataOf(spec, canonical, seed, ordered), ordered) };
   for (const { name, dtype, pieces } of ordered) {
     for await (const { values, constant, length } of pieces(seed)) {
-      if (values) yield { place: `${name} (${dtype})`, bytes: encode(dtype, values) };
-      else if (length) yield { place: `${name} (${dtype})`, bytes: Buffer.alloc(length * SIZES[dtype], encodeConstant(dtype, constant)) };
+      const place = `${name} (${dtype})`;
+      if (values) yield { place, bytes: encode(dtype, values) };
+      else if (length) yield { place, bytes: Buffer.alloc(length * SIZES[dtype], encodeConstant(dtype, constant)) };
     }
   }
 }

@@ -2,7 +2,7 @@
 
 import { inflateRawSync } from 'node:zlib';
 import { canonicalInit } from './inits.mjs';
-import { Spelled, byBytes, float, respelled, spell } from './json.mjs';
+import { Spelled, asSpelled, byBytes, float, spell } from './json.mjs';
 import { ARGUMENTS } from './layers.mjs';
 import { entriesOf, modelDigest } from './manifest.mjs';
 import { decide } from './rules.mjs';
@@ -45,7 +45,7 @@ function canonicalLayer(layer, spec) {
 
 function canonicalModel(model, text) {
   if (!model) return undefined;
-  if (!model.manifest) return new Spelled(respelled(text));
+  if (!model.manifest) return asSpelled(text).model;
   const entries = entriesOf(model).map(({ name, shape, dtype, init, same_as }) => {
     const entry = { shape, dtype: dtype ?? undefined, init: initOf(init), same_as: same_as ?? undefined };
     return [name, Object.values(entry).filter((part) => part !== undefined).length > 1 ? entry : shape];
@@ -54,8 +54,8 @@ function canonicalModel(model, text) {
   return { manifest: Object.fromEntries(entries), initializer_range: range === 0.02 ? undefined : new Spelled(float(range)) };
 }
 
-/** 9.1: the canonical spec of a body, parsed; of a model the text is needed too. */
-export function canonicalText(spec, modelText) {
+/** 9.1: the canonical spec of a body; of a preset or config its text is needed too. */
+export function canonicalText(spec, text) {
   const { dtype, framework, layers = [], tensors = [], metadata = {}, model } = spec;
   const isModelKnown = !model || model.manifest;
   const rules = isModelKnown ? decide(spec).rules : spec.rules ?? [];
@@ -66,7 +66,7 @@ export function canonicalText(spec, modelText) {
     rules: list(rules.map(({ match, init, dtype: code, drop, same_as }) =>
       ({ match, init: initOf(init), dtype: code ?? undefined, drop: drop ?? undefined, same_as: same_as ?? undefined }))),
     metadata: Object.keys(metadata).length ? metadata : undefined,
-    model: canonicalModel(model, modelText),
+    model: canonicalModel(model, text),
   });
 }
 

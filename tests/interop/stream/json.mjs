@@ -25,11 +25,9 @@ function parse(text, number) {
 /** JSON.parse, but integers past 2^53 become BigInt. */
 export const parseJson = (text) => parse(text, numberOf);
 
-/** JSON without spaces and with sorted keys, its numbers spelled as they were read. */
-export function respelled(text) {
-  const spelled = (token) => new Spelled(isIntegerToken(token) ? BigInt(token).toString() : float(Number(token)));
-  return spell(parse(text, spelled));
-}
+/** A value whose numbers are spelled as they were read: integers as integers, floats as floats. */
+export const asSpelled = (text) => parse(text, (token) =>
+  new Spelled(isIntegerToken(token) ? BigInt(token).toString() : float(Number(token))));
 
 /** Text that is JSON already. */
 export class Spelled {

@@ -1,5 +1,7 @@
 // Section 6.1 of docs/stream.md: the parameters of layers, and how each framework stores them.
 
+import { f32 } from './words.mjs';
+
 const product = (shape) => shape.reduce((a, b) => a * b, 1);
 
 // ---------------------------------------------------------------- schemes by default
@@ -17,19 +19,20 @@ const biasOf = (defaults, fanIn) => (defaults === 'torch' ? overRoot(fanIn) : ze
 
 // ---------------------------------------------------------------- arrays
 
-/** Elements in row-major order, whether each is the constant 0, and the parameters they are of. */
+/** Elements in row-major order (float32, or BigInt of an integer dtype), whether each is the constant
+ *  0, and the parameters they are of. */
 export class ParameterArray {
   constructor(shape, data, isZero, sources) {
     Object.assign(this, { shape, data, isZero, sources });
   }
 
   static zeros(size) {
-    return new ParameterArray([size], new Float32Array(size), new Uint8Array(size).fill(1), []);
+    return new ParameterArray([size], Array(size).fill(0), Array(size).fill(true), []);
   }
 
   #picked(shape, places) {
-    return new ParameterArray(shape, Float32Array.from(places, (i) => this.data[i]),
-      Uint8Array.from(places, (i) => this.isZero[i]), this.sources);
+    const of = (elements) => places.map((i) => elements[i]);
+    return new ParameterArray(shape, of(this.data), of(this.isZero), this.sources);
   }
 
   /** Axes in another order; those of `flipped` (before) run backwards. */
@@ -62,16 +65,18 @@ export class ParameterArray {
     const sources = [...new Set([...this.sources, ...other.sources])];
     const only = [[other, this], [this, other]].find(([zero]) => zero.isZero.every(Boolean))?.[1];
     if (only) return new ParameterArray(this.shape, only.data, only.isZero, sources);
-    const data = this.data.map((value, i) => value + other.data[i]); // rounded by Float32Array
-    return new ParameterArray(this.shape, data, new Uint8Array(data.length), sources);
+    const data = this.data.map((value, i) => {
+      const total = value + other.data[i];
+      return typeof total === 'bigint' ? total : f32(total);
+    });
+    return new ParameterArray(this.shape, data, data.map(() => false), sources);
   }
 
   static concatenate(arrays) {
-    const joined = (key, kind) => kind.from(arrays.flatMap((array) => [...array[key]]));
+    const joined = (key) => arrays.flatMap((array) => array[key]);
     return new ParameterArray(
       [arrays.reduce((rows, { shape }) => rows + shape[0], 0), ...arrays[0].shape.slice(1)],
-      joined('data', Float32Array), joined('isZero', Uint8Array),
-      [...new Set(arrays.flatMap(({ sources }) => sources))]);
+      joined('data'), joined('isZero'), [...new Set(joined('sources'))]);
   }
 
   static stack(arrays) {
