@@ -347,6 +347,239 @@ def test_any_glob(directory: Path, names: list[str], patterns: list[str]) -> Non
     agrees(directory, file)
 
 
+def _tensor(init: Any, *shape: int, **more: Any) -> Body:
+    return {"tensors": [{"name": "w", "shape": list(shape), "init": init, **more}]}
+
+
+def _constant(value: Any) -> Body:
+    return {"scheme": "constant", "value": value}
+
+
+def _layer(kind: str, framework: str = "torch", rules: Any = (), **arguments: Any) -> Body:
+    layer = {"type": kind, "name": "x", **arguments}
+    return {"layers": [layer], "framework": framework, "rules": list(rules)}
+
+
+_LSTM: Body = {"input_size": 3, "hidden_size": 2}
+_ZEROS = itertools.product((-0.0, 0.0), repeat=2)
+
+CASES: dict[str, Body] = {
+    # Each tells two readings of the document apart, and is as small as can be for that.
+    "even-digit-of-a-tie-below": _tensor({"scheme": "normal", "std": 1125899906842624.25}, 2),
+    "even-digit-of-a-tie-above": _tensor({"scheme": "normal", "std": 1125899906842624.75}, 2),
+    "least-float": _tensor({"scheme": "normal", "std": 5e-324}, 2),
+    "exponent-from-16": _tensor({"scheme": "uniform", "low": 1e15, "high": 1e16}, 2),
+    "exponent-below-4": _tensor({"scheme": "uniform", "low": 0.00001, "high": 0.0001}, 2),
+    "integer-for-a-float": _tensor({"scheme": "normal", "mean": 9007199254740993, "std": 2}, 2),
+    "null-for-a-default": _tensor({"scheme": "he_normal", "gain": None, "in_axis": None}, 2, 2),
+    "null-for-no-bound": _tensor({"scheme": "truncated_normal", "lower": None}, 2),
+    "axes-in-order": _tensor({"scheme": "he_normal", "in_axis": [2, -3], "out_axis": [1]}, 2, 3, 5),
+    "zero-of-a-parameter": _tensor({"scheme": "normal", "mean": -0.0}, 2),
+    "zero-of-a-constant": _tensor(_constant(-0.0), 2),
+    "literal-through-float64": _tensor(_constant(1.0000000596046448), 2),
+    "integer-rounded-once": _tensor(_constant(2**53 + 2**29 + 1), 2),
+    "integer-of-a-float": _tensor(_constant(1e19), 2, dtype="U64"),
+    "float-past-integers": _tensor(_constant(2.0**64), 2),
+    "true": _tensor(_constant(True), 2, dtype="BOOL"),
+    "narrow-mass": _tensor({"scheme": "truncated_normal", "lower": 0.5, "upper": 0.50000000001}, 999),
+    "mass-to-13-digits": _tensor(
+        {"scheme": "truncated_normal", "lower": 3.974036, "upper": None}, 2000
+    ),
+    "dtype-of-the-checkpoint": {**_tensor("normal", 2, dtype="BF16"), "dtype": "BF16"},
+    "zero-of-a-parameter-that-is-said": _tensor({"scheme": "uniform", "low": -0.0, "high": 2}, 2),
+    "no-minus-zero-beside-a-diagonal": _tensor({"scheme": "eye", "gain": -1}, 2, 3),
+    "no-minus-zero-beside-blocks": _tensor({"scheme": "idinit", "tau": -2.5}, 2, 5),
+    "even-centre": _tensor("dirac", 2, 2, 4, 2),
+    "even-centre-of-delta": _tensor("delta_orthogonal", 2, 2, 4, 2),
+    "several-panels": _tensor("orthogonal", 70, 40),
+    "glob-backwards": {
+        "tensors": [{"name": n, "shape": [], "init": "zeros"} for n in ("!", "a", "m", "z")],
+        "rules": [{"match": "[z-a!]", "init": "ones"}, {"match": "[!z-a]", "dtype": "BF16"}],
+    },
+    "counter-last-dtype": _layer(
+        "batch_norm",
+        num_features=1,
+        rules=[
+            {"match": "*tracked", "dtype": "I32", "optional": True},
+            {"match": "*", "dtype": "BF16"},
+        ],
+    ),
+    "counter-last-init": _layer(
+        "batch_norm",
+        num_features=1,
+        rules=[
+            {"match": "*tracked", "init": "ones", "optional": True},
+            {"match": "*", "init": _constant(0.5)},
+        ],
+    ),
+    "counter-in-a-byte": _layer(
+        "batch_norm",
+        num_features=1,
+        rules=[
+            {"match": "*tracked", "init": _constant(200), "optional": True},
+            {"match": "*tracked", "dtype": "I8"},
+        ],
+    ),
+    **{
+        f"zeros {first} {second}": _layer(
+            "rnn",
+            "keras",
+            input_size=1,
+            hidden_size=2,
+            init={"bias_ih": _constant(first), "bias_hh": _constant(second)},
+        )
+        for first, second in _ZEROS
+    },
+    "zero-beside-a-draw": _layer("lstm", "flax", **_LSTM, init={"bias_hh": _constant(-0.0)}),
+    "zeros-of-a-block": _layer(
+        "lstm", "keras", **_LSTM, forget_bias=2, init={"bias_ih": _constant(-0.0)}, defaults="keras"
+    ),
+    "zeros-of-a-gate": _layer(
+        "lstm", "nnx", **_LSTM, forget_bias=0, init={"bias": _constant(-0.0)}, defaults="flax"
+    ),
+    "sum-of-integers": _layer(
+        "rnn",
+        "keras",
+        input_size=1,
+        hidden_size=2,
+        init={"weight": "ones", "bias_ih": _constant(2**62 + 1), "bias_hh": _constant(5)},
+        rules=[{"match": "*", "dtype": "I64"}],
+    ),
+    "derived-draws-by-gate": _layer(
+        "lstm", **_LSTM, defaults="flax", init={"weight_ih": "mamba_dt_bias", "weight_hh": "normal"}
+    ),
+    "gates-of-nnx": _layer(
+        "gru", "nnx", **_LSTM, defaults="nnx", init={"bias_hh": "zeros", "weight_ih": "orthogonal"}
+    ),
+    "no-bias-in-flax": _layer("gru", "flax", **_LSTM, bias=False, dtype="F16", init="ones"),
+    "zeros-of-no-parameter-dropped": _layer(
+        "lstm",
+        "flax",
+        **_LSTM,
+        bias=False,
+        rules=[{"match": "x.weight_ih_l0", "drop": True}],
+    ),
+    "half-a-sum-dropped": _layer(
+        "rnn",
+        "keras",
+        **_LSTM,
+        rules=[{"match": "x.bias_ih_l0", "drop": True}, {"match": "x.w*", "drop": True}],
+    ),
+    "bidirectional-stack": _layer(
+        "lstm", "keras", **_LSTM, num_layers=2, bidirectional=True, defaults="keras"
+    ),
+    "directions-of-nnx": _layer("rnn", "nnx", **_LSTM, num_layers=2, bidirectional=True),
+    "directions-of-flax": _layer("gru", "flax", **_LSTM, num_layers=2, bidirectional=True),
+    "role-of-norms-in-a-transformer": _layer(
+        "transformer_encoder_layer",
+        d_model=2,
+        nhead=1,
+        dim_feedforward=3,
+        init={"weight": _constant(3), "bias": _constant(4)},
+    ),
+    "roles-of-attention": _layer(
+        "multihead_attention",
+        embed_dim=2,
+        num_heads=1,
+        kdim=3,
+        add_bias_kv=True,
+        init={"weight": _constant(3), "bias": _constant(4)},
+    ),
+    "roles-of-lora": _layer("lora", in_features=3, out_features=2, r=1, init=_constant(3)),
+    "roles-before-weight": _layer(
+        "lstm", **_LSTM, proj_size=1, init={"weight_hh": "zeros", "weight": "ones", "bias": "ones"}
+    ),
+    "flipped-kernel": _layer(
+        "conv_transpose2d", "flax", in_channels=2, out_channels=3, kernel_size=[2, 3]
+    ),
+    "fans-of-a-layer": _layer(
+        "embedding",
+        num_embeddings=5,
+        embedding_dim=2,
+        padding_idx=-1,
+        init={"weight": {"scheme": "glorot_normal", "convention": "keras", "fan_out": 9}},
+    ),
+    "guessed": {
+        "model": {"manifest": {"a.bias": [2], "g": [2], "w": [2, 3], "it's": [2, 2]}},
+        "rules": [{"match": "g", "init": "zeros"}],
+    },
+    "another-guess": {"model": {"manifest": {"w": {"shape": [2, 3]}}, "initializer_range": 1}},
+    "counter-of-a-model": {
+        "model": {"manifest": {"n": {"shape": [2], "dtype": "I16", "init": "ones"}, "v": [2]}},
+        "rules": [{"match": "*", "dtype": "F16", "init": "normal"}],
+    },
+    "dropped-and-kept": {
+        "model": {"manifest": {"head.w": [2, 2], "head.b": [2], "w": [2]}},
+        "tensors": [{"name": "head.own", "shape": [2], "init": "normal"}],
+        "rules": [{"match": "head.*", "drop": True}, {"match": "*.b", "drop": False}],
+    },
+    "equal-to-what-is-dropped": {
+        "layers": [
+            {"type": "lstm", "name": "a", **_LSTM, "defaults": "flax", "forget_bias": 3},
+            {"type": "lstm", "name": "b", **_LSTM, "same_as": "a", "dtype": "BF16"},
+        ],
+        "framework": "keras",
+        "rules": [
+            {"match": "a.*", "drop": True},
+            {"match": "a.weight_hh_l0", "init": "normal"},
+            {"match": "a.*", "dtype": "F64", "optional": True},
+        ],
+    },
+    "fill-of-what-is-dropped": {
+        "model": {"manifest": {"head.w": [2, 2], "w": [2]}},
+        "rules": [
+            {"match": "head.w", "init": "ones", "optional": True},
+            {"match": "head.*", "drop": True},
+        ],
+    },
+    "stars-take-little": {
+        "tensors": [
+            {"name": "t.a/b.c", "shape": [3], "init": "normal"},
+            {"name": "t.a.b/c", "shape": [3], "init": "uniform"},
+            {"name": "s.a.b.c", "shape": [3]},
+        ],
+        "rules": [{"match": "s.*.*", "same_as": "t.*/*"}],
+    },
+    "shard-before-the-one-it-parts": {
+        "tensors": [
+            {"name": name, "shape": [size], "init": "normal"}
+            for name, size in {"a": 1, "b": 99, "c": 1, "d": 0, "e": 2}.items()
+        ],
+        "max_shard_size": 8,
+    },
+    "preset-as-given": {
+        "model": {"preset": "lenet5", "num_classes": 10},
+        "seed": 2**53 + 1,
+        "max_shard_size": 1000,
+    },
+    "config-as-given": {
+        "model": {
+            "config": {"model_type": "gpt2", "n_embd": 8, "n_layer": 1, "n_head": 2,
+                       "vocab_size": 9, "initializer_range": 1e-05, "architectures": ["GPT2Model"]}
+        }
+    },
+}  # fmt: skip
+
+
+def test_readings(tmp_path: Path) -> None:
+    """Where two readings of the document were possible, the reader has that of the service."""
+    identifies(tmp_path, *CASES.values())
+    within = (body for body in CASES.values() if "manifest" in body.get("model", {"manifest": ()}))
+    agrees(tmp_path, *(VirtualFile(CheckpointSpec.model_validate(body)) for body in within))
+
+
+@pytest.mark.parametrize(
+    "scheme",
+    ["eye", "idinit", "hadamard", "hippo_legs", "hippo_legt", "hippo_normal", "sinusoidal"],
+)
+def test_matrices_have_two_dimensions(scheme: str) -> None:
+    """Schemes of two dimensions are refused for others, and take matrices that are not square."""
+    assert takes({"scheme": scheme}, [2, 4], "F32")
+    assert not any(takes({"scheme": scheme}, shape, "F32") for shape in ([], [4], [4, 4, 3]))
+    assert takes({"scheme": "dirac"}, [4, 4, 3], "F32")
+    assert takes({"scheme": "zero_init"}, [4, 4, 3], "F32")
+
+
 @pytest.mark.parametrize("place", ["header", "padding", "first byte", "last byte", "end"])
 def test_reader_sees_a_change(directory: Path, place: str) -> None:
     """The reader is no yes-man: a changed, missing or added byte anywhere fails."""

@@ -63,8 +63,8 @@ export function canonicalText(spec, text) {
     dtype: unless(dtype ?? 'F32', 'F32'), framework: unless(framework ?? 'torch', 'torch'),
     layers: list(layers.toSorted(byName).map((layer) => canonicalLayer(layer, spec))),
     tensors: list(tensors.toSorted(byName).map((tensor) => canonicalTensor(tensor, spec))),
-    rules: list(rules.map(({ match, init, dtype: code, drop, same_as }) =>
-      ({ match, init: initOf(init), dtype: code ?? undefined, drop: drop ?? undefined, same_as: same_as ?? undefined }))),
+    rules: list(rules.map(({ match, init, dtype: code, drop, same_as, optional }) =>
+      ({ match, optional: optional || undefined, init: initOf(init), dtype: code ?? undefined, drop: drop ?? undefined, same_as: same_as ?? undefined }))),
     metadata: Object.keys(metadata).length ? metadata : undefined,
     model: canonicalModel(model, text),
   });

@@ -71,23 +71,39 @@ function holds(dtype, init) {
   return low <= BigInt(value) && BigInt(value) <= high;
 }
 
-/** Every name of a spec with what is decided about it, and the rules that decide something. */
+/** What the rules say of a name: the last with a fill, with a dtype, and to drop or keep it. */
+function said(rules, subject) {
+  let [fill, dtype, drop, equal] = [];
+  const dropping = []; // those that would drop it
+  for (const rule of rules) {
+    const match = rule.expression.exec(subject.name);
+    if (!match) continue;
+    const stars = match.slice(1);
+    const other = rule.same_as?.replace(/\*/g, () => stars.shift());
+    if (rule.init) [fill, equal] = [rule, undefined];
+    else if (other !== undefined && other !== subject.name) [fill, equal] = [rule, other];
+    if (rule.dtype) dtype = rule;
+    if (subject.owner === 'tensor') continue;
+    if (rule.drop) dropping.push(rule);
+    if (rule.drop || (rule.drop === false && dropping.length)) drop = rule;
+  }
+  for (const rule of [fill, dtype, drop, ...(drop && !drop.drop ? dropping : [])]) if (rule) rule.isHeard = true;
+  return { fill, dtype, drop, equal };
+}
+
+/** The parts of a rule that have to decide something. */
+const partsOf = (rule) => [
+  ...(rule.init || rule.same_as ? ['fill'] : []), ...(rule.dtype ? ['dtype'] : []),
+  ...(typeof rule.drop === 'boolean' ? ['drop'] : []),
+];
+
+/** Every name of a spec with what is decided about it, and the rules that say something. */
 export function decide(spec) {
-  const rules = (spec.rules ?? []).map((rule) => ({ ...rule, expression: globExpression(rule.match), decides: false }));
+  const rules = (spec.rules ?? []).map((rule) => ({ ...rule, expression: globExpression(rule.match), decides: new Set() }));
   const subjects = subjectsOf(spec);
   const byName = new Map(subjects.map((subject) => [subject.name, subject]));
   for (const subject of subjects) {
-    let [fill, dtype, drop, equal] = [];
-    for (const rule of rules) {
-      const match = rule.expression.exec(subject.name);
-      if (!match) continue;
-      const stars = match.slice(1);
-      const other = rule.same_as?.replace(/\*/g, () => stars.shift());
-      if (rule.init) [fill, equal] = [rule, undefined];
-      else if (other !== undefined && other !== subject.name) [fill, equal] = [rule, other];
-      if (rule.dtype) dtype = rule;
-      if ((rule.drop ?? undefined) !== undefined && subject.owner !== 'tensor') drop = rule;
-    }
+    let { fill, dtype, drop, equal } = said(rules, subject);
     if (subject.counter) {
       if (dtype && !INTEGERS.includes(dtype.dtype)) dtype = undefined;
       if (fill?.init && !holds(dtype?.dtype ?? subject.dtype, asObject(fill.init))) fill = undefined;
@@ -96,15 +112,19 @@ export function decide(spec) {
     subject.dtype = dtype?.dtype ?? subject.dtype ?? spec.dtype ?? 'F32';
     if (fill) [subject.init, subject.same_as, subject.isGuess] = [asObject(fill.init), equal, false];
     subject.fill = fill;
-    const isInFile = !subject.isDropped || (subject.owner === 'layer' && (spec.framework ?? 'torch') !== 'torch');
-    for (const rule of [drop, ...(isInFile ? [fill, dtype] : [])]) if (rule) rule.decides = true;
+    drop?.decides.add('drop');
+    if (!subject.isDropped) {
+      fill?.decides.add('fill');
+      dtype?.decides.add('dtype');
+    }
   }
   for (const subject of subjects) {
     subject.root = subject;
     while (subject.root.same_as !== undefined && subject.root.same_as !== null) {
       subject.root = byName.get(subject.root.same_as);
-      if (!subject.isDropped && subject.root.isDropped && subject.root.fill) subject.root.fill.decides = true;
+      if (!subject.isDropped && subject.root.isDropped) subject.root.fill?.decides.add('fill');
     }
   }
-  return { subjects, rules: rules.filter(({ decides }) => decides) };
+  const heard = rules.filter(({ isHeard }) => isHeard);
+  return { subjects, rules: heard.map((rule) => ({ ...rule, optional: !partsOf(rule).every((part) => rule.decides.has(part)) })) };
 }
