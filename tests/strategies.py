@@ -395,10 +395,10 @@ def layer_objects(draw: st.DrawFn, name: str) -> dict[str, Any]:
         takes = kind.model_validate(layer).takes
     except ValueError:
         reject()
-    if takes and draw(st.booleans()):
+    if draw(st.booleans()) and takes:
         keys = draw(st.lists(st.sampled_from(takes), max_size=3, unique=True))
         layer["init"] = {key: draw(st.sampled_from(_LAYER_SCHEMES)) for key in keys}
-    elif "weight" in takes and draw(st.booleans()):
+    elif draw(st.booleans()) and "weight" in takes:
         layer["init"] = draw(st.sampled_from(_LAYER_SCHEMES))
     return layer
 
@@ -439,7 +439,7 @@ def network_bodies(draw: st.DrawFn) -> dict[str, Any]:
         if how in (1, 3):
             rule["dtype"] = draw(st.sampled_from(sorted(DTYPES)))
         elif how > 3:
-            rule["drop"] = draw(st.booleans())
+            rule["drop"] = draw(st.sampled_from((True, False)))
         rules.append(rule)
     body["rules"] = rules
     if draw(st.integers(0, 3)) == 0:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -172,6 +173,14 @@ def test_values_do_not_depend_on_the_model() -> None:
     start = model.offset(index)
     single = Checkpoint(alone).whole
     assert model.read(start, start + 36) == single.read(single.offset(0), single.size)
+
+
+def test_the_digest_is_the_same_in_every_python() -> None:
+    """A character that only later versions of Unicode know is spelled as in earlier ones."""
+    line = "'\\U00016d40' [2] None \"ones\" [] [] 1\n"
+    model = spec_of({"manifest": {"\U00016d40": [2]}}).built
+    assert model is not None
+    assert model.digest == hashlib.sha256(line.encode()).hexdigest()
 
 
 def test_the_digest_is_of_what_the_model_is(monkeypatch: pytest.MonkeyPatch) -> None:

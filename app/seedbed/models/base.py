@@ -68,7 +68,7 @@ class Model:
                 text = _text(one)
             elif (text := alike.get(key, "")) == "":
                 text = alike[key] = _text(one)
-            whole.update(f"{one.name!r} {text}\n".encode())
+            whole.update(f"{one.name!a} {text}\n".encode())
         return whole.hexdigest()
 
 
@@ -76,7 +76,7 @@ def _text(one: Parameter) -> str:
     """Everything about a parameter but its name."""
     fans = sorted((key, *value) for key, value in one.fans.items())
     blocks = [(block.start, block.stop, block.value) for block in one.blocks]
-    equal = f" = {one.same_as!r}" if one.same_as else ""
+    equal = f" = {one.same_as!a}" if one.same_as else ""
     return f"{list(one.shape)} {one.dtype} {one.init.spelling} {fans} {blocks} {one.gates}{equal}"
 
 

@@ -36,12 +36,12 @@ export function parametersOfModel(model) {
   });
 }
 
-/** A text as Python's repr spells it. */
+/** A text as Python's ascii spells it. */
 function quoted(text) {
   const quote = text.includes("'") && !text.includes('"') ? '"' : "'";
   const escaped = Array.from(text, (character) => {
     if (character === '\\' || character === quote) return `\\${character}`;
-    if (character === ' ' || !/[\p{C}\p{Z}]/u.test(character)) return character;
+    if (character < '\u0080') return character;
     const digits = character.codePointAt(0).toString(16);
     const [letter, size] = digits.length <= 2 ? ['x', 2] : digits.length <= 4 ? ['u', 4] : ['U', 8];
     return `\\${letter}${digits.padStart(size, '0')}`;
