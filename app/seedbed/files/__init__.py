@@ -17,7 +17,7 @@ from seedbed.files.reading import SPEC, Form, TextLimits, read
 from seedbed.files.small import File, SmallFile
 from seedbed.files.spec import CheckpointSpec, Seed, seed_to_json
 from seedbed.files.token import json_of_token, spec_from_token, spec_of_token_json
-from seedbed.files.virtual import CHUNK_BYTES, FILE_NAME, VirtualFile, split
+from seedbed.files.virtual import CHUNK_BYTES, FILE_NAME, VirtualFile, plan_of, split
 from seedbed.files.words import Suggestion, nearest, suggestions
 
 __all__ = [
@@ -46,6 +46,7 @@ __all__ = [
     "nearest",
     "option_of",
     "option_of_model",
+    "plan_of",
     "read",
     "scheme_parameters",
     "seed_to_json",

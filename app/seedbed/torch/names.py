@@ -25,11 +25,13 @@ class Root:
 
     Attributes:
         name: the module's.
+        shape: of it.
         identity: what it was before it became a root.
         law: of it.
     """
 
     name: str
+    shape: tuple[int, ...]
     identity: Identity
     law: Law
 
@@ -72,8 +74,8 @@ def saved(model: nn.Module | Mapping[str, torch.Tensor], recorder: Recorder) -> 
         recorder: still recording, since saving may compute.
     """
     if isinstance(model, nn.Module):
-        state = _without_wrappers(model)
-        left_out = dict.fromkeys(_not_persistent(model), "not persistent")
+        state = without_wrappers(model)
+        left_out = dict.fromkeys(not_persistent(model), "not persistent")
     else:
         state, left_out = dict(model), {}
     for name in [name for name, x in state.items() if not isinstance(x, torch.Tensor)]:
@@ -119,7 +121,7 @@ def _unwrapped(model: Any) -> Any:
     return model
 
 
-def _without_wrappers(model: nn.Module) -> dict[str, torch.Tensor]:
+def without_wrappers(model: nn.Module) -> dict[str, torch.Tensor]:
     """The state dict under the names that it would have without wrappers."""
     prefixes = [
         f"{path}.{_WRAPPERS[type(module).__name__]}."
@@ -141,8 +143,10 @@ def _without_wrappers(model: nn.Module) -> dict[str, torch.Tensor]:
     return found
 
 
-def _not_persistent(model: nn.Module) -> list[str]:
+def not_persistent(model: nn.Module | Mapping[str, torch.Tensor]) -> list[str]:
     """Buffers that no state dict has."""
+    if not isinstance(model, nn.Module):
+        return []
     return [
         f"{path}.{name}" if path else name
         for path, module in model.named_modules()
@@ -170,7 +174,7 @@ def _sealed(state: Mapping[str, torch.Tensor], recorder: Recorder) -> dict[int, 
             others.append(place)
             value = recorder.memory.read(tensor)
             own = value.like(identity=None, sources=None)
-            roots[own.identity.root] = Root(name, value.identity, value.law)
+            roots[own.identity.root] = Root(name, tuple(tensor.shape), value.identity, value.law)
             recorder.memory.write(tensor, own)
     return roots
 

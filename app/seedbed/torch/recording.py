@@ -33,11 +33,13 @@ class Region:
     Attributes:
         at: ranges along the axes of the file's tensor.
         parameter: the module's name.
+        shape: of the parameter.
         part: its elements, in the row-major numbering of the parameter.
     """
 
     at: Box
     parameter: str
+    shape: tuple[int, ...]
     part: Geometry
 
 
@@ -140,7 +142,7 @@ def _regions(value: Value, held: Saved) -> tuple[Region, ...] | None:
         root = held.roots.get(part.identity.root)
         if root is None or (isinstance(part.law, Drawn) and part.law != _law_of(root, part)):
             return None  # computed, as by -exp
-        found.append(Region(box, root.name, part.identity.region))
+        found.append(Region(box, root.name, root.shape, part.identity.region))
     return tuple(found)
 
 

@@ -1,0 +1,126 @@
+"""Where the elements of a file's tensors come from: drawn here, by a spec."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from seedbed.errors import SpecError
+from seedbed.files import CheckpointSpec, plan_of
+from seedbed.files.one_model import spec_of_preset
+from seedbed.init import Limits, MatrixCache
+from seedbed.init import Source as Numbers
+from seedbed.stream import Box, Dtype, get_engine
+from seedbed.torch.recording import Recording
+
+Origin = Recording | CheckpointSpec | Mapping[str, Any] | os.PathLike[str] | str
+"""What says how tensors start: also a spec as a dict, as JSON or in a file, a preset, a URL."""
+
+_LIMITS = Limits(max_dense_elements=1 << 40, max_dense_bytes=1 << 46)
+"""A service bounds what strangers ask for; here people use what is theirs."""
+
+_MATRIX_BYTES = 1 << 24
+
+
+class Contents(Protocol):
+    """A checkpoint whose tensors can be read by boxes."""
+
+    @property
+    def shapes(self) -> Mapping[str, tuple[int, ...]]:
+        """Of every tensor."""
+        ...
+
+    def check(self, name: str, dtype: Dtype) -> None:
+        """Refuse a tensor in a dtype that would not have its elements.
+
+        Raises:
+            SpecError: with the reason.
+        """
+        ...
+
+    def write(self, name: str, dtype: Dtype, box: Box, out: NDArray[Any]) -> None:
+        """Write a box of a tensor, of the dtype's storage; in any thread."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what it holds."""
+        ...
+
+
+class Drawing:
+    """A checkpoint that is drawn in this process.
+
+    Args:
+        spec: of it.
+        threads: that make one matrix.
+
+    Raises:
+        SpecError: the spec cannot mean a file.
+    """
+
+    def __init__(self, spec: CheckpointSpec, threads: int) -> None:
+        if spec.framework != "torch":
+            raise SpecError(
+                f"the spec has names and layouts of {spec.framework}", ("framework",), ("torch",)
+            )
+        self._seed = spec.seed
+        self._plans = {tensor.name: tensor for tensor in plan_of(spec, _LIMITS)}
+        self.shapes = {name: tensor.shape for name, tensor in self._plans.items()}
+        largest = max((t.fill.dense_elements for t in self._plans.values()), default=0)
+        kept = max(2 * 4 * largest, _MATRIX_BYTES)  # so that no matrix is made twice
+        self._matrices = MatrixCache(kept, threads, max_waiting=1 << 30)
+
+    def check(self, name: str, dtype: Dtype) -> None:
+        """As a file of that dtype would be."""
+        self._plans[name].fill.check(dtype)
+
+    def write(self, name: str, dtype: Dtype, box: Box, out: NDArray[Any]) -> None:
+        """Drawn straight into the memory."""
+        numbers = Numbers(get_engine(), self._seed, name, dtype, self._matrices)
+        self._plans[name].fill.write_box(numbers, box, out)
+
+    def close(self) -> None:
+        """End the threads that make matrices."""
+        self._matrices.close()
+
+
+def spec_of(origin: Origin, seed: int | None) -> CheckpointSpec:
+    """The spec that is meant.
+
+    Args:
+        origin: not a URL.
+        seed: instead of its own.
+
+    Raises:
+        SpecError: it is none, or there is no such preset.
+        OSError: there is no such file.
+    """
+    try:
+        spec = _spec_of(origin)
+        return spec if seed is None else spec.with_seed(seed)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise SpecError(first["msg"], first["loc"]) from error
+
+
+def _spec_of(origin: Origin) -> CheckpointSpec:
+    match origin:
+        case Recording():
+            return origin.spec
+        case CheckpointSpec():
+            return origin
+        case Mapping():
+            return CheckpointSpec.model_validate_json(json.dumps(dict(origin)))
+        case os.PathLike():
+            return CheckpointSpec.model_validate_json(Path(origin).read_bytes())
+        case str() if origin.lstrip().startswith("{"):
+            return CheckpointSpec.model_validate_json(origin)
+        case str():
+            return spec_of_preset(origin, {})
+    raise TypeError(f"a {type(origin).__name__} says no weights")
