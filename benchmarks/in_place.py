@@ -83,10 +83,11 @@ def _one(what: str, *, quick: bool) -> dict[str, Any]:
 
 def _rank(what: str, spec: Any, *, quick: bool) -> dict[str, Any]:
     """What one of eight processes does, of a mesh in which nobody else is."""
-    import seedbed.torch as st
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.tensor import Shard
     from torch.distributed.tensor import empty as empty_dtensor
+
+    import seedbed.torch as st
 
     mesh = init_device_mesh("cpu", (8,))
     with torch.device("meta"):

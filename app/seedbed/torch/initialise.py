@@ -6,6 +6,7 @@ import os
 import threading
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from seedbed.files.words import nearest
 from seedbed.stream import DTYPES, Dtype
 from seedbed.torch.emission import CODES
 from seedbed.torch.fetching import Fetching
+from seedbed.torch.geometry import Geometry, contains, row_major
 from seedbed.torch.local import Part, cut, memory_of, parts_of, shape_of
 from seedbed.torch.memory import geometry_of
 from seedbed.torch.names import not_persistent, without_wrappers
@@ -180,16 +182,17 @@ def _portions(contents: Contents, recording: Recording | None) -> dict[str, list
     """What each tensor of the module is made of, by its name."""
     if recording is None:
         return {name: [same(name, shape)] for name, shape in contents.shapes.items()}
-    found: dict[str, dict[Any, Portion]] = defaultdict(dict)
+    found: dict[str, list[Portion]] = defaultdict(list)
     for tensor in recording.tensors:
         shape = contents.shapes.get(tensor.name)
         if shape is not None and shape != tensor.shape:
             raise SpecError(f"{tensor.name} is recorded as {tensor.shape}, the source's is {shape}")
         for region in () if shape is None else tensor.regions or ():
             made = portion(tensor.name, tensor.shape, region.at, region.part, region.shape)
-            if made is not None:
-                found[region.parameter].setdefault(region.part, made)
-    return {name: list(portions.values()) for name, portions in found.items()}
+            others = found[region.parameter]
+            if made is not None and not any(map(made.overlaps, others)):  # tied, or a part of one
+                others.append(made)
+    return {name: portions for name, portions in found.items() if portions}
 
 
 def _checked(
@@ -215,28 +218,47 @@ def _checked(
         if target is not None:
             found.targets.append(target)
             continue
+        if any(_has(other.tensor, state[name]) for other in found.targets):
+            continue
         near = nearest(prefix + name, known)
         found.left[name] = "the source has no such tensor" + (
             f"; did you mean {' or '.join(near)}?" if near else ""
         )
     if isinstance(model, nn.Module):
-        own = dict(model.named_parameters(remove_duplicate=False))
-        held = {_place(tensor) for tensor in (*own.values(), *model.buffers())}
-        for name, tensor in own.items():
-            if tensor.numel() and _place(tensor) not in places:
-                found.faults[name] = "the model's own state_dict() does not give this parameter"
-        for target in found.targets:
-            if target.tensor.numel() and _place(target.tensor) not in held:
-                found.faults[target.name] = "the model's own state_dict() gives a copy of it"
+        found.faults |= _apart(model, {*places}, found.targets)
     return found
 
 
-def _place(tensor: torch.Tensor) -> Any:
+def _apart(
+    model: nn.Module, places: AbstractSet[Any], targets: Sequence[_Target]
+) -> dict[str, str]:
+    """Where a module's state dict, which hooks may change, is not its own tensors."""
+    own = dict(model.named_parameters(remove_duplicate=False))
+    faults = {
+        name: "the model's own state_dict() does not give this parameter"
+        for name, tensor in own.items()
+        if tensor.numel() and _place(tensor) not in places
+    }
+    held = {_place(tensor) for tensor in (*own.values(), *model.buffers())}
+    return faults | {
+        target.name: "the model's own state_dict() gives a copy of it"
+        for target in targets
+        if target.tensor.numel() and _place(target.tensor) not in held
+    }
+
+
+def _place(tensor: torch.Tensor) -> tuple[int, Geometry, torch.dtype]:
     """What two tensors have in common that are one."""
     memory = memory_of(tensor)
     if memory.layout != torch.strided:
-        return id(tensor)
+        return id(tensor), row_major(tuple(tensor.shape)), tensor.dtype
     return memory.untyped_storage()._cdata, geometry_of(memory), memory.dtype
+
+
+def _has(whole: torch.Tensor, tensor: torch.Tensor) -> bool:
+    """Whether a tensor is a part of the memory of another."""
+    (first, outer, _), (second, inner, _) = _place(whole), _place(tensor)
+    return first == second and contains(outer, inner)
 
 
 def _target(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, product
 
 import torch
 from torch.distributed.tensor import DTensor, Replicate, Shard
-from torch.distributed.tensor.placement_types import _StridedShard
+from torch.distributed.tensor.placement_types import Placement, _StridedShard
 
 from seedbed.errors import SpecError
 from seedbed.torch.geometry import Box
@@ -94,18 +94,37 @@ def cut(part: Part, most: int) -> Iterator[Part]:
 
 
 def _runs_of(tensor: torch.Tensor) -> tuple[Runs, ...] | None:
-    """The ranges of each axis that are here; None if this process has no place in the mesh.
-
-    As torch does, placements are applied from the first dimension of the mesh to the last.
-    """
-    runs: list[Runs] = [((0, n),) for n in shape_of(tensor)]
+    """The ranges of each axis that are here; None if this process has no place in the mesh."""
+    shape = shape_of(tensor)
     if not isinstance(tensor, DTensor):
-        return tuple(runs)
-    mesh = tensor.device_mesh
-    coordinate = mesh.get_coordinate()
+        return tuple(((0, n),) for n in shape)
+    coordinate = tensor.device_mesh.get_coordinate()
     if coordinate is None:
         return None
-    for placement, size, place in zip(tensor.placements, mesh.shape, coordinate, strict=True):
+    return runs_at(shape, tensor.placements, tensor.device_mesh.shape, coordinate)
+
+
+def runs_at(
+    shape: tuple[int, ...],
+    placements: Sequence[Placement],
+    sizes: Sequence[int],
+    coordinate: Sequence[int],
+) -> tuple[Runs, ...]:
+    """The ranges of each axis that are at one place of a mesh.
+
+    As torch does, placements are applied from the first dimension of the mesh to the last.
+
+    Args:
+        shape: of the whole tensor.
+        placements: one for each dimension of the mesh.
+        sizes: of these dimensions.
+        coordinate: the place, along each of them.
+
+    Raises:
+        SpecError: a placement has no elements of the tensor, but terms of them.
+    """
+    runs: list[Runs] = [((0, n),) for n in shape]
+    for placement, size, place in zip(placements, sizes, coordinate, strict=True):
         if isinstance(placement, _StridedShard):
             pieces = int(placement.split_factor)
             whole, dim = runs[placement.dim], placement.dim

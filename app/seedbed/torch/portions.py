@@ -41,6 +41,10 @@ class Portion:
         """How many there are."""
         return math.prod(stop - start for start, stop in self.ranges)
 
+    def overlaps(self, other: Portion) -> bool:
+        """Whether both have some elements of the module's tensor."""
+        return intersection(self.ranges, other.ranges) is not None
+
     def within(self, ranges: geometry.Box, out: NDArray[Any]) -> Iterator[tuple[Box, NDArray[Any]]]:
         """What is here of some ranges of the module's tensor.
 
@@ -87,6 +91,8 @@ def portion(
     Returns:
         None if they are no ranges along the axes of the module's tensor.
     """
+    if 0 in shape:
+        return same(name, shape)
     whole = shape or (1,)
     ranges = geometry.box_of(row_major(whole), part)
     if ranges is None:

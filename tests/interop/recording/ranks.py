@@ -23,7 +23,7 @@ import transformers
 from torch import distributed as dist
 from torch import multiprocessing, nn
 from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import fully_shard
+from torch.distributed.fsdp import FullyShardedDataParallel, fully_shard
 from torch.distributed.tensor import DTensor, Replicate, Shard
 from torch.distributed.tensor import empty as empty_dtensor
 from torch.distributed.tensor.parallel import (
@@ -33,6 +33,7 @@ from torch.distributed.tensor.parallel import (
 )
 from torch.distributed.tensor.placement_types import _StridedShard
 
+from seedbed.errors import SpecError
 from seedbed.torch import init_
 
 Split = Callable[[nn.Module], object]
@@ -67,6 +68,7 @@ class Network(nn.Module):
         nn.init.normal_(self.experts, std=0.02)
         nn.init.uniform_(self.scale, 0.5, 1.5)
         nn.init.orthogonal_(self.head.weight)
+        self.seen.zero_()
 
 
 def llama() -> nn.Module:
@@ -102,15 +104,26 @@ def _placed(mesh: Any, place: Callable[[torch.Tensor], list[Any]]) -> Split:
 
 
 def _tensor_parallel(mesh: Any) -> Split:
-    """Projections by columns and by rows, and FSDP of what is left of them."""
+    """Projections by columns and by rows, experts on processes of their own, and FSDP of each."""
 
     def split(model: nn.Module) -> None:
         for block in model.blocks:  # type: ignore[union-attr]
             plan = {"up": ColwiseParallel(), "down": RowwiseParallel()}
             parallelize_module(block, mesh["tp"], plan)
+        experts = empty_dtensor(
+            *model.experts.shape, dtype=model.experts.dtype, device_mesh=mesh["tp"],
+            placements=[Shard(0)],
+        )  # fmt: skip
+        model.experts = nn.Parameter(experts)
         _fsdp(mesh["dp"])(model)
 
     return split
+
+
+def _second(parameter: nn.Parameter, world: int) -> Shard | None:
+    """The second axis, where FSDP2 can divide it: that has to come out even."""
+    even = parameter.dim() > 1 and parameter.shape[1] % world == 0
+    return Shard(1) if even else None
 
 
 def ways(world: int) -> Iterator[tuple[str, Split]]:
@@ -119,6 +132,7 @@ def ways(world: int) -> Iterator[tuple[str, Split]]:
     yield "FSDP2", _fsdp(line)
     if world == 1:
         return
+    yield "FSDP2, Shard(1)", _fsdp(line, shard_placement_fn=lambda p: _second(p, world))
     yield "Shard(0)", _placed(line, lambda _: [Shard(0)])
     yield "Shard(last)", _placed(line, lambda p: [Shard(p.dim() - 1)])
     if world != 4:
@@ -132,7 +146,10 @@ def ways(world: int) -> Iterator[tuple[str, Split]]:
     )
     yield (
         "Shard(0), Shard(last)",
-        _placed(square, lambda p: [Shard(0), Shard(p.dim() - 1)] if p.dim() > 1 else [Shard(0), Replicate()]),
+        _placed(
+            square,
+            lambda p: [Shard(0), Shard(p.dim() - 1)] if p.dim() > 1 else [Shard(0), Replicate()],
+        ),
     )
 
 
@@ -229,8 +246,7 @@ def work(rank: int, world: int, spec: str, url: str, folder: str) -> None:
             said["torch"][name] = {"error": [*drawn][1]}
             continue
         apart = {
-            key: (x.float() - reference[key].float()).abs().max().item()
-            for key, x in drawn.items()
+            key: (x.float() - reference[key].float()).abs().max().item() for key, x in drawn.items()
         }
         said["torch"][name] = {
             "tensors": sum(x > 0 for x in apart.values()), "most": max(apart.values())
@@ -239,8 +255,19 @@ def work(rank: int, world: int, spec: str, url: str, folder: str) -> None:
         model = held(_fsdp(init_device_mesh("cpu", (world,))))
         init_(model, url, seed=7, threads=2)
         said["digests"]["FSDP2 by URL"] = {key: digest(x) for key, x in full(model).items()}
-        stage = Network().blocks[1:]  # of a pipeline
-        init_(stage, spec, seed=7, prefix="blocks.1.") if False else None
+        with torch.device("meta"):
+            stage = Network()  # of a pipeline: the last block and what follows
+        del stage.embed, stage.blocks[0], stage.experts
+        stage.blocks = nn.ModuleDict({"1": stage.blocks[0]})
+        stage.to_empty(device="cpu")
+        init_(stage, spec, seed=7, threads=2)
+        said["digests"]["stage"] = {key: digest(x) for key, x in stage.state_dict().items()}
+    if world == 1:
+        flat = FullyShardedDataParallel(nn.Linear(3, 3), device_id=torch.device("cpu"))
+        try:
+            init_(flat, spec)
+        except SpecError as error:
+            said["FSDP1"] = str(error)
     if world != 3:
         rec = json.loads(Path(folder, "llama.json").read_text())
         said["losses"] = losses(world, rank, lambda model: init_(model, rec, seed=7))
@@ -260,7 +287,7 @@ def main() -> None:
             work, (world, Path(spec).read_text(), url, folder), world, start_method="fork"
         )
         found[world] = json.loads(Path(folder, f"{world}.json").read_text())
-    print(json.dumps(found))
+    sys.stdout.write(json.dumps(found))
 
 
 if __name__ == "__main__":
