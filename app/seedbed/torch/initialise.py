@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from seedbed.errors import SpecError
-from seedbed.files.words import nearest
+from seedbed.files import nearest
+from seedbed.recording import Recorded
 from seedbed.stream import DTYPES, Dtype
 from seedbed.torch.emission import CODES
 from seedbed.torch.fetching import Fetching
@@ -27,7 +28,7 @@ from seedbed.torch.memory import geometry_of
 from seedbed.torch.names import not_persistent, without_wrappers
 from seedbed.torch.origins import Contents, Drawing, Origin, spec_of
 from seedbed.torch.portions import Portion, portion, same
-from seedbed.torch.recording import Recording
+from seedbed.torch.recording import RecordedTensor, Recording
 
 PIECE = 1 << 20
 """Elements written by one thread at a time, and of a buffer on the way to a GPU."""
@@ -116,7 +117,7 @@ def init_(
             raise SpecError("only a URL takes a key", ("key",))
         contents = Drawing(spec_of(source, seed), threads)
     try:
-        if recording is None and isinstance(source, Recording):
+        if recording is None and isinstance(source, Recorded):
             recording = source
         known = _portions(contents, recording)
         checked = _checked(model, state, contents, known, prefix)
@@ -187,6 +188,8 @@ def _portions(contents: Contents, recording: Recording | None) -> dict[str, list
         shape = contents.shapes.get(tensor.name)
         if shape is not None and shape != tensor.shape:
             raise SpecError(f"{tensor.name} is recorded as {tensor.shape}, the source's is {shape}")
+        if not isinstance(tensor, RecordedTensor):
+            raise SpecError("it is a recording of another framework, whose names are others")
         for region in () if shape is None else tensor.regions or ():
             made = portion(tensor.name, tensor.shape, region.at, region.part, region.shape)
             others = found[region.parameter]

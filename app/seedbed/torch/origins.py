@@ -11,11 +11,11 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from seedbed.errors import SpecError
-from seedbed.files import CheckpointSpec, plan_of
-from seedbed.files.one_model import spec_of_preset
+from seedbed.errors import InvalidError, SpecError
+from seedbed.files import SPEC, CheckpointSpec, TextLimits, plan_of, read, spec_of_preset
 from seedbed.init import Limits, MatrixCache
 from seedbed.init import Source as Numbers
+from seedbed.recording import Recorded
 from seedbed.stream import Box, Dtype, get_engine
 from seedbed.torch.recording import Recording
 
@@ -23,6 +23,7 @@ Origin = Recording | CheckpointSpec | Mapping[str, Any] | os.PathLike[str] | str
 """What says how tensors start: also a spec as a dict, as JSON or in a file, a preset, a URL."""
 
 _LIMITS = Limits(max_dense_elements=1 << 40, max_dense_bytes=1 << 46)
+_TEXTS = TextLimits(_LIMITS, max_values=1 << 28, max_members=1 << 24)
 """A service bounds what strangers ask for; here people use what is theirs."""
 
 _MATRIX_BYTES = 1 << 24
@@ -98,29 +99,33 @@ def spec_of(origin: Origin, seed: int | None) -> CheckpointSpec:
         seed: instead of its own.
 
     Raises:
-        SpecError: it is none, or there is no such preset.
+        SpecError: it is none, or there is no such preset, or no such seed.
         OSError: there is no such file.
     """
     try:
         spec = _spec_of(origin)
-        return spec if seed is None else spec.with_seed(seed)
+    except InvalidError as error:
+        raise next(iter(error.findings), SpecError(error.message)) from error
+    if seed is None:
+        return spec
+    try:
+        return spec.with_seed(seed)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise SpecError(first["msg"], first["loc"]) from error
+        raise SpecError(error.errors(include_url=False)[0]["msg"], ("seed",)) from error
 
 
 def _spec_of(origin: Origin) -> CheckpointSpec:
     match origin:
-        case Recording():
+        case Recorded():
             return origin.spec
         case CheckpointSpec():
             return origin
         case Mapping():
-            return CheckpointSpec.model_validate_json(json.dumps(dict(origin)))
+            return read(SPEC, json.dumps(dict(origin)).encode(), _TEXTS)
         case os.PathLike():
-            return CheckpointSpec.model_validate_json(Path(origin).read_bytes())
+            return read(SPEC, Path(origin).read_bytes(), _TEXTS)
         case str() if origin.lstrip().startswith("{"):
-            return CheckpointSpec.model_validate_json(origin)
+            return read(SPEC, origin.encode(), _TEXTS)
         case str():
             return spec_of_preset(origin, {})
     raise TypeError(f"a {type(origin).__name__} says no weights")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import math
+import re
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -35,6 +36,8 @@ from tests.interop.recording.networks import compiled, wrapped  # noqa: E402
 from tests.interop.recording.ranks import Network, digest  # noqa: E402
 from tests.interop.recording.test_libraries import TRANSFORMERS  # noqa: E402
 from tests.serving import PATIENCE_SECONDS, Server  # noqa: E402
+
+ROOT = Path(__file__).parents[3]
 
 
 def contents_of(spec: CheckpointSpec) -> dict[str, Any]:
@@ -226,6 +229,37 @@ def test_refused(case: str) -> None:
     with pytest.raises(SpecError, match=reason):
         init_(model, rec, **options)
     assert all(torch.equal(x, before[name]) for name, x in state.items())
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/training.md"])
+def test_three_lines(page: str, server: Server) -> None:
+    """The lines that README and docs show record, put and fill; the file loads to the same."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    (lines,) = re.findall(r"```python\n(import seedbed\.torch\n.*?)```", text, re.DOTALL)
+    model = Network()
+    names: dict[str, Any] = {"GPT": lambda _: Network(), "config": None, "model": model}
+    exec(lines.replace("http://127.0.0.1:8000", server.url), names)
+    served = httpx.get(f"{names['url']}/model.safetensors?seed=42").raise_for_status().content
+    loaded = Network()
+    loaded.load_state_dict(load(served))
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, loaded.state_dict()[name]), name
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("resnet51", "did you mean|there is no preset"),
+        ('{"tensors": [{"name": "weight"}]}', "shape|required"),
+        ({"tensors": [{"name": "weight", "shape": [2, 3], "init": "hee_normal"}]}, "hee_normal"),
+        ({"framework": "keras", "layers": [
+            {"type": "linear", "name": "x", "in_features": 3, "out_features": 2}]}, "keras"),
+    ],
+)  # fmt: skip
+def test_sources_that_mean_nothing(source: Any, reason: str) -> None:
+    """What is no spec, or no preset, or of another framework, is refused as a spec is."""
+    with pytest.raises(SpecError, match=reason):
+        init_(nn.Linear(3, 2), source)
 
 
 def test_nearest_and_not_strict() -> None:
