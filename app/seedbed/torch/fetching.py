@@ -248,8 +248,11 @@ def _beside(url: str, file: str, *, inside: bool = False) -> str:
 
 
 def _rounded(name: str, values: NDArray[Any], dtype: Dtype) -> NDArray[Any]:
-    """Draws of float32, or widened to float64, as another float."""
+    """Numbers of float32, or widened to float64, as another float."""
     draws = np.ascontiguousarray(values, np.float32)
-    if not (dtype.code == "F64" or np.all((draws >= dtype.lowest) & (draws <= dtype.highest))):
-        raise SpecError(f"{name} has values that {dtype.code} cannot hold", ("dtype",))
-    return dtype.encode(draws)
+    if dtype.code != "F64":
+        finite = draws[np.isfinite(draws)]
+        fits = np.all((finite >= dtype.lowest) & (finite <= dtype.highest))
+        if not fits or (np.isinf(draws).any() and not dtype.has_infinity):
+            raise SpecError(f"{name} has values that {dtype.code} cannot hold", ("dtype",))
+    return dtype.encode_any(draws)

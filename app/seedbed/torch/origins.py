@@ -22,7 +22,7 @@ from seedbed.torch.recording import Recording
 Origin = Recording | CheckpointSpec | Mapping[str, Any] | os.PathLike[str] | str
 """What says how tensors start: also a spec as a dict, as JSON or in a file, a preset, a URL."""
 
-_LIMITS = Limits(max_dense_elements=1 << 40, max_dense_bytes=1 << 46)
+_LIMITS = Limits(max_dense_elements=1 << 40, max_dense_bytes=1 << 46, max_literal_elements=1 << 32)
 _TEXTS = TextLimits(_LIMITS, max_values=1 << 28, max_members=1 << 24)
 """A service bounds what strangers ask for; here people use what is theirs."""
 

@@ -279,10 +279,17 @@ def test_a_narrower_file_is_refused(server: Server) -> None:
     spec = record(lambda: nn.Linear(3, 2)).json()
     link = httpx.post(f"{server.url}/v1/checkpoints", json={**spec, "dtype": "BF16"})
     url = server.url + link.headers["content-location"]
+    wide = httpx.post(f"{server.url}/v1/checkpoints", json=spec)
+    spec_url = server.url + wide.headers["content-location"]
     with pytest.raises(SpecError, match="BF16, of which F32"):
         init_(nn.Linear(3, 2), url)
     model = nn.Linear(3, 2, dtype=torch.bfloat16)
     init_(model, url)
+    for dtype in (torch.float64, torch.float16, torch.bfloat16):
+        drawn, fetched = nn.Linear(3, 2, dtype=dtype), nn.Linear(3, 2, dtype=dtype)
+        init_(drawn, spec)
+        init_(fetched, spec_url)
+        assert torch.equal(drawn.weight, fetched.weight)
     assert torch.equal(model.weight, load(link.content)["weight"])
     with pytest.raises(SpecError, match=r"there is no"):
         init_(nn.Linear(3, 2), f"{server.url}/v1/specs/team/nothing")
