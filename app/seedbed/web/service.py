@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import pickle
 from collections.abc import Callable, Coroutine, Hashable, Iterable, Iterator
 from contextlib import aclosing
@@ -383,6 +384,7 @@ async def load_presets() -> None:
     """Have the presets imported: by whoever asks for one first, and not in the event loop."""
     if not presets.cache_info().currsize:
         await asyncio.to_thread(presets)
+        gc.freeze()  # they are no garbage either
 
 
 def no_such_file(name: str, checkpoint: Checkpoint) -> RequestProblem:
