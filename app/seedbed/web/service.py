@@ -169,6 +169,10 @@ class Service:
         Raises:
             SeedbedError: it is none, or they would be larger than a limit allows.
         """
+        if (spec := self._short(Source(text))) is not None:
+            for _ in self.plan_checkpoint(spec).files():
+                pass
+            return SpecIdentity.of(spec)
         found = await self.elsewhere(request, jobs.check, Source(text), self.settings.text_limits)
         identity: SpecIdentity = pickle.loads(found)  # noqa: S301  # from our own process
         return identity

@@ -417,7 +417,7 @@ def test_killed_in_the_middle_of_putting(tmp_path: Path) -> None:
         with httpx.Client(base_url=server.url, timeout=PATIENCE_SECONDS) as client:
             for i in count():
                 name = f"w{writer}/net-{i % 20}"
-                text = json.dumps({**BODY, "seed": 1000 * writer + i}).encode() + b" " * 20_000
+                text = json.dumps({**BODY, "seed": 1000 * writer + i}).encode() + b" " * 10_000
                 sent[name] = text
                 try:
                     answer = client.put(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -234,7 +235,7 @@ class _Run:
             return scheme("ones")
         std = self.scope.get("initializer_range")
         return SCHEMES["normal"].model_validate(
-            {"std": std if isinstance(std, float) and std > 0 else 0.02}
+            {"std": std if isinstance(std, float) and 0 < std < math.inf else 0.02}
         )
 
 
