@@ -117,6 +117,12 @@ export const RANKS = Object.keys(SIZES);
 function narrow(pattern, width, fraction, bias) {
   const sign = pattern >>> 31;
   const biased = (pattern >>> 23) & 0xff;
+  if (biased === 0xff) {
+    const isNaN = (pattern & 0x7fffff) !== 0;
+    if (isNaN && fraction === 3) return 0x7f;
+    const exponents = (1 << (width - 1)) - (1 << fraction);
+    return isNaN ? exponents | (1 << (fraction - 1)) : (sign << (width - 1)) | exponents;
+  }
   const significand = (pattern & 0x7fffff) | (biased ? 0x800000 : 0);
   const exponent = Math.max(biased, 1) - 127 - (1 - bias); // above the least normal exponent
   const shift = Math.min(23 - fraction + Math.max(-exponent, 0), 26);

@@ -5,7 +5,7 @@ import { shardSizeOf, specDigest } from './identity.mjs';
 import { byBytes } from './json.mjs';
 import { ParameterArray, storedTensors } from './layers.mjs';
 import { decide } from './rules.mjs';
-import { resolveScheme } from './schemes.mjs';
+import { asObject, resolveScheme } from './schemes.mjs';
 import { streamKey, streamWords } from './words.mjs';
 
 const utf8 = new TextEncoder();
@@ -15,9 +15,14 @@ const countOf = (shape) => Number(shape.reduce((a, b) => a * BigInt(b), 1n)); //
 // ---------------------------------------------------------------- values
 
 /** The values of a stream by a scheme that sees a shape: pieces of float32, or of one constant. */
-async function* draws(seed, stream, init, count, shape, fans) {
+async function* draws(seed, stream, init, count, shape, fans, isInteger) {
   if (count === 0) return;
-  const { constant, draw, after = (x) => x, at, whole } = resolveScheme(init, shape, fans);
+  if (init.scheme === 'parts') {
+    yield { values: await composed(seed, stream, init, shape, fans, isInteger) };
+    return;
+  }
+  const { constant, draw, after = (x) => x, at, whole, listed } = resolveScheme(init, shape, fans);
+  const kept = isInteger ? BigInt : float32Of;
   const key = await streamKey(seed, stream, 'values');
   if (whole) {
     const normals = async (n, std = 1) => Float32Array.from(await streamWords(key, 0, n), distributions.normal(0, std));
@@ -28,31 +33,66 @@ async function* draws(seed, stream, init, count, shape, fans) {
   for (let start = 0; start < count; start += PIECE) {
     const length = Math.min(PIECE, count - start);
     if (at) yield { values: Float32Array.from({ length }, (_, i) => at(start + i)) };
+    else if (listed) yield { values: Array.from({ length }, (_, i) => kept(listed(start + i, isInteger))) };
     else if (draw) yield { values: Float32Array.from(await streamWords(key, start, length), (w) => after(draw(w))) };
     else yield { constant, length };
   }
 }
 
+/** All values of a stream by a scheme. */
+async function all(...args) {
+  const [isInteger, found] = [args.at(-1), []];
+  for await (const { values, constant, length } of draws(...args)) {
+    if (values) for (const value of values) found.push(value);
+    else for (let i = 0; i < length; i++) found.push(isInteger ? BigInt(constant) : float32Of(constant));
+  }
+  return found;
+}
+
+/** 5.5: the values of a tensor in parts. */
+async function composed(seed, stream, { init, parts }, shape, fans, isInteger) {
+  const count = countOf(shape);
+  const found = init ? await all(seed, stream, asObject(init), count, shape, fans, isInteger) : Array(count);
+  for (const [k, part] of parts.entries()) {
+    const box = shape.map((size, axis) => part.box[axis] ?? [0, size]);
+    const sizes = box.map(([start, stop]) => stop - start);
+    let places = [0];
+    for (const [axis, [start, stop]] of box.entries()) {
+      const steps = Array.from({ length: stop - start }, (_, i) => start + i);
+      places = places.flatMap((place) => steps.map((step) => place * shape[axis] + step));
+    }
+    const own = asObject(part.init);
+    const resolved = resolveScheme(own, sizes);
+    const isByElement = resolved.draw !== undefined || isConstant(own);
+    const values = isByElement
+      ? await all(seed, stream, own, count, sizes, undefined, isInteger)
+      : await all(seed, `${stream}[${k}]`, own, countOf(sizes), sizes, undefined, isInteger);
+    places.forEach((place, i) => { found[place] = values[isByElement ? place : i]; });
+  }
+  return found;
+}
+
 const isConstant = ({ scheme }) => ['zeros', 'ones', 'constant'].includes(scheme);
 const isPlain = (init, shape) => {
+  if (init.scheme === 'parts') return false;
   const { draw, after } = resolveScheme(init, shape);
   return isConstant(init) || (draw !== undefined && after === undefined);
 };
 
 /** 6.1, Gates: the values of a tensor or parameter, block aside. */
-async function* gateByGate(seed, { name, init, shape, fans, gates = 1 }) {
+async function* gateByGate(seed, { name, init, shape, fans, gates = 1 }, isInteger) {
   const ofGate = gates === 1 ? shape : [shape[0] / gates, ...shape.slice(1)];
-  if (gates === 1 || isPlain(init, ofGate)) yield* draws(seed, name, init, countOf(shape), ofGate, fans);
-  else for (let k = 0; k < gates; k++) yield* draws(seed, `${name}[${k}]`, init, countOf(ofGate), ofGate, fans);
+  if (gates === 1 || isPlain(init, ofGate)) yield* draws(seed, name, init, countOf(shape), ofGate, fans, isInteger);
+  else for (let k = 0; k < gates; k++) yield* draws(seed, `${name}[${k}]`, init, countOf(ofGate), ofGate, fans, isInteger);
 }
 
 /** 6.1, Blocks: the values with the rows that are constant. */
-async function* valuesOf(seed, subject) {
+async function* valuesOf(seed, subject, isInteger) {
   const { block, shape } = subject;
   const inner = block ? countOf(shape.slice(1)) : 0;
   const [from, to] = block ? [block.start * inner, block.stop * inner] : [0, 0];
   let place = 0;
-  for await (const piece of gateByGate(seed, subject)) {
+  for await (const piece of gateByGate(seed, subject, isInteger)) {
     const length = piece.values?.length ?? piece.length;
     const within = (at) => Math.min(Math.max(at - place, 0), length);
     const part = (start, stop) => (piece.values ? { values: piece.values.slice(start, stop) } : { ...piece, length: stop - start });
@@ -66,7 +106,7 @@ async function* valuesOf(seed, subject) {
 /** All values of a parameter as an array, in the kind of number that its own dtype has. */
 async function arrayOf(seed, { root, name, shape, dtype }) {
   const [data, isZero] = [[], []];
-  for await (const { values, constant, length } of valuesOf(seed, root)) {
+  for await (const { values, constant, length } of valuesOf(seed, root, INTEGERS.includes(dtype))) {
     if (values) for (const value of values) [data[data.length], isZero[isZero.length]] = [value, false];
     else if (length) {
       const value = INTEGERS.includes(dtype) ? BigInt(constant) : float32Of(constant);
@@ -79,7 +119,7 @@ async function arrayOf(seed, { root, name, shape, dtype }) {
 // ---------------------------------------------------------------- tensors
 
 const ofSubject = ({ name, shape, dtype, root, isGuess, owner }) =>
-  ({ name, shape, dtype, isGuess, owner, pieces: (seed) => valuesOf(seed, root) });
+  ({ name, shape, dtype, isGuess, owner, pieces: (seed) => valuesOf(seed, root, INTEGERS.includes(dtype)) });
 
 /** The tensors of a layer in the file of a framework other than torch. */
 async function ofLayer(layer, framework, seed, subjects) {

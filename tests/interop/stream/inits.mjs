@@ -47,15 +47,26 @@ const PARAMETERS = {
   hadamard: { gain: real(1) },
   sinusoidal: { layout: word('interleaved'), base: real(10000) },
   rope_inv_freq: { theta: real(10000) },
+  literal: { values: ['numbers'] },
+  arange: { start: ['number', 0], step: ['number', 1], axis: whole(-1) },
+  chain: { of: ['init'], steps: ['steps'] },
+  parts: { init: ['init', null], parts: ['parts'] },
 };
 
 /** The value of `constant`: an integer where it is whole and below 2^64. */
 export function constantOf(value) {
   if (typeof value === 'boolean') return Number(value);
+  if (typeof value === 'string') return value; // Infinity, -Infinity and NaN
   const x = Number(value);
   if (!Number.isInteger(x) || Object.is(x, -0)) return new Spelled(float(x));
   const exact = BigInt(value);
   return (exact < 0n ? -exact : exact) < 2n ** 64n ? exact : new Spelled(float(x));
+}
+
+/** A box without what it says of the last axes, if it takes all of them. */
+function shortBox(box) {
+  const last = box.findLastIndex((interval) => interval !== null);
+  return box.slice(0, last + 1);
 }
 
 function spelled(value, type) {
@@ -63,6 +74,10 @@ function spelled(value, type) {
   if (type === 'number') return constantOf(value);
   if (type === 'float') return new Spelled(float(Number(value) || 0)); // −0.0 is 0.0
   if (type === 'int') return value;
+  if (type === 'init') return canonicalInit(value);
+  if (type === 'numbers') return value.flat(Infinity).map(constantOf);
+  if (type === 'steps') return value.map(([name, ...numbers]) => [name, ...numbers.map((one) => spelled(one, 'float'))]);
+  if (type === 'parts') return value.map(({ box, init }) => ({ box: shortBox(box), init: canonicalInit(init) }));
   const axes = [value].flat().sort((a, b) => a - b);
   return axes.length === 1 ? axes[0] : axes;
 }

@@ -180,6 +180,18 @@ function pattern(init, shape) {
   };
 }
 
+// 5.5
+const functions = {
+  neg: (x) => -x, abs: Math.abs, square: (x) => x * x, sqrt: Math.sqrt, reciprocal: (x) => 1 / x,
+  exp, log, expm1, sin, cos, inverse_softplus: (x) => x + log(-expm1(-x)),
+  mul: (x, c) => x * c, add: (x, c) => x + c,
+  clamp(x, a, b) {
+    const v = a !== null && x < a ? a : x;
+    return b !== null && v > b ? b : v;
+  },
+};
+const numbers = (values) => values.map((value) => (typeof value === 'bigint' ? Number(value) : value));
+
 /** { constant }, { draw }, { draw, after }, { at } or { whole } for an init and a shape.
  *  Fans that a layer knows stand for those of the shape, by convention. */
 export function resolveScheme(init, shape, knownFans = {}) {
@@ -191,6 +203,20 @@ export function resolveScheme(init, shape, knownFans = {}) {
     return { draw, after };
   }
   if (scheme in wholes) return { whole: wholes[scheme] };
+  if (scheme === 'chain') {
+    const steps = init.steps.map(([name, ...by]) => (x) => functions[name](x, ...numbers(by)));
+    return { draw: resolveScheme(asObject(init.of), shape, knownFans).draw, after: (x) => steps.reduce((v, step) => step(v), x) };
+  }
+  if (scheme === 'literal') return { listed: (i) => init.values.flat(Infinity)[i] };
+  if (scheme === 'arange') {
+    const { start = 0, step = 1, axis = -1 } = init;
+    const at = axis < 0 ? axis + shape.length : axis;
+    const stride = product(shape.slice(at + 1));
+    return { listed(i, isInteger) {
+      const n = Math.floor(i / stride) % shape[at];
+      return isInteger ? BigInt(start) + BigInt(n) * BigInt(step) : Number(start) + n * Number(step);
+    } };
+  }
   const at = pattern(init, shape);
   if (at) return { at };
   if (scheme === 'zeros') return { constant: 0 };
