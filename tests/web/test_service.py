@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from seedbed.web import jobs
 from seedbed.web.planning import Planners
 from tests.serving import wait_until
+from tests.stress.attacks import lstm
 from tests.web.local import Local, Raw
 
 SHARDED = "/seedbed/qwen3-0.6b.shard-100MB/resolve/main/README.md"
@@ -55,3 +57,23 @@ def test_a_plan_outlives_the_client_that_began_it(plans: list[object]) -> None:
         wait_until(lambda: planners.active == 0, "plans that nobody waits for to end")
         local.service.cache.give_back(2**62)
         assert memory.used_bytes == 0
+
+
+def test_a_large_plan_is_not_looked_through_for_garbage() -> None:
+    """To look through all that lives holds the loop: it is not done while a plan comes in."""
+    stops: list[int] = []
+
+    def count(phase: str, info: dict[str, int]) -> None:
+        if phase == "stop" and info["generation"] == 2:
+            stops.append(info["collected"])
+
+    with Local() as local, local.client() as client:
+        gc.collect()  # which begins to count anew
+        gc.callbacks.append(count)
+        try:
+            layers = [lstm(f"l{i}") for i in range(8)]
+            answer = client.post("/v1/checkpoints", json={"layers": layers})
+        finally:
+            gc.callbacks.remove(count)
+    assert answer.status_code == 200
+    assert stops == []

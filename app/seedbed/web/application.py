@@ -55,6 +55,14 @@ TAGS = [
 ]
 
 
+_YOUNG_BEFORE_OLD = 1000
+"""How often to look for garbage among what is young before all is looked through.
+
+Nothing else runs meanwhile: for 0.2 seconds of processor, beside the plan of 80,000 tensors. With
+Python's own 10, a plan that comes in is looked through each time that it has grown by a quarter.
+"""
+
+
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The service with these settings, or with those of the environment."""
     settings = settings or read_settings()
@@ -75,6 +83,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             except UnavailableError as error:
                 log.warning("no stored specs for now", why=str(error))
         gc.freeze()  # what has been imported is no garbage: to look through it takes 0.1 seconds
+        gc.set_threshold(*gc.get_threshold()[:2], _YOUNG_BEFORE_OLD)
         service.started = service.ready = True
         log.info("ready", engine=service.engine.name, threads=settings.worker_threads)
         try:
