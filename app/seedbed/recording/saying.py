@@ -16,6 +16,14 @@ from seedbed.recording.distributions import Distribution, LogUniform, Normal, Tr
 
 Init = str | dict[str, Any]
 
+CODES = {
+    "float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16",
+    "float8_e4m3fn": "F8_E4M3", "float8_e5m2": "F8_E5M2",
+    "int64": "I64", "int32": "I32", "int16": "I16", "int8": "I8",
+    "uint64": "U64", "uint32": "U32", "uint16": "U16", "uint8": "U8", "bool": "BOOL",
+}  # fmt: skip
+"""Seedbed's name of a dtype, by NumPy's, which JAX and Keras have too."""
+
 Kind = Literal["dtype", "unfilled", "literal", "parts", "copy", "law"]
 
 

@@ -13,7 +13,7 @@ import math
 import tempfile
 import warnings
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,8 @@ from torch import nn
 
 from seedbed.files import Checkpoint, CheckpointSpec
 from seedbed.init import Limits
+from seedbed.recording import Entry
+from seedbed.recording.saying import CODES as recorded_codes
 from seedbed.recording.saying import Unsaid
 from seedbed.stream import get_engine
 from seedbed.torch import RecordedTensor, Recording, record
@@ -74,11 +76,16 @@ def check(build: Callable[[], nn.Module], builds: int = 1) -> tuple[Recording, F
         compare(recording, real, findings)
         findings.wrong += elsewhere(recording, dict(model.state_dict()), real)
         del model
+    conclude(findings)
+    return recording, findings
+
+
+def conclude(findings: Findings) -> None:
+    """Test the numbers of small tensors of one init together."""
     for name, (init, samples) in findings.pooled.items():
         values = np.concatenate(samples)
         if len(values) >= 8 and (found := _distribution(init, values)):
             findings.wrong.append(f"tensors like {name}: {init} but {found}")
-    return recording, findings
 
 
 def _kind(tensor: RecordedTensor) -> str:
@@ -144,6 +151,35 @@ def compare(recording: Recording, real: Mapping[str, torch.Tensor], findings: Fi
             wrong.append(f"{tensor.name}: {differs}")
         if repeats := _repeats(tensor, recording.report.copied.get(tensor.name), x, real, seen):
             wrong.append(f"{tensor.name} {repeats}")
+
+
+def compare_arrays(entries: Sequence[Entry], arrays: Mapping[str, Any], findings: Findings) -> None:
+    """One build of another framework, as NumPy has it, with what was recorded."""
+    seen: dict[bytes, str] = {}
+    if sorted(entry.name for entry in entries) != sorted(arrays):
+        findings.wrong.append(f"names differ: {sorted(arrays)}")
+        return
+    for entry in entries:
+        x = arrays[entry.name]
+        if x.shape != entry.shape or recorded_codes[x.dtype.name] != entry.dtype:
+            findings.wrong.append(f"{entry.name}: {entry}, is {x.shape} {x.dtype}")
+        elif entry.same_as is not None:
+            if not np.array_equal(x, arrays[entry.same_as]):
+                findings.wrong.append(f"{entry.name} is not {entry.same_as}")
+        elif entry.init is not None:
+            differs = _array_differs(entry.init, x, findings)
+            twin = seen.setdefault(x.tobytes(), entry.name)
+            if not differs and twin != entry.name and np.ptp(x.astype(np.float64)) > 0:
+                differs = f"has the numbers of {twin}"
+            if differs:
+                findings.wrong.append(f"{entry.name}: {differs}")
+
+
+def _array_differs(init: Any, x: Any, findings: Findings) -> str:
+    if isinstance(init, str) or init["scheme"] == "constant":
+        value = {"zeros": 0, "ones": 1}[init] if isinstance(init, str) else init["value"]
+        return "" if bool((x == np.asarray(value, x.dtype)).all()) else f"is not {init}"
+    return _random(init, torch.from_numpy(np.array(x)), findings) if x.size else ""
 
 
 def _repeats(
