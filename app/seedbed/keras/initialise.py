@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from seedbed.errors import SpecError
-from seedbed.files.words import nearest
+from seedbed.files import nearest
 from seedbed.init import Limits, TensorPlan
 from seedbed.recording.drawing import Drawing, Origin
 from seedbed.recording.saying import CODES

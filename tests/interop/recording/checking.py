@@ -26,7 +26,7 @@ from torch import nn
 from seedbed.files import Checkpoint, CheckpointSpec
 from seedbed.init import Limits
 from seedbed.recording import Entry
-from seedbed.recording.saying import CODES as recorded_codes
+from seedbed.recording.saying import CODES as RECORDED_CODES
 from seedbed.recording.saying import Unsaid
 from seedbed.stream import get_engine
 from seedbed.torch import RecordedTensor, Recording, record
@@ -161,7 +161,7 @@ def compare_arrays(entries: Sequence[Entry], arrays: Mapping[str, Any], findings
         return
     for entry in entries:
         x = arrays[entry.name]
-        if x.shape != entry.shape or recorded_codes[x.dtype.name] != entry.dtype:
+        if x.shape != entry.shape or RECORDED_CODES[x.dtype.name] != entry.dtype:
             findings.wrong.append(f"{entry.name}: {entry}, is {x.shape} {x.dtype}")
         elif entry.same_as is not None:
             if not np.array_equal(x, arrays[entry.same_as]):
