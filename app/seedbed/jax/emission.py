@@ -10,7 +10,7 @@ import numpy as np
 
 from seedbed.jax.laws import Chance, Constant, Drawn, Known, Law, Matrix, Pieces, is_random
 from seedbed.recording.distributions import Distribution
-from seedbed.recording.saying import CODES, Init, Unsaid, closed, constant, whole
+from seedbed.recording.saying import CODES, Init, Unsaid, closed, constant, side_by_side, whole
 
 
 def said(law: Law, shape: tuple[int, ...], dtype: Any) -> Init | Unsaid:
@@ -58,13 +58,12 @@ def _labels(law: Matrix) -> str:
 
 
 def _pieces(law: Pieces, shape: tuple[int, ...], dtype: Any) -> Init | Unsaid:
-    words = []
-    start = 0
+    parts: list[tuple[int, Init]] = []
     for size, part in law.parts:
         init = said(part, (*shape[: law.axis], size, *shape[law.axis + 1 :]), dtype)
-        at = ", ".join([":"] * law.axis + [f"{start}:{start + size}"])
-        start += size
         if isinstance(init, Unsaid):
+            start = sum(before for before, _ in parts)
+            at = ", ".join([":"] * law.axis + [f"{start}:{start + size}"])
             return Unsaid(init.kind, f"[{at}]: {init.reason}")
-        words.append(f"[{at}] {init if isinstance(init, str) else init['scheme']}")
-    return Unsaid("parts", ", ".join(words[:4]) + (" …" if len(words) > 4 else ""))
+        parts.append((size, init))
+    return side_by_side(law.axis, parts)

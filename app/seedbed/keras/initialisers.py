@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from seedbed.recording.distributions import Normal, Truncated, Uniform
-from seedbed.recording.saying import Init, Unsaid, closed, constant, whole
+from seedbed.recording.saying import PARTS, Init, Unsaid, closed, constant, side_by_side, whole
 
 Shape = tuple[int, ...]
 
@@ -53,7 +55,7 @@ def _constant(value: Any, dtype: str) -> Init | Unsaid:
 
 def _scaled(i: Any, shape: Shape, _: str) -> Init | Unsaid:
     """As `VarianceScaling.__call__`, with the fans of `compute_fans`."""
-    fan_in, fan_out = _fans(shape)
+    fan_in, fan_out = _fans(i, shape)
     fans = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}
     scale = i.scale / max(1.0, fans[i.mode])
     match i.distribution:
@@ -67,8 +69,11 @@ def _scaled(i: Any, shape: Shape, _: str) -> Init | Unsaid:
     return Unsaid("law", f"VarianceScaling of distribution {i.distribution!r}")
 
 
-def _fans(shape: Shape) -> tuple[int, int]:
-    """Keras' reading of a shape: (*kernel, in, out)."""
+def _fans(i: Any, shape: Shape) -> tuple[int, int]:
+    """Keras' reading of a shape: by the axes that EinsumDense names, else (*kernel, in, out)."""
+    ins, outs = getattr(i, "input_axes", None), getattr(i, "output_axes", None)
+    if ins is not None and outs is not None:
+        return math.prod(shape[axis] for axis in ins), math.prod(shape[axis] for axis in outs)
     if len(shape) < 2:
         size = shape[0] if shape else 1
         return size, size
@@ -140,4 +145,22 @@ def _called(function: Any, shape: Shape, dtype: str) -> Init | Unsaid:
     flat = first.reshape(-1)
     if bool((flat == flat[0]).all()):
         return _constant(flat[0].astype(np.float64), dtype)
-    return Unsaid("literal", f"{flat.size:,} known numbers of {name}")
+    return _in_runs(flat, dtype) if first.ndim == 1 else _literal(flat.size, name)
+
+
+def _in_runs(flat: NDArray[Any], dtype: str) -> Init | Unsaid:
+    """Constants side by side, as LSTM's forget bias is."""
+    starts = [0, *(np.flatnonzero(flat[1:] != flat[:-1]) + 1).tolist(), flat.size]
+    if len(starts) > PARTS:
+        return _literal(flat.size, "a function")
+    parts: list[tuple[int, Init]] = []
+    for start, stop in itertools.pairwise(starts):
+        init = _constant(flat[start].astype(np.float64), dtype)
+        if isinstance(init, Unsaid):
+            return init
+        parts.append((stop - start, init))
+    return side_by_side(0, parts)
+
+
+def _literal(size: int, name: str) -> Unsaid:
+    return Unsaid("literal", f"{size:,} known numbers of {name}")

@@ -6,7 +6,9 @@ nowhere else.
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -79,3 +81,21 @@ def whole(kind: str, parameters: tuple[float, ...]) -> Init | Unsaid:
     if kind == "sparse":
         return {"scheme": "sparse", "sparsity": parameters[0], "std": parameters[1]}
     return Unsaid("law", "Q of a Gaussian matrix, whose columns' signs are not made uniform")
+
+
+PARTS = 64
+"""Parts of a tensor that a spec may name."""
+
+
+def side_by_side(axis: int, parts: Sequence[tuple[int, Init]]) -> Init | Unsaid:
+    """The init of several parts along an axis, each with its size."""
+    if len(parts) > PARTS:
+        return Unsaid("parts", f"{len(parts):,} parts along axis {axis}")
+    if any(isinstance(init, dict) and init["scheme"] == "parts" for _, init in parts):
+        return Unsaid("parts", f"parts within parts, along axis {axis}")
+    stops = list(itertools.accumulate(size for size, _ in parts))
+    boxes = [
+        {"box": [*[None] * axis, [stop - size, stop]], "init": init}
+        for (size, init), stop in zip(parts, stops, strict=True)
+    ]
+    return {"scheme": "parts", "parts": boxes}

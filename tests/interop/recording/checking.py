@@ -176,6 +176,12 @@ def compare_arrays(entries: Sequence[Entry], arrays: Mapping[str, Any], findings
 
 
 def _array_differs(init: Any, x: Any, findings: Findings) -> str:
+    if isinstance(init, dict) and init["scheme"] == "parts":
+        for part in init["parts"]:
+            piece = x[tuple(slice(*(ends or (None,))) for ends in part["box"])]
+            if found := _array_differs(part["init"], piece, findings):
+                return f"{part['box']}: {found}"
+        return ""
     if isinstance(init, str) or init["scheme"] == "constant":
         value = {"zeros": 0, "ones": 1}[init] if isinstance(init, str) else init["value"]
         return "" if bool((x == np.asarray(value, x.dtype)).all()) else f"is not {init}"

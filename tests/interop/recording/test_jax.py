@@ -119,6 +119,7 @@ def custom(key: Any) -> dict[str, Any]:
         "student": 2.0 * jax.random.normal(k[3], (20, 20)),
         "teacher": jax.random.normal(k[3], (20, 20)) * 2.0,
         "tall": jnp.transpose(inits.orthogonal()(k[4], (8, 24))),
+        "fused": jnp.concatenate([jnp.zeros((8, 40)), jax.random.normal(k[5], (8, 300))], 1),
         "steps": jnp.full((3,), 7, jnp.int32),
     }  # fmt: skip
 
@@ -184,10 +185,6 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {
     "a product": (
         lambda k: jax.random.normal(k, (4,)) * jnp.arange(4.0),
         "law: mul(normal, known)",
-    ),
-    "side by side": (
-        lambda k: jnp.concatenate([jnp.zeros(4), jax.random.normal(k, (4,))]),
-        "parts: [0:4] zeros, [4:8] normal",
     ),
     "a table": (lambda _: jnp.arange(5.0), "literal: 5 known numbers"),
     "NumPy's numbers": (

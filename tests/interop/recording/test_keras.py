@@ -35,7 +35,7 @@ def recurrent(keras: Any) -> Any:
     """An LSTM and a GRU."""
     layers = keras.layers
     x = inputs = keras.Input((6, 16))
-    x = layers.LSTM(32, return_sequences=True, unit_forget_bias=False)(x)
+    x = layers.LSTM(32, return_sequences=True)(x)
     return keras.Model(inputs, layers.GRU(24)(x))
 
 
@@ -110,7 +110,7 @@ def test_recording_draws_nothing_and_leaves_nothing(keras: Any) -> None:
 
 
 def test_what_no_spec_says_is_refused_by_name(keras: Any) -> None:
-    """Functions that draw, forget biases, values assigned by the build, stacked orthogonals."""
+    """Functions that draw, values assigned by the build, stacked orthogonals."""
     import seedbed.keras as sk
 
     def build() -> Any:
@@ -118,7 +118,6 @@ def test_what_no_spec_says_is_refused_by_name(keras: Any) -> None:
             return keras.random.normal(shape, dtype=dtype) ** 2
 
         x = inputs = keras.Input((6, 16))
-        x = keras.layers.LSTM(8, return_sequences=True)(x)
         x = keras.layers.Conv1D(8, 3, kernel_initializer="orthogonal")(x)
         dense = keras.layers.Dense(8, kernel_initializer=own)
         x = dense(x)
@@ -127,7 +126,6 @@ def test_what_no_spec_says_is_refused_by_name(keras: Any) -> None:
 
     refused = sk.record(build).report.refused
     assert {name: why.split(":")[0] for name, why in refused.items()} == {
-        "lstm/lstm_cell/bias": "literal",
         "conv1d/kernel": "law",
         "dense/kernel": "law",
         "dense/bias": "law",
@@ -153,12 +151,12 @@ def test_a_model_is_filled_in_place(keras: Any) -> None:
     assert set(names) == served.keys()
     for name, variable in zip(names, model.weights, strict=True):
         assert np.array_equal(np.asarray(variable), served[name]), name
-    before = [np.array(v) for v in model.weights]
+    before = [np.asarray(v).copy() for v in model.weights]
     body = recording.json()
     body["tensors"] = body["tensors"][:-1]
     with pytest.raises(SpecError, match="nothing was assigned"):
         sk.init_(model, body, seed=12)
-    assert all(np.array_equal(a, v) for a, v in zip(before, model.weights, strict=True))
+    assert all(np.array_equal(a, np.asarray(v)) for a, v in zip(before, model.weights, strict=True))
 
 
 def test_narrow_variables_hold_the_rounded_draw(keras: Any) -> None:
