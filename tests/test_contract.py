@@ -151,6 +151,21 @@ def test_examples_and_defaults_are_accepted(send: Send, operation_id: str) -> No
         assert answer.status_code < 400, f"{method} {path} {options}: {answer.text}"
 
 
+ANYTHING = {"getHealth", "getReadiness", "getMetrics"}
+"""Probes, which take whatever their tools add."""
+
+
+@pytest.mark.parametrize("operation_id", [one for one in OPERATIONS if one not in ANYTHING])
+def test_a_parameter_that_there_is_not_is_refused(send: Send, operation_id: str) -> None:
+    """No operation ignores a key of the query that it does not know, or one that is given twice."""
+    method, path, options = next(requests_of(operation_id))
+    if OPERATIONS[operation_id][2]["tags"][0] == "specs" and operation_id != "putSpec":
+        send("PUT", NAMED, json=SPEC)
+    for query in ({"sed": "3"}, {"": "1"}, {"search ": "x"}, [("seed", "1"), ("seed", "1")]):
+        answer = send(method, path, **{**options, "params": query})
+        assert answer.status_code == 422, f"{method} {path} {query}: {answer.text}"
+
+
 # Clients that were generated send more than they were told: each default of each object, beside
 # whatever their user says. So a default that the document states has to be one in any company.
 

@@ -201,6 +201,10 @@ _UNCLEAR: dict[str, str] = {
         (("uint",), "frameworks mean different widths; say U8, U16, U32 or U64"),
         (("byte",), "it has a sign in some frameworks; say I8 or U8"),
         (("np.float", "float_"), "in NumPy it is F64, elsewhere F32; say which"),
+        (
+            ["f2", "f4", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8"],
+            "NumPy counts bytes, others bits; say float32, int64, uint8 and the like",
+        ),
         (("np.long",), "its width depends on the machine; say I32 or I64"),
         (("tf32",), "it is a way to multiply, not to store: such tensors are F32"),
     )
@@ -212,6 +216,7 @@ _SPELLINGS: dict[str, DtypeCode] = {
     spelling: dtype.code
     for dtype in DTYPES.values()
     for spelling in (dtype.code.lower(), *dtype.spellings)
+    if spelling not in _UNCLEAR
 }
 
 _REPR = re.compile(r"<(?:class|dtype:) '([^']*)'>|dtype\('?([^')]*)'?\)")
@@ -246,7 +251,8 @@ def dtype_code(text: str) -> DtypeCode | None:
     word = text.strip().lower()
     if printed := _REPR.fullmatch(word):
         word = printed[1] or printed[2] or ""
-    word = word.replace("numpy.", "np.")
+        word = {"float": "np.float"}.get(word, word)  # Python's own has 64 bits, torch's has 32
+    word = word.replace("numpy.", "np.").removeprefix("|").removeprefix("<").removeprefix("=")
     for name in (word, _PREFIX.sub("", word, count=1)):
         if name in _SPELLINGS:
             return _SPELLINGS[name]

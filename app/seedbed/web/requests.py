@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Collection, Hashable, Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import parse_qsl
 
 from fastapi import Request
 
-from seedbed.errors import BusyError, ParameterError
+from seedbed.errors import BusyError, Choices, ParameterError
 from seedbed.files import Checkpoint, VirtualFile
 from seedbed.memory import Claim, MemoryBudget
 from seedbed.web.problems import RequestProblem
@@ -142,6 +142,26 @@ def query_options(request: Request) -> dict[str, str]:
             raise ParameterError(f"{key[:100]!r} is given twice", (key[:100],))
         options[key] = value
     return options
+
+
+def refuse_others(options: Iterable[str], known: Collection[str], why: str = "") -> None:
+    """Refuse parameters of the query that there are not, since ignoring them would mislead.
+
+    Raises:
+        ParameterError: one is none of the known, with the nearest.
+    """
+    for key in options:
+        if key not in known:
+            raise ParameterError(
+                f"there is no parameter {key[:100]!r} here{why}",
+                (key[:100],),
+                Choices(known, key[:100]),
+            )
+
+
+def no_query(request: Request) -> None:
+    """A dependency of routes whose path says everything."""
+    refuse_query(request, "the path says everything")
 
 
 def refuse_query(request: Request, why: str) -> None:

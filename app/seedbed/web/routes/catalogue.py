@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Depends, Path
 from pydantic_core import PydanticCustomError
 
 from seedbed.errors import Choices
@@ -13,6 +13,7 @@ from seedbed.init import SCHEMES, canonical_name
 from seedbed.stream import DTYPES
 from seedbed.web.documentation import PROBLEMS
 from seedbed.web.problems import RequestProblem
+from seedbed.web.requests import no_query
 from seedbed.web.schemas import (
     DtypeDescription,
     SchemeDescription,
@@ -20,7 +21,7 @@ from seedbed.web.schemas import (
     describe_scheme,
 )
 
-router = APIRouter(tags=["catalogue"])
+router = APIRouter(tags=["catalogue"], dependencies=[Depends(no_query)])
 
 
 @cache

@@ -6,9 +6,8 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from seedbed.errors import ParameterError
 from seedbed.web.documentation import FILE_RESPONSES, PROBLEMS, file_routes
-from seedbed.web.requests import query_options, refuse_query
+from seedbed.web.requests import query_options, refuse_others, refuse_query
 from seedbed.web.schemas import Description
 from seedbed.web.service import ServiceOf
 
@@ -79,13 +78,7 @@ async def describe_checkpoint(
 
     Of many tensors the answer has the first; `next_offset` says what `offset` gives those after.
     """
-    for name in query_options(request):
-        if name not in ("offset", "limit"):
-            raise ParameterError(
-                f"there is no parameter {name[:100]!r} here: the spec is in the body",
-                (name[:100],),
-                ("offset", "limit"),
-            )
+    refuse_others(query_options(request), ("offset", "limit"), ": the spec is in the body")
     most = service.settings.max_described
     text = await service.describe(request, offset, min(limit or most, most))
     return Response(text, media_type="application/json")

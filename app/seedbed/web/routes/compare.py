@@ -12,13 +12,12 @@ from pydantic import BaseModel
 
 from seedbed.advice import Advice, Question, advise
 from seedbed.compare import CompareRequest, CompareResult, Comparison, Finished
-from seedbed.errors import Choices, ParameterError
 from seedbed.files import CheckpointSpec
 from seedbed.web import jobs
 from seedbed.web.comparing import Running, until_disconnected
 from seedbed.web.documentation import PROBLEMS
 from seedbed.web.problems import RequestProblem
-from seedbed.web.requests import query_options, refuse_query
+from seedbed.web.requests import query_options, refuse_others, refuse_query
 from seedbed.web.service import Service, ServiceOf
 
 router = APIRouter(tags=["compare"])
@@ -98,13 +97,7 @@ async def compare_schemes(request: Request, service: ServiceOf) -> Response:
 )
 async def advise_scheme(request: Request, question: Annotated[Question, Query()]) -> Advice:
     """For a layer between an activation and, perhaps, a norm: a scheme, reasons, measurements."""
-    for key in query_options(request):
-        if key not in Question.model_fields:
-            raise ParameterError(
-                f"there is no parameter {key[:100]!r} here",
-                (key[:100],),
-                Choices(Question.model_fields, key[:100]),
-            )
+    refuse_others(query_options(request), Question.model_fields)
     return advise(question)
 
 

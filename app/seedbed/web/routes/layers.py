@@ -5,16 +5,17 @@ from __future__ import annotations
 from functools import cache
 from typing import Annotated, Any, get_args
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Depends, Path
 from pydantic import BaseModel, Field
 
 from seedbed.errors import Choices, SpecError
 from seedbed.init import LAYERS, Framework, Layer, Limits, TensorPlan, plan
 from seedbed.web.documentation import PROBLEMS
 from seedbed.web.problems import RequestProblem
+from seedbed.web.requests import no_query
 from seedbed.web.schemas import Parameter, parameters_of
 
-router = APIRouter(tags=["catalogue"])
+router = APIRouter(tags=["catalogue"], dependencies=[Depends(no_query)])
 
 FRAMEWORKS: tuple[Framework, ...] = get_args(Framework)
 

@@ -25,7 +25,7 @@ from seedbed.web.documentation import (
 from seedbed.web.jobs import Source
 from seedbed.web.model_schemas import ModelDescription, ModelSummary
 from seedbed.web.problems import RequestProblem
-from seedbed.web.requests import query_options
+from seedbed.web.requests import query_options, refuse_others
 from seedbed.web.service import ServiceOf, load_presets
 
 router = APIRouter(tags=["models"])
@@ -71,6 +71,7 @@ async def list_models(
     search: Annotated[str, Query(max_length=100, description="Part of the name or summary.")] = "",
 ) -> list[ModelSummary]:
     """Every architecture that has a name, with its size."""
+    refuse_others(query_options(request), ("search",))
     root = request.scope.get("root_path", "")
     wanted = search.lower()
 

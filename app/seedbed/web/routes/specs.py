@@ -11,7 +11,6 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from seedbed.errors import (
-    Choices,
     IdError,
     InvalidError,
     ParameterError,
@@ -35,7 +34,7 @@ from seedbed.web.documentation import PROBLEMS, file_routes
 from seedbed.web.jobs import Source
 from seedbed.web.problems import RequestProblem, problem
 from seedbed.web.ranges import conditions, entity_tags, select
-from seedbed.web.requests import query_options, refuse_query
+from seedbed.web.requests import query_options, refuse_others, refuse_query
 from seedbed.web.responses import CACHE_CONTROL
 from seedbed.web.service import Service, ServiceOf
 
@@ -253,7 +252,7 @@ async def list_specs(
 ) -> Response:
     """Names and what they mean, in order; a page is followed by the one that `next` leads to."""
     known = ("namespace", "search", "limit", "cursor")
-    _refuse_others(query_options(request), known)
+    refuse_others(query_options(request), known)
     page = await service.registry.ask(
         SpecStore.list,
         namespace=namespace,
@@ -291,7 +290,7 @@ async def get_spec_file(
     `seed`: then it can never change.
     """
     options = query_options(request)
-    _refuse_others(options, ("seed", "digest"))
+    refuse_others(options, ("seed", "digest"))
     seed = _seed(options["seed"]) if "seed" in options else None
     digest = options.get("digest")
     spec_id = _known_id(namespace, name)
@@ -393,16 +392,6 @@ def _cursor(text: str | None) -> SpecId | None:
         return None if text is None else SpecId.parse(text)
     except IdError as error:
         raise ParameterError(f"no cursor of this list: {error.message}", ("cursor",)) from error
-
-
-def _refuse_others(options: dict[str, str], known: tuple[str, ...]) -> None:
-    for name in options:
-        if name not in known:
-            raise ParameterError(
-                f"there is no parameter {name[:100]!r} here",
-                (name[:100],),
-                Choices(known, name[:100]),
-            )
 
 
 def _expected(request: Request) -> Expected:
