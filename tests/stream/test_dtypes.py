@@ -227,7 +227,8 @@ def test_what_numpy_calls_a_dtype_is_its_name(code: str) -> None:
 @pytest.mark.parametrize(
     ("name", "code"),
     [
-        ("bf16", "BF16"), ("i16", "I16"), ("u64", "U64"), ("half", "F16"), ("float", "F32"), ("torch.double", "F64"),
+        ("i16", "I16"), ("u64", "U64"), ("f16", "F16"), ("bool", "BOOL"), ("f8_e5m2", "F8_E5M2"),
+        ("bf16", "BF16"), ("half", "F16"), ("float", "F32"), ("torch.double", "F64"),
         ("long", "I64"), ("torch.int", "I32"), ("short", "I16"), ("fp8_e4m3", "F8_E4M3"),
         ("e5m2", "F8_E5M2"), ("np.bool_", "BOOL"), ("mlx.core.bfloat16", "BF16"),
     ],
@@ -239,7 +240,8 @@ def test_short_names(name: str, code: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["<class 'float'>", "f4", "<f2", "i8", "|u1", "float8", "fp8", "int", "np.int_", "uint", "np.float", "numpy.float", "NUMPY.LONG", "tf32",
+    ["<class 'float'>", "f4", "<f2", "i8", "|u1",
+     "float8", "fp8", "int", "np.int_", "uint", "np.float", "numpy.float", "NUMPY.LONG", "tf32",
      "ml_dtypes.float8_e4m3", "byte"],
 )  # fmt: skip
 def test_a_name_with_two_meanings_is_refused(name: str) -> None:

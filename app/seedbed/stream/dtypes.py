@@ -203,7 +203,7 @@ _UNCLEAR: dict[str, str] = {
         (("np.float", "float_"), "in NumPy it is F64, elsewhere F32; say which"),
         (
             ["f2", "f4", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8"],
-            "NumPy counts bytes, others bits; say float32, int64, uint8 and the like",
+            "NumPy counts bytes, others bits; say F32, I64, U8 and the like",
         ),
         (("np.long",), "its width depends on the machine; say I32 or I64"),
         (("tf32",), "it is a way to multiply, not to store: such tensors are F32"),
@@ -244,10 +244,10 @@ def dtype_code(text: str) -> DtypeCode | None:
     Raises:
         UnclearDtype: frameworks mean different dtypes by it.
     """
-    if text in DTYPES:
-        return DTYPES[text].code
     if len(text) > _SPELLED_CHARS:
         return None
+    if (code := text.strip()) in DTYPES:
+        return DTYPES[code].code
     word = text.strip().lower()
     if printed := _REPR.fullmatch(word):
         word = printed[1] or printed[2] or ""
