@@ -70,10 +70,25 @@ def option_of_model(error: SpecError) -> SpecError:
     return moved
 
 
+class _TwiceError(Exception):
+    """A key is twice in one object, of which one would be ignored."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise _TwiceError(name)
+        found[name] = value
+    return found
+
+
 def _value(key: str, text: str) -> Any:
     """Text as the JSON that it is, or as text."""
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_object)
+    except _TwiceError as twice:
+        raise ParameterError(f"{twice.args[0][:100]!r} is given twice", (key,)) from None
     except ValueError:
         return text
     except RecursionError:
