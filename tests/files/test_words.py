@@ -75,3 +75,9 @@ def test_errors_are_told_with_what_was_meant(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(words, "nearest", lambda word, _: looked.append(word) or [])
     assert len([*suggestions([error] * 1000)]) == 1000
     assert len(looked) <= 5
+
+
+@pytest.mark.parametrize("axes", [1, 2, 3])
+def test_the_words_of_a_name_in_another_order(axes: int) -> None:
+    """Keras says Conv2DTranspose, which is nearer to that of two axes than to the others."""
+    assert nearest(f"Conv{axes}DTranspose", LAYERS)[0] == f"conv_transpose{axes}d"

@@ -23,6 +23,9 @@ _LIKELY = 0.72
 _APART = 0.1
 """How much less likely than the best suggestion another may be."""
 
+_LONG = 8
+"""Letters of which no two words have the same by chance."""
+
 _SUGGESTED = 5
 """Errors of one answer for which suggestions are looked for."""
 
@@ -157,7 +160,7 @@ def _likeness(
     if len(short) >= 3 and (long.startswith(short) or long.endswith(short)):
         return 0.75 + 0.15 * len(short) / len(long)
     if len(word) >= 3 and sorted(word) == sorted(other):
-        return 0.8  # letters in another order: sdt
+        return 0.8 if len(word) < _LONG else 0.94  # letters in another order: sdt, Conv2DTranspose
     matcher.set_seq1(other)
     if matcher.real_quick_ratio() < _LIKELY or matcher.quick_ratio() < _LIKELY:
         return 0.0
