@@ -18,9 +18,9 @@ from typing_extensions import TypeAliasType
 
 from seedbed.files import CheckpointSpec
 from seedbed.init import LAYERS, SCHEMES, Rule, TensorSpec
-from seedbed.models.manifest import Entry
+from seedbed.models.manifest import Entry, ListEntry
 from seedbed.models.registry import preset, presets
-from seedbed.models.source import ModelOfManifest
+from seedbed.models.source import ModelOfList, ModelOfManifest
 from tests.strategies import REQUIRED
 
 Body = dict[str, Any]
@@ -50,6 +50,16 @@ def bodies_by_kind() -> Mapping[str, Body]:
         found[builder] = {"model": {"preset": name}}
     entries = {"w": [4, 4], "b": {"shape": [4], "dtype": "F16", "init": "zeros"}, "s": [1]}
     found["manifest"] = {"model": {"manifest": entries}}
+    found["list"] = {
+        "model": {
+            "list": [
+                {"name": "a.{0..2}.w", "shape": [2, 2], "init": "normal"},
+                {"name": "a.{0..2}.{1..2}.v", "shape": [2, 2], "same_as": "a.{0..2}.w"},
+                {"name": "b", "shape": [3], "init": "zeros", "dtype": "F16"},
+            ]
+        },
+        "max_shard_size": 40,
+    }
     reserved = [{"weight_map": {"shape": [2], "init": "zeros"}}, {"shape": [3], "preset": [1]}]
     found["headers"] = {"model": {"manifest": reserved}}
     config = {"model_type": "gpt2", "n_embd": 8, "n_layer": 1, "n_head": 2, "vocab_size": 9}
@@ -236,9 +246,12 @@ def _fields_of(body: Body, place: Place) -> Mapping[str, Any]:
 
 def _part_of_model(value: Body, place: Place) -> type[BaseModel] | None:
     if len(place) > 1:
-        return Entry if place[1] == "manifest" and len(place) == 3 else None
+        kinds = {"manifest": Entry, "list": ListEntry}
+        return kinds.get(str(place[1])) if len(place) == 3 else None
     if value.get("preset") in presets():
         return preset(value["preset"]).architecture
+    if "list" in value:
+        return ModelOfList
     return ModelOfManifest if "manifest" in value else None
 
 

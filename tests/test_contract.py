@@ -180,7 +180,19 @@ PLACES: dict[str, Callable[[Any], Any]] = {
         "rules": [part],
     },
     "Entry": lambda part: {"model": {"manifest": {"x": part}}},
-    **dict.fromkeys(("ModelOfConfig", "ModelOfManifest"), lambda part: {"model": part}),
+    "Part": lambda part: {
+        "tensors": [
+            {
+                "name": "x",
+                "shape": [4, 4],
+                "init": {"scheme": "parts", "init": "ones", "parts": [part]},
+            }
+        ]
+    },
+    "ListEntry": lambda part: {"model": {"list": [part]}},
+    **dict.fromkeys(
+        ("ModelOfConfig", "ModelOfManifest", "ModelOfList"), lambda part: {"model": part}
+    ),
     **{name: (lambda part: {"model": part}) for name in SCHEMAS if name.endswith("Preset")},
     "VisionTransformerPresetConvStem": lambda part: {
         "model": {"preset": "tiny-vit_b", "conv_stem_configs": [part]}
@@ -203,6 +215,9 @@ MINIMAL: dict[str, Json] = {
     "Rule": {"match": "*", "init": "zeros"},
     "ModelOfConfig": {"config": {"model_type": "bert", "num_hidden_layers": 1}},
     "ModelOfManifest": {"manifest": {"x": [4, 4]}},
+    "ModelOfList": {"list": [{"name": "x", "shape": [4, 4], "init": "normal"}]},
+    "ListEntry": {"name": "x.{0..1}", "shape": [4, 4], "init": "normal"},
+    "Part": {"box": [[0, 1]], "init": "normal"},
     "CompareRequest": {"schemes": ["normal"], "network": SMALL, "seeds": 1},
     "Network": SMALL,
     "SchemeEntry": {"init": "normal"},

@@ -92,7 +92,10 @@ def _finding(raw: Mapping[str, Any], body: object, root: type[BaseModel]) -> Spe
         message = f"the field {path[-1]!r} is missing" if path else message
     elif kind == "model_kind" and isinstance(word, str):
         said = json.dumps(word[:100])
-        message = f'a model is an object, {{"preset": {said}}}, or one with a config or a manifest'
+        message = (
+            f'a model is an object, {{"preset": {said}}}, or one with a config, a manifest '
+            "or a list"
+        )
         return SpecError(message, path, MODEL_KINDS)
     elif kind == "model_kind":
         fields = tuple(word) if isinstance(word, dict) else ()

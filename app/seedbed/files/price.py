@@ -14,6 +14,7 @@ from itertools import islice
 
 from seedbed.files.spec import CheckpointSpec
 from seedbed.init import Limits
+from seedbed.models import ModelOfList
 
 _ENTRY_BYTES = len('"":{"dtype":"F32","shape":[],"data_offsets":[0,0]},')
 """Of a header, for a tensor without its name: no entry is shorter."""
@@ -46,6 +47,9 @@ def price(spec: CheckpointSpec, limits: Limits) -> Price:
     limits.require("max_rules", len(spec.rules), "rules")
     limits.require("max_tensors", len(spec.tensors) + len(spec.layers), "tensors and layers")
     names = [*_own_names(spec, limits)]
+    if isinstance(spec.model, ModelOfList):  # before its ranges are names
+        count = len(names) + spec.model.count
+        limits.require("max_tensors", count, "tensors, with those of the model,")
     model = spec.built
     if model is not None:
         count = len(names) + len(model.parameters)

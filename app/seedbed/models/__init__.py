@@ -2,18 +2,22 @@
 
 from seedbed.models.base import Architecture, Model, Preset, collect, prefixed
 from seedbed.models.catalogue import types as catalogue_types
+from seedbed.models.ranges import Ranged, compressed
 from seedbed.models.registry import preset, presets
-from seedbed.models.source import MODEL_KINDS, ModelOfPreset, ModelSource, dumps
+from seedbed.models.source import MODEL_KINDS, ModelOfList, ModelOfPreset, ModelSource, dumps
 
 __all__ = [
     "MODEL_KINDS",
     "Architecture",
     "Model",
+    "ModelOfList",
     "ModelOfPreset",
     "ModelSource",
     "Preset",
+    "Ranged",
     "catalogue_types",
     "collect",
+    "compressed",
     "dumps",
     "prefixed",
     "preset",

@@ -7,14 +7,23 @@ the rank, and every tensor filled by such a guess is reported as guessed.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    FailFast,
+    Field,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from seedbed.init import AnyDtype, Dimension, Init, Parameter, Scheme, TensorName, one, scheme, zero
 from seedbed.models.base import Model
+from seedbed.models.ranges import RANGE, Ranged, count_of, expanded
 from seedbed.stream import DTYPES
 
 INITIALIZER_RANGE = 0.02
@@ -122,6 +131,72 @@ Entries = Annotated[
 ]
 
 
+def _sound_ranges(entry: ListEntry) -> ListEntry:
+    ranges = RANGE.findall(entry.name)
+    if count_of(entry.name) < 1:
+        raise PydanticCustomError("range_empty", "a range ends before it begins")
+    if entry.same_as is not None:
+        others = RANGE.findall(entry.same_as)
+        if others != ranges[: len(others)]:
+            raise PydanticCustomError(
+                "ranges_differ", "the ranges of same_as are the first of the name's, in their order"
+            )
+    if (entry.init is None) == (entry.same_as is None):
+        raise PydanticCustomError("init_once", "an entry of a list has an init or same_as")
+    return entry
+
+
+class ListEntry(Entry):
+    """Tensors of a list, which are alike but for numbers in their names."""
+
+    name: TensorName = Field(
+        description="Name; {0..60} in it is each of these integers, both ends included."
+    )
+
+
+TENSORS_MAX = 1_000_000
+"""More than any limit allows, and no more than a moment takes."""
+
+
+def _few(entries: tuple[ListEntry, ...]) -> tuple[ListEntry, ...]:
+    if sum(count_of(entry.name) for entry in entries) > TENSORS_MAX:
+        raise PydanticCustomError(
+            "tensors_many", "the ranges are of more than {most} tensors", {"most": TENSORS_MAX}
+        )
+    return entries
+
+
+ListEntries = Annotated[
+    tuple[Annotated[ListEntry, AfterValidator(_sound_ranges)], ...],
+    FailFast(),
+    Field(strict=False, min_length=1),
+    AfterValidator(_few),
+]
+
+
+def build_list(entries: Sequence[ListEntry]) -> Model:
+    """The model of a list, in its order."""
+    ranged = [Ranged(entry.name, entry.same_as, entry) for entry in entries]
+    return Model(
+        tuple(
+            Parameter(
+                one.name,
+                one.rest.shape,
+                one.rest.init or zero(),
+                dtype=one.rest.dtype,
+                same_as=one.same_as,
+            )
+            for one in expanded(ranged)
+        ),
+        library="list",
+    )
+
+
+def list_to_json(entries: Sequence[ListEntry]) -> list[dict[str, Any]]:
+    """The shortest JSON that means these entries."""
+    return [{"name": entry.name, **_entry_to_json(entry)} for entry in entries]
+
+
 def build_manifest(entries: Mapping[str, Entry], std: float = INITIALIZER_RANGE) -> Model:
     """The model of a manifest, in the order of the names: that of JSON's keys has no meaning.
 
@@ -183,12 +258,17 @@ def manifest_to_json(entries: Mapping[str, Entry]) -> dict[str, Any]:
     """The shortest JSON that means these entries."""
     found: dict[str, Any] = {}
     for name, entry in entries.items():
-        full: dict[str, Any] = {"shape": list(entry.shape)}
-        if entry.dtype is not None:
-            full["dtype"] = entry.dtype
-        if entry.init is not None:
-            full["init"] = entry.init.canonical()
-        if entry.same_as is not None:
-            full["same_as"] = entry.same_as
+        full = _entry_to_json(entry)
         found[name] = full if len(full) > 1 else full["shape"]
     return found
+
+
+def _entry_to_json(entry: Entry) -> dict[str, Any]:
+    full: dict[str, Any] = {"shape": list(entry.shape)}
+    if entry.dtype is not None:
+        full["dtype"] = entry.dtype
+    if entry.init is not None:
+        full["init"] = entry.init.canonical()
+    if entry.same_as is not None:
+        full["same_as"] = entry.same_as
+    return full

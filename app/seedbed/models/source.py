@@ -20,7 +20,16 @@ from pydantic_core import PydanticCustomError
 from seedbed.errors import SpecError
 from seedbed.models import registry
 from seedbed.models.base import Model
-from seedbed.models.manifest import INITIALIZER_RANGE, Entries, build_manifest, manifest_to_json
+from seedbed.models.manifest import (
+    INITIALIZER_RANGE,
+    Entries,
+    ListEntries,
+    build_list,
+    build_manifest,
+    list_to_json,
+    manifest_to_json,
+)
+from seedbed.models.ranges import count_of
 
 
 def _plain(value: Any) -> Any:
@@ -122,7 +131,32 @@ class ModelOfManifest(BaseModel):
         return found
 
 
-MODEL_KINDS = ("preset", "config", "manifest")
+class ModelOfList(BaseModel):
+    """Any model, by its tensors in the order in which its library saves them.
+
+    Shards follow that order. Consecutive entries that share the text of their names up to and
+    including the first range are one loop: layers.0.a, layers.0.b, layers.1.a and so on.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    list: ListEntries = Field(description="Entries in order; ranges in names stand for many.")
+
+    @property
+    def count(self) -> int:
+        """How many tensors there are."""
+        return sum(count_of(entry.name) for entry in self.list)
+
+    def build(self) -> Model:
+        """The model."""
+        return build_list(self.list)
+
+    def canonical(self) -> dict[str, Any]:
+        """The JSON of this source."""
+        return {"list": list_to_json(self.list)}
+
+
+MODEL_KINDS = ("preset", "config", "manifest", "list")
 
 
 def _kind(value: Any) -> str | None:
@@ -135,16 +169,17 @@ def _kind(value: Any) -> str | None:
 ModelSource = Annotated[
     Annotated[ModelOfPreset, Tag("of_preset")]
     | Annotated[ModelOfConfig, Tag("of_config")]
-    | Annotated[ModelOfManifest, Tag("of_manifest")],
+    | Annotated[ModelOfManifest, Tag("of_manifest")]
+    | Annotated[ModelOfList, Tag("of_list")],
     Discriminator(
         _kind,
         custom_error_type="model_kind",
-        custom_error_message="a model has a preset, a config or a manifest",
+        custom_error_message="a model has a preset, a config, a manifest or a list",
     ),
 ]
 
 
-def dumps(source: ModelOfPreset | ModelOfConfig | ModelOfManifest) -> str:
+def dumps(source: ModelOfPreset | ModelOfConfig | ModelOfManifest | ModelOfList) -> str:
     """Canonical JSON of a source: sorted keys, no spaces, no defaults."""
     return json.dumps(
         source.canonical(),
@@ -155,4 +190,11 @@ def dumps(source: ModelOfPreset | ModelOfConfig | ModelOfManifest) -> str:
     )
 
 
-__all__ = ["ModelOfConfig", "ModelOfManifest", "ModelOfPreset", "ModelSource", "dumps"]
+__all__ = [
+    "ModelOfConfig",
+    "ModelOfList",
+    "ModelOfManifest",
+    "ModelOfPreset",
+    "ModelSource",
+    "dumps",
+]

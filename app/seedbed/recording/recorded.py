@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 from seedbed.errors import SpecError
 from seedbed.files import CheckpointSpec
 from seedbed.init import FLOAT_CODES
+from seedbed.models import Ranged, compressed
 from seedbed.recording.report import Report
 from seedbed.recording.saying import Init
 
@@ -75,17 +76,26 @@ class Recorded(Generic[E]):
         counted = Counter(t.dtype for t in self.tensors if t.dtype in FLOAT_CODES)
         default = counted.most_common(1)[0][0] if counted else "F32"
         entries = [
-            {
-                "name": tensor.name,
-                "shape": list(tensor.shape),
-                **(
-                    {"init": tensor.init} if tensor.same_as is None else {"same_as": tensor.same_as}
-                ),
-                **({} if tensor.dtype == default else {"dtype": tensor.dtype}),
-            }
+            Ranged(
+                tensor.name,
+                tensor.same_as,
+                {
+                    "shape": list(tensor.shape),
+                    **({} if tensor.init is None else {"init": tensor.init}),
+                    **({} if tensor.dtype == default else {"dtype": tensor.dtype}),
+                },
+            )
             for tensor in self.tensors
         ]
-        return {**({} if default == "F32" else {"dtype": default}), "tensors": entries}
+        listed = [
+            {
+                "name": one.name,
+                **one.rest,
+                **({} if one.same_as is None else {"same_as": one.same_as}),
+            }
+            for one in compressed(entries)
+        ]
+        return {**({} if default == "F32" else {"dtype": default}), "model": {"list": listed}}
 
     @cached_property
     def spec(self) -> CheckpointSpec:

@@ -7,13 +7,16 @@ nowhere else.
 from __future__ import annotations
 
 import itertools
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
+from seedbed.init import SCHEMES
 from seedbed.recording.distributions import Distribution, LogUniform, Normal, Truncated, Uniform
 
 Init = str | dict[str, Any]
@@ -46,8 +49,10 @@ class Unsaid:
 
 def constant(number: complex, *, rounded: bool) -> Init | Unsaid:
     """The init of one value everywhere; `rounded` to float32 or less, so that it has few digits."""
-    if isinstance(number, complex) or not math.isfinite(number):
+    if isinstance(number, complex):
         return Unsaid("literal", f"the constant {number}")
+    if not math.isfinite(number):
+        return {"scheme": "constant", "value": _spelled(number)}
     if number in (0, 1) and math.copysign(1, number) > 0:
         return "ones" if number else "zeros"
     if rounded:
@@ -99,3 +104,93 @@ def side_by_side(axis: int, parts: Sequence[tuple[int, Init]]) -> Init | Unsaid:
         for (size, init), stop in zip(parts, stops, strict=True)
     ]
     return {"scheme": "parts", "parts": boxes}
+
+
+def _spelled(number: float) -> float | str:
+    """A number as an init has it."""
+    if math.isfinite(number):
+        return number
+    return "NaN" if math.isnan(number) else f"{'-' * (number < 0)}Infinity"
+
+
+def counted(values: NDArray[Any]) -> Init | None:
+    """The init of integers that count along an axis, if they do."""
+    if values.dtype.kind not in "iu" or values.ndim == 0 or not values.size:
+        return None
+    for axis in range(values.ndim):
+        line = np.moveaxis(values, axis, -1).reshape(-1, values.shape[axis])[0]
+        start = int(line[0])
+        step = int(line[1]) - start if len(line) > 1 else 0
+        shape = [-1 if i == axis else 1 for i in range(values.ndim)]
+        if not step or (values != np.array(line).reshape(shape)).any():
+            continue
+        if line.tolist() == [start + step * n for n in range(len(line))]:
+            said = {"start": start, "step": step, "axis": axis - values.ndim}
+            plain = {"start": 0, "step": 1, "axis": -1}
+            more = {key: number for key, number in said.items() if number != plain[key]}
+            return {"scheme": "arange", **more} if more else "arange"
+    return None
+
+
+LISTED = 65_536
+"""Numbers that a literal may list where nothing else is set."""
+
+
+def listed(values: NDArray[Any]) -> Init | Unsaid:
+    """The init of known numbers, one by one."""
+    if values.size > LISTED:
+        return Unsaid(
+            "literal", f"{values.size:,} known numbers, of which {LISTED:,} can be listed"
+        )
+    if values.dtype == np.float64:
+        with np.errstate(over="ignore"):
+            narrow = values.astype(np.float32)
+        if not np.array_equal(narrow, values, equal_nan=True):
+            return Unsaid("literal", f"{values.size:,} numbers that float32 does not hold")
+    flat = values.reshape(-1).tolist()
+    return {"scheme": "literal", "values": [_spelled(number) for number in flat]}
+
+
+_ALIKE = frozenset(
+    {"zeros", "ones", "constant", "uniform", "normal", "truncated_normal", "log_uniform", "chain"}
+)
+"""Schemes of which it does not matter how large a tensor is."""
+
+
+def parts(
+    found: Sequence[tuple[Sequence[tuple[int, int]], Init]], shape: Sequence[int]
+) -> Init | Unsaid:
+    """The init of a tensor of boxes that cover it; what most elements have is that of the rest."""
+    sizes: dict[str, int] = {}
+    for box, init in found:
+        if (init if isinstance(init, str) else init["scheme"]) in _ALIKE:
+            key = json.dumps(init)
+            sizes[key] = sizes.get(key, 0) + math.prod(stop - start for start, stop in box)
+    base = max(sizes, key=lambda key: sizes[key], default="")
+    others = [(box, init) for box, init in found if json.dumps(init) != base]
+    if len(others) > PARTS:
+        return Unsaid("parts", f"{len(others):,} boxes, of which {PARTS} can be said")
+    said = [
+        {
+            "box": [
+                None if (start, stop) == (0, size) else [start, stop]
+                for (start, stop), size in zip(box, shape, strict=True)
+            ],
+            "init": init,
+        }
+        for box, init in others
+    ]
+    if not said:
+        whole: Init = json.loads(base)
+        return whole
+    return {"scheme": "parts", **({"init": json.loads(base)} if base else {}), "parts": said}
+
+
+def chain(of: Distribution, steps: Sequence[Sequence[Any]]) -> Init | Unsaid:
+    """The init of a draw put through functions, if each is defined for all that can reach it."""
+    init = {"scheme": "chain", "of": closed(of), "steps": [list(step) for step in steps]}
+    try:
+        SCHEMES["chain"].model_validate_json(json.dumps(init)).fill((1,))
+    except ValueError as error:
+        return Unsaid("law", f"{of} put through functions: {error}")
+    return init

@@ -9,12 +9,25 @@ from typing import Any
 
 import torch
 
-from seedbed.recording.saying import Init, Unsaid, closed, constant, whole
+from seedbed.recording.saying import (
+    Init,
+    Unsaid,
+    chain,
+    closed,
+    constant,
+    counted,
+    listed,
+    parts,
+    whole,
+)
 from seedbed.torch.geometry import Box
 from seedbed.torch.laws import (
+    Call,
     Chance,
     Constant,
+    Draw,
     Drawn,
+    Expression,
     Pieces,
     Table,
     Unfilled,
@@ -33,8 +46,8 @@ CODES = {
 """Seedbed's name of a dtype."""
 
 
-def said(value: Value) -> Init | Unsaid:
-    """The init of a tensor that holds this value."""
+def said(value: Value, *, listing: bool = False) -> Init | Unsaid:
+    """The init of a tensor that holds this value; `listing`: numbers one by one."""
     if value.dtype not in CODES:
         return Unsaid("dtype", f"{value.dtype}".removeprefix("torch.") + " has no code in specs")
     if not value.elements:
@@ -47,9 +60,9 @@ def said(value: Value) -> Init | Unsaid:
         case Whole(kind, parameters):
             return whole(kind, parameters)
         case Table():
-            return _table(value)
+            return _table(value, listing=listing)
         case Pieces(pieces):
-            return _pieces(value, pieces)
+            return _pieces(value, pieces, listing=listing)
         case Unfilled(reason):
             return Unsaid("unfilled", reason)
         case Chance(reason):
@@ -65,10 +78,80 @@ def _drawn(law: Drawn) -> Init | Unsaid:
     if law.closed is not None:
         return closed(law.closed)
     init = transformed(law)
-    return init or Unsaid("law", f"{law.base} put through functions that no scheme has")
+    if init is not None:
+        return init
+    steps = _steps(law.expression)
+    if steps is None:
+        return Unsaid("law", f"{law.base} put through functions that no scheme has")
+    return chain(law.base, steps)
 
 
-def _table(value: Value) -> Init | Unsaid:
+_PLAIN = {
+    "neg", "abs", "exp", "expm1", "log", "sqrt", "square", "reciprocal", "sin", "cos",
+}  # fmt: skip
+"""Operations of ATen that are steps of a chain by the same name."""
+
+
+def _steps(expression: Expression) -> list[list[Any]] | None:
+    """What became of X as steps of a chain, if it can be said so."""
+    if isinstance(expression, Draw):
+        return []
+    operands = [isinstance(part, Draw | Call) for part in expression.arguments]
+    options = dict(expression.options)
+    if operands.count(True) != 1:
+        return None
+    place = operands.index(True)
+    before = _steps(expression.arguments[place])
+    numbers = [part for i, part in enumerate(expression.arguments) if i != place]
+    if before is None:
+        return None
+    step = _step(expression.name, place, numbers, options)
+    return None if step is None else before + step
+
+
+def _step(  # noqa: C901, PLR0912  (a line for each operation)
+    name: str, place: int, numbers: list[Any], options: dict[str, Any]
+) -> list[list[Any]] | None:
+    """The steps of one operation with numbers; `place` is that of the operand that is drawn."""
+    alpha = options.pop("alpha", 1)
+    if name in ("clamp", "clip", "clamp_min", "clamp_max") and place == 0:
+        low, high = options.pop("min", None), options.pop("max", None)
+        if name in ("clamp", "clip"):
+            low, high = [*numbers, None, None][:2] if numbers else (low, high)
+        elif name == "clamp_min":
+            low = numbers[0] if numbers else low
+        else:
+            high = numbers[0] if numbers else high
+        return None if options else [["clamp", low, high]]
+    is_plain = not options and all(isinstance(n, int | float) for n in (*numbers, alpha))
+    if not is_plain:
+        return None
+    if name in _PLAIN and not numbers:
+        return [[name]]
+    if name == "pow" and place == 0 and numbers == [2]:
+        return [["square"]]
+    if len(numbers) != 1:
+        return None
+    c = float(numbers[0])
+    match name, place:
+        case "mul", _:
+            return [["mul", c]]
+        case "div", 0 if c:
+            return [["mul", 1.0 / c]]
+        case "div", 1:
+            return [["reciprocal"], ["mul", c]]
+        case "add", 0:
+            return [["add", c * alpha]]
+        case "add", 1:
+            return [["mul", float(alpha)], ["add", c]]
+        case "sub", 0:
+            return [["add", -c * alpha]]
+        case ("sub", 1) | ("rsub", 0):
+            return [["mul", -float(alpha)], ["add", c]]
+    return None
+
+
+def _table(value: Value, *, listing: bool) -> Init | Unsaid:
     if value.elements > REAL:
         return Unsaid("literal", f"{value.elements:,} known numbers")
     real = value.real()
@@ -77,25 +160,25 @@ def _table(value: Value) -> Init | Unsaid:
         same = bool((real == first).all())
     if same:
         return constant(first.item(), rounded=_rounds(value.dtype))
-    return known_table(real) or Unsaid("literal", f"{value.elements:,} known numbers")
+    with reality():
+        numbers = real.float().numpy() if _rounds(value.dtype) else real.numpy()
+    init = counted(numbers) or known_table(real)
+    if init is None and listing:
+        return listed(numbers)
+    return init or Unsaid("literal", f"{value.elements:,} known numbers")
 
 
-def _pieces(value: Value, pieces: tuple[tuple[Box, Value], ...]) -> Init | Unsaid:
-    found = [(box, said(piece)) for box, piece in pieces]
+def _pieces(value: Value, pieces: tuple[tuple[Box, Value], ...], *, listing: bool) -> Init | Unsaid:
+    found = [(box, said(piece, listing=listing)) for box, piece in pieces]
     for box, init in found:
         if isinstance(init, Unsaid):
             return Unsaid(init.kind, f"{_ranges(box)}: {init.reason}")
     if value.is_known and value.elements <= REAL:
-        init = _table(value)
+        init = _table(value, listing=False)
         if not isinstance(init, Unsaid):
             return init
-    some = ", ".join(f"{_ranges(box)} {_name(init)}" for box, init in found[:4])
-    return Unsaid("parts", some + (" …" if len(found) > 4 else ""))
+    return parts([(box, init) for box, init in found if not isinstance(init, Unsaid)], value.shape)
 
 
 def _ranges(box: Any) -> str:
     return f"[{', '.join(f'{start}:{stop}' for start, stop in box)}]"
-
-
-def _name(init: Any) -> str:
-    return init if isinstance(init, str) else str(init["scheme"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import torch
 from torch import nn
@@ -60,7 +61,9 @@ Recording = Recorded[RecordedTensor]
 """What a module starts from."""
 
 
-def record(build: Build, *, looks: bool = False) -> Recording:
+def record(
+    build: Build, *, looks: bool = False, fallback: Literal["literal"] | None = None
+) -> Recording:
     """What `build()` starts from, at full size, without allocating or drawing anything.
 
     Each parameter's and buffer's law is read off the operations that reach it.
@@ -70,6 +73,7 @@ def record(build: Build, *, looks: bool = False) -> Recording:
             numbers that torch did not draw may be random.
         looks: let a spec be had although code looked at random values, as a print would; if what
             it saw decides what it builds, another build would be another model.
+        fallback: `literal` lists known numbers that no scheme gives, up to 65,536 of a tensor.
     """
     reseed()
     before = outer_generators()
@@ -77,7 +81,7 @@ def record(build: Build, *, looks: bool = False) -> Recording:
     if before != outer_generators() or any(map(has_tables, held.values.values())):
         values = agreed(held.values, _held(build)[0].values)
         held = replace(held, values=values)
-    return _described(held, {} if looks else looked)
+    return _described(held, {} if looks else looked, listing=fallback is not None)
 
 
 def _held(build: Build) -> tuple[Saved, Mapping[str, str]]:
@@ -86,10 +90,11 @@ def _held(build: Build) -> tuple[Saved, Mapping[str, str]]:
         return saved(build(), recorder), recorder.looks
 
 
-def _described(held: Saved, looked: Mapping[str, str]) -> Recording:
+def _described(held: Saved, looked: Mapping[str, str], *, listing: bool) -> Recording:
     common = shared(held)
     tensors = tuple(
-        _tensor(name, value, held, common.get(name)) for name, value in held.values.items()
+        _tensor(name, value, held, common.get(name), listing=listing)
+        for name, value in held.values.items()
     )
     literal = "literal"
     report = Report(
@@ -101,7 +106,10 @@ def _described(held: Saved, looked: Mapping[str, str]) -> Recording:
         unfilled=tuple(t.name for t in tensors if t.value.is_unfilled),
         copied={name: s.other for name, s in common.items() if name not in held.tied},
         literals=tuple(
-            t.name for t in tensors if t.problem is not None and t.problem.startswith(literal)
+            t.name
+            for t in tensors
+            if (t.problem is not None and t.problem.startswith(literal))
+            or (isinstance(t.init, dict) and t.init["scheme"] == literal)
         ),
         tied=held.tied,
         left_out=held.left_out,
@@ -111,8 +119,10 @@ def _described(held: Saved, looked: Mapping[str, str]) -> Recording:
     return Recording(tensors, report)
 
 
-def _tensor(name: str, value: Value, held: Saved, common: Shared | None) -> RecordedTensor:
-    init = said(value)
+def _tensor(
+    name: str, value: Value, held: Saved, common: Shared | None, *, listing: bool
+) -> RecordedTensor:
+    init = said(value, listing=listing)
     problem = None
     same_as = None
     if common is not None and not isinstance(init, Unsaid):

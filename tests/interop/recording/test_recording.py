@@ -13,9 +13,11 @@ import pytest
 pytestmark = pytest.mark.interop
 
 torch = pytest.importorskip("torch")
+from safetensors.torch import load  # noqa: E402
 from torch import nn  # noqa: E402
 
 from seedbed.errors import SpecError  # noqa: E402
+from seedbed.files import VirtualFile  # noqa: E402
 from seedbed.torch import Recording, RecordingError, record  # noqa: E402
 from seedbed.torch.recorder import ForeignWriteError  # noqa: E402
 from tests.interop.recording.checking import check, seedbeds  # noqa: E402
@@ -73,6 +75,46 @@ def test_what_is_refused() -> None:
     assert len(parametrised) == 4
 
 
+def test_known_numbers_are_listed_if_asked() -> None:
+    """With the fallback, tables that no scheme gives are in the spec, and the report names them."""
+    listed = record(CASES["from_numpy"], fallback="literal")
+    assert listed.report.is_complete
+    assert {"table", "seeded"} <= set(listed.report.literals)
+    real = CASES["from_numpy"]().state_dict()
+    file = VirtualFile(listed.spec)
+    loaded = load(bytes(file.read(0, file.size)))
+    assert loaded["table"].equal(real["table"])
+
+
+def test_parts_and_counts_are_said() -> None:
+    """Padding rows are parts, position ids are counted, and masks hold infinities."""
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embed = nn.Embedding(50, 8, padding_idx=0)
+            self.qkv = nn.Linear(8, 24, bias=False)
+            nn.init.normal_(self.qkv.weight[:16], std=0.5)
+            nn.init.zeros_(self.qkv.weight[16:, 2:4])
+            self.register_buffer("ids", torch.arange(12).expand(1, -1))
+            self.register_buffer("low", torch.full((2, 2), float("-inf")))
+
+    inits = {t.name: t.init for t in record(Net).tensors}
+    assert inits["embed.weight"] == {
+        "scheme": "parts", "init": {"scheme": "normal", "mean": 0.0, "std": 1.0},
+        "parts": [{"box": [[0, 1], None], "init": "zeros"}],
+    }  # fmt: skip
+    assert inits["qkv.weight"]["scheme"] == "parts"
+    assert inits["ids"] == "arange"
+    assert inits["low"] == {"scheme": "constant", "value": "-Infinity"}
+    file = VirtualFile(record(Net).spec)
+    loaded = load(bytes(file.read(0, file.size)))
+    assert loaded["ids"].equal(torch.arange(12).expand(1, -1))
+    assert not loaded["embed.weight"][0].any()
+    assert not loaded["qkv.weight"][16:, 2:4].any()
+    assert 0.4 < float(loaded["qkv.weight"][:16].std()) < 0.6
+
+
 def test_what_is_recognised() -> None:
     """Sums of operations come to the scheme that they are."""
     assert inits("matrices") == {
@@ -83,6 +125,7 @@ def test_what_is_recognised() -> None:
     assert inits("by_functions") == {
         "log_uniform": "log_uniform", "gate": "chrono_bias", "ring": "lru_nu_log",
         "phase": "lru_theta_log", "decay": "rglru", "cut": "truncated_normal",
+        "exponential": "chain", "gumbel": "chain", "log_normal": "chain",
     }  # fmt: skip
     assert inits("seen_as_one") == {"gates": "uniform", "stacked": "normal"}
     assert inits("tables")["frequencies"] == "rope_inv_freq"
@@ -185,7 +228,7 @@ def test_looks_at_random_values(how: str) -> None:
     report = refusal(build).report
     (place,) = report.looked
     assert place.startswith(f"{__file__}:")
-    assert record(build, looks=True).spec.tensors[0].name == "weight"
+    assert record(build, looks=True).json()["model"]["list"][0]["name"] == "weight"
 
 
 def test_looks_at_known_values() -> None:
