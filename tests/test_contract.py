@@ -169,7 +169,7 @@ def test_a_parameter_that_there_is_not_is_refused(send: Send, operation_id: str)
 # Clients that were generated send more than they were told: each default of each object, beside
 # whatever their user says. So a default that the document states has to be one in any company.
 
-SHAPES = ([4, 4], [4], [4, 1], [3, 4, 3], [4, 4, 3])
+SHAPES = ([4, 4], [4], [4, 1], [3, 4, 3], [4, 4, 3], [6, 4])
 """Of a tensor that a scheme is tried on: the first that it can fill."""
 
 PLACES: dict[str, Callable[[Any], Any]] = {

@@ -221,5 +221,5 @@ def test_what_a_comparison_may_have() -> None:
 def test_a_model_by_its_bare_name() -> None:
     """A name where an object belongs is answered with the object."""
     ((path, message, allowed),) = found({"model": "gpt2"})
-    assert (path, allowed) == (("model",), ("preset", "config", "manifest"))
+    assert (path, allowed) == (("model",), ("preset", "config", "manifest", "list"))
     assert '{"preset": "gpt2"}' in message

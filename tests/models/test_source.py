@@ -74,8 +74,8 @@ def test_what_no_model_is(model: Any, path: tuple[str, ...], allowed: Any) -> No
 @pytest.mark.parametrize(
     ("model", "path", "allowed"),
     [
-        ({}, ("model",), ("preset", "config", "manifest")),
-        (5, ("model",), ("preset", "config", "manifest")),
+        ({}, ("model",), ("preset", "config", "manifest", "list")),
+        (5, ("model",), ("preset", "config", "manifest", "list")),
         ({"preset": 5}, ("model", "preset"), ()),
         ({"config": 5}, ("model", "config"), ()),
         ({"config": {}, "x": 1}, ("model", "x"), ("config",)),

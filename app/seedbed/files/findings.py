@@ -139,9 +139,12 @@ def _place_in(body: object, raw: Mapping[str, Any]) -> Path:
     """
     path: list[str | int] = []
     at: Any = body
+    tagged: object = None  # whose tag is behind: `parts` is a scheme, and a parameter of it
     *outer, last = raw["loc"] or (None,)
     for part in outer:
-        if _has(at, part):
+        if isinstance(at, dict) and at.get("scheme") == part and at is not tagged:
+            tagged = at
+        elif _has(at, part):
             at = at[part]
             path.append(part)
         elif body is None and not _is_tag(part):
