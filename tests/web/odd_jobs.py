@@ -13,6 +13,8 @@ from pathlib import Path
 
 from seedbed.errors import Choices, ParameterError
 
+LONG_SECONDS = 600
+
 
 def say(*parts: bytes) -> Iterator[bytes]:
     """These parts."""
@@ -20,9 +22,10 @@ def say(*parts: bytes) -> Iterator[bytes]:
 
 
 def burn() -> Iterator[bytes]:
-    """Say who it is, then use the processor for ever."""
+    """Say who it is, then use the processor for longer than anybody waits."""
     yield str(os.getpid()).encode()
-    while True:
+    end = time.monotonic() + LONG_SECONDS
+    while time.monotonic() < end:
         pass
 
 
@@ -33,10 +36,9 @@ def hold_the_lock() -> Iterator[bytes]:
 
 
 def sleep() -> Iterator[bytes]:
-    """Say who it is, then do nothing for ever."""
+    """Say who it is, then do nothing for longer than anybody waits."""
     yield str(os.getpid()).encode()
-    while True:
-        time.sleep(1)
+    time.sleep(LONG_SECONDS)
 
 
 def eat(size_bytes: int) -> Iterator[bytes]:

@@ -68,11 +68,15 @@ def test_names_shapes_dtypes_and_order_are_the_librarys(name: str, source: str) 
 
 @pytest.mark.parametrize("name", ENTRIES)
 def test_the_written_config_is_that_of_the_library(name: str) -> None:
-    """What config.json says agrees with what the library wrote, and means the same model."""
+    """What config.json says agrees with what the library wrote, and means the same model.
+
+    But for the version, since these were written by an earlier one.
+    """
     entry = golden(name)
     model = of_config(entry["config"])
-    written, real = model.config, entry["config_json"]
-    assert written is not None
+    assert model.config is not None
+    written = {**model.config, "transformers_version": "5.23.0"}
+    real = entry["config_json"]
     assert _as_saved(written, real).items() <= real.items()
     assert of_config(written).digest == model.digest
 

@@ -136,7 +136,7 @@ async def get_model_file(
         str,
         Path(
             description="model.safetensors, a shard, the index, config.json, …",
-            examples=["model.safetensors", "README.md"],
+            examples=["model.safetensors"],
         ),
     ],
 ) -> Response:
