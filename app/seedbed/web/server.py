@@ -31,7 +31,7 @@ log = structlog.get_logger("seedbed")
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT, then let downloads end for a while."""
     with contextlib.suppress(KeyboardInterrupt):  # SIGINT, raised again after all has ended
-        Server(settings).run()
+        Server(settings, warm=True).run()
 
 
 class Server(uvicorn.Server):
@@ -40,10 +40,15 @@ class Server(uvicorn.Server):
     Args:
         settings: the service's.
         probe_listeners: sockets for probes that listen already, if there are.
+        warm: whether to have the process that plans ready before it is needed.
     """
 
     def __init__(
-        self, settings: Settings, probe_listeners: list[socket.socket] | None = None
+        self,
+        settings: Settings,
+        probe_listeners: list[socket.socket] | None = None,
+        *,
+        warm: bool = False,
     ) -> None:
         app = create_app(settings)
         self.places = Connections(
@@ -68,6 +73,7 @@ class Server(uvicorn.Server):
         )
         super().__init__(config)
         self._service = app.state.service
+        self._warm = warm
         self._drain_seconds = settings.drain_seconds
         self._probes = Probes(app, settings) if settings.probe_port else None
         self._probe_listeners = probe_listeners
@@ -78,6 +84,8 @@ class Server(uvicorn.Server):
         if self._probes is not None:
             await self._start_probes(self._probes)
         await super().startup(sockets)
+        if self._warm and self.started:
+            self._service.planners.template.start()
         return_what_is_free()
         release_code("libllvmlite")
         self._watcher = asyncio.create_task(self._watch())

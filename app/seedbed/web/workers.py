@@ -234,7 +234,7 @@ def work(descriptors: list[int], probe_descriptors: list[int]) -> None:
 
     settings = Settings.model_validate_json(sys.stdin.buffer.readline())
     probes = [socket.socket(fileno=descriptor) for descriptor in probe_descriptors]
-    server = Server(settings, probes)
+    server = Server(settings, probes, warm=True)
 
     async def run() -> None:
         loop = asyncio.get_running_loop()
