@@ -18,6 +18,7 @@ import { join } from 'node:path';
 import { distributions, encode } from './stream/draws.mjs';
 import { weightFiles, wholeFile } from './stream/file.mjs';
 import { canonicalText, inflated, shardSizeOf, smallETag, specDigest, tokenText, weightsETag } from './stream/identity.mjs';
+import { isSaid } from './stream/manifest.mjs';
 import { parseJson } from './stream/json.mjs';
 import { streamKey, streamWords } from './stream/words.mjs';
 
@@ -84,7 +85,7 @@ async function identify(text) {
   const canonical = canonicalText(spec, text);
   const seed = BigInt(spec.seed ?? 0);
   const found = { canonical, token: tokenText(canonical, seed, shardSizeOf(spec)) };
-  if (spec.model && !spec.model.manifest) return found;
+  if (spec.model && !isSaid(spec.model)) return found;
   const digest = await specDigest(canonical, spec.model);
   const etags = { 'model.safetensors': await weightsETag(digest, seed, 'model.safetensors') };
   for (const { name, isShard, content } of await weightFiles(spec, canonical, seed)) {

@@ -78,7 +78,8 @@ def identifies(directory: Path, *bodies: Body) -> None:
         spec = checkpoint.spec
         assert answer["canonical"] == spec.canonical_json
         assert answer["token"] == zlib.decompress(unpadded(spec.token), -15).decode()
-        assert ("digest" in answer) == (spec.model is None or "manifest" in body["model"])
+        said = spec.model is None or bool({"manifest", "list"} & body["model"].keys())
+        assert ("digest" in answer) == said
         if "digest" in answer:
             names = [name for name in checkpoint.names if "safetensors" in name]
             files = [checkpoint.whole, *map(checkpoint.file, names)]
@@ -527,6 +528,19 @@ CASES: dict[str, Body] = {
         "rules": [{"match": "g", "init": "zeros"}],
     },
     "name-of-a-later-unicode": {"model": {"manifest": {"\U00016d40": [2], 'é"\'\\\u2028': [2]}}},
+    "list-of-ranges": {
+        "max_shard_size": 64,
+        "model": {
+            "list": [
+                {"name": "z", "shape": [3], "init": "ones"},
+                {"name": "l.{2..3}.w{0..1}", "shape": [2, 3], "init": "he_normal"},
+                {"name": "l.{2..3}.a", "shape": [4], "init": {"scheme": "normal", "std": 0.5}},
+                {"name": "m.{2..3}.b", "shape": [4], "same_as": "l.{2..3}.a", "dtype": "BF16"},
+                {"name": "{1..01}", "shape": [1], "init": "zeros"},
+            ]
+        },
+        "rules": [{"match": "l.3.*", "dtype": "F64"}],
+    },
     "another-guess": {"model": {"manifest": {"w": {"shape": [2, 3]}}, "initializer_range": 1}},
     "counter-of-a-model": {
         "model": {"manifest": {"n": {"shape": [2], "dtype": "I16", "init": "ones"}, "v": [2]}},
@@ -588,7 +602,11 @@ CASES: dict[str, Body] = {
 def test_readings(tmp_path: Path) -> None:
     """Where two readings of the document were possible, the reader has that of the service."""
     identifies(tmp_path, *CASES.values())
-    within = (body for body in CASES.values() if "manifest" in body.get("model", {"manifest": ()}))
+    within = (
+        body
+        for body in CASES.values()
+        if {"manifest", "list"} & body.get("model", {"manifest": ()}).keys()
+    )
     agrees(tmp_path, *(VirtualFile(CheckpointSpec.model_validate(body)) for body in within))
 
 

@@ -4,7 +4,7 @@ import { inflateRawSync } from 'node:zlib';
 import { canonicalInit } from './inits.mjs';
 import { Spelled, asSpelled, byBytes, float, spell } from './json.mjs';
 import { ARGUMENTS } from './layers.mjs';
-import { entriesOf, modelDigest } from './manifest.mjs';
+import { entriesOf, isSaid, modelDigest } from './manifest.mjs';
 import { decide } from './rules.mjs';
 import { sha256 } from './words.mjs';
 
@@ -45,9 +45,12 @@ function canonicalLayer(layer, spec) {
 
 function canonicalModel(model, text) {
   if (!model) return undefined;
-  if (!model.manifest) return asSpelled(text).model;
-  const entries = entriesOf(model).map(({ name, shape, dtype, init, same_as }) => {
-    const entry = { shape, dtype: dtype ?? undefined, init: initOf(init), same_as: same_as ?? undefined };
+  if (!isSaid(model)) return asSpelled(text).model;
+  const spelled = ({ shape, dtype, init, same_as }) =>
+    ({ shape, dtype: dtype ?? undefined, init: initOf(init), same_as: same_as ?? undefined });
+  if (model.list) return { list: model.list.map((entry) => ({ name: entry.name, ...spelled(entry) })) };
+  const entries = entriesOf(model).map(({ name, shape, ...rest }) => {
+    const entry = spelled({ shape, ...rest });
     return [name, Object.values(entry).filter((part) => part !== undefined).length > 1 ? entry : shape];
   });
   const range = Number(model.initializer_range ?? 0.02);
@@ -57,7 +60,7 @@ function canonicalModel(model, text) {
 /** 9.1: the canonical spec of a body; of a preset or config its text is needed too. */
 export function canonicalText(spec, text) {
   const { dtype, framework, layers = [], tensors = [], metadata = {}, model } = spec;
-  const isModelKnown = !model || model.manifest;
+  const isModelKnown = !model || isSaid(model);
   const rules = isModelKnown ? decide(spec).rules : spec.rules ?? [];
   return spell({
     dtype: unless(dtype ?? 'F32', 'F32'), framework: unless(framework ?? 'torch', 'torch'),

@@ -1,4 +1,4 @@
-// Section 9.2 of docs/stream.md: the parameters of a manifest, and the digest of the model they are.
+// Sections 6.4 and 9.2 of docs/stream.md: the parameters of a manifest or list, and the digest of the model.
 
 import { asObject } from './schemes.mjs';
 import { canonicalInit } from './inits.mjs';
@@ -22,11 +22,36 @@ export function entriesOf({ manifest }) {
     ({ name, ...(Array.isArray(entry) ? { shape: entry } : entry) }));
 }
 
-/** The parameters of a model; only of a manifest does the document say them. */
+const RANGE = /\{(0|[1-9]\d{0,8})\.\.(0|[1-9]\d{0,8})\}/;
+
+/** The entries of a list without ranges, loop by loop (section 6.4). */
+function expanded(entries) {
+  const found = [];
+  for (let at = 0; at < entries.length;) {
+    const range = RANGE.exec(entries[at].name);
+    if (!range) {
+      found.push(entries[at++]);
+      continue;
+    }
+    const head = range.input.slice(0, range.index + range[0].length);
+    const from = at;
+    while (at < entries.length && entries[at].name.startsWith(head) && RANGE.exec(entries[at].name).index === range.index) at++;
+    for (let i = Number(range[1]); i <= Number(range[2]); i++) {
+      found.push(...expanded(entries.slice(from, at).map((entry) =>
+        ({ ...entry, name: entry.name.replace(RANGE, i), same_as: entry.same_as?.replace(RANGE, i) }))));
+    }
+  }
+  return found;
+}
+
+/** Whether the document says the parameters of a model. */
+export const isSaid = (model) => Boolean(model.manifest ?? model.list);
+
+/** The parameters of a model; only of a manifest or a list does the document say them. */
 export function parametersOfModel(model) {
   if (!model) return [];
-  if (!model.manifest) throw new Error('presets and configs are past the end of the document');
-  return entriesOf(model).map(({ name, shape, dtype, init, same_as }) => {
+  if (!isSaid(model)) throw new Error('presets and configs are past the end of the document');
+  return (model.list ? expanded(model.list) : entriesOf(model)).map(({ name, shape, dtype, init, same_as }) => {
     const isGuess = init === undefined && same_as === undefined;
     const std = Number(model.initializer_range ?? 0.02);
     return {
