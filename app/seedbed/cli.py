@@ -468,11 +468,17 @@ def record(
         bool,
         typer.Option("--looks", help="Let it look at random values, as a print of them does."),
     ] = False,
+    literals: Annotated[
+        bool,
+        typer.Option(
+            "--literals", help="List numbers that no scheme gives, up to 65,536 of a tensor."
+        ),
+    ] = False,
 ) -> None:
     """Write the spec of what a module starts from, without building it; needs seedbed[torch]."""
     with _refusals():
         path = None if output == "-" else Path(output)
-        text = record_to(target, path, looks=looks, tell=_say)
+        text = record_to(target, path, looks=looks, literals=literals, tell=_say)
         if path is None:
             typer.echo(text, nl=False)
 

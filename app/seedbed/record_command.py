@@ -16,7 +16,14 @@ SHOWN = 20
 """Refused tensors that are named, of as many as there are."""
 
 
-def record_to(target: str, output: Path | None, *, looks: bool, tell: Callable[[str], None]) -> str:
+def record_to(
+    target: str,
+    output: Path | None,
+    *,
+    looks: bool,
+    literals: bool,
+    tell: Callable[[str], None],
+) -> str:
     """Record what a target builds, and write its spec.
 
     Args:
@@ -24,6 +31,7 @@ def record_to(target: str, output: Path | None, *, looks: bool, tell: Callable[[
             is looked in too.
         output: file to write; None to write none.
         looks: let code look at random values.
+        literals: list numbers that no scheme gives.
         tell: what to do with each line of the report.
 
     Returns:
@@ -42,7 +50,7 @@ def record_to(target: str, output: Path | None, *, looks: bool, tell: Callable[[
         raise SpecError(
             "recording needs PyTorch: pip install 'seedbed[torch]'", ("target",)
         ) from error
-    recording = record(function_of(target), looks=looks)
+    recording = record(function_of(target), looks=looks, fallback="literal" if literals else None)
     for line in str(recording.report).splitlines():
         tell(line)
     try:

@@ -39,6 +39,13 @@ def unfilled():
     layer = nn.Linear(8, 4)
     layer.extra = nn.Parameter(torch.empty(3))
     return layer
+
+
+def listed():
+    import torch
+    model = nn.Linear(2, 2)
+    model.register_buffer("table", torch.tensor([3.0, 1.0, 4.0, 1.5]))
+    return model
 """
 
 
@@ -77,6 +84,21 @@ def test_refusals(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "mine.py:12: item of a random value" in done.stderr
     assert seedbed("record", "mine:looking", "--looks", cwd=tmp_path).returncode == 0
+
+
+def test_literals(tmp_path: Path) -> None:
+    """Numbers that no scheme gives are refused, unless they are to be listed."""
+    from safetensors.torch import load_file
+
+    (tmp_path / "mine.py").write_text(MODEL)
+    done = seedbed("record", "mine:listed", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "table" in done.stderr
+    done = seedbed("record", "mine:listed", "--literals", "-o", "spec.json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    done = seedbed("generate", "spec.json", "-o", "w.safetensors", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert load_file(tmp_path / "w.safetensors")["table"].tolist() == [3.0, 1.0, 4.0, 1.5]
 
 
 def test_put(server: Server) -> None:

@@ -307,6 +307,7 @@ def placed(draw: st.DrawFn) -> tuple[int, list[Any], list[int], list[int]]:
     return draw(st.integers(1, 40)), placements, sizes, [draw(st.integers(0, n - 1)) for n in sizes]
 
 
+@settings(deadline=None)
 @given(placed())
 def test_runs_are_those_of_torch(case: tuple[int, list[Any], list[int], list[int]]) -> None:
     """Which elements a process has, of any length and placements, is what torch's split says."""
@@ -320,6 +321,7 @@ def test_runs_are_those_of_torch(case: tuple[int, list[Any], list[int], list[int
     assert [i for start, stop in runs for i in range(start, stop)] == here.tolist()
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_portions(data: st.DataObject) -> None:
     """Elements that a file's tensor has of a module's are found again in any ranges of it."""
