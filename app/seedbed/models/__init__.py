@@ -1,9 +1,8 @@
 """Whole architectures: names, shapes and initial distributions as the real libraries have them."""
 
 from seedbed.models.base import Architecture, Model, Preset, collect, prefixed
-from seedbed.models.catalogue import types as catalogue_types
 from seedbed.models.ranges import Ranged, compressed
-from seedbed.models.registry import preset, presets
+from seedbed.models.registry import catalogue_types, preset, presets
 from seedbed.models.source import MODEL_KINDS, ModelOfList, ModelOfPreset, ModelSource, dumps
 
 __all__ = [

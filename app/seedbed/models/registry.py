@@ -29,6 +29,12 @@ def presets() -> Mapping[str, Preset]:
     return found
 
 
+def catalogue_types() -> Mapping[str, Any]:
+    """The model types of the catalogue, with what is known of each."""
+    types: Mapping[str, Any] = _module("catalogue").types()
+    return types
+
+
 def preset(name: str) -> Preset:
     """The preset of this name.
 
