@@ -107,6 +107,7 @@ class Checkpoint:
             config=self.config,
             beside=self._beside,
             count=len(self.ordered),
+            of_layers=sum(tensor.origin is not None for tensor in self.ordered),
             order=order_of(self.ordered, self.whole.tensors),
             header=self.whole.header,
         )

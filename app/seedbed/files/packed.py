@@ -30,6 +30,7 @@ class Packed:
         config: that its model has, as of `Model`.
         beside: content of its small files by name, without the index.
         count: of its tensors, which follow in the order of its shards.
+        of_layers: how many of those are a layer's, of which there is more to know.
         order: of the whole file, as 32-bit indices into those.
         header: of the whole file.
     """
@@ -38,6 +39,7 @@ class Packed:
     config: Mapping[str, Any] | None
     beside: Mapping[str, bytes]
     count: int
+    of_layers: int
     order: bytes
     header: bytes
 
@@ -45,7 +47,8 @@ class Packed:
     def size_bytes(self) -> int:
         """Memory that it and its tensors take in all, about, as measured."""
         text = 2 * len(self.identity.canonical_json) + len(self.header)
-        return 5_000 + text + sum(map(len, self.beside.values())) + 700 * self.count
+        beside = sum(map(len, self.beside.values()))
+        return 5_000 + text + beside + 700 * self.count + 1_000 * self.of_layers
 
     def lay_out(self, tensors: Sequence[TensorPlan]) -> Layout:
         """The layout of the whole file, whose tensors are these in the order of the shards."""

@@ -218,7 +218,7 @@ class Settings(BaseSettings):
         description="How long one may wait, in seconds; then 429. Hub clients give up after 10.",
     )
     memory_bytes: int = Field(
-        2**29,
+        2**29 + 2**27,
         ge=2**20,
         description="Memory for all that requests make the process hold: plans, matrices, the "
         "planning of large specs, comparisons, and bodies, which get a quarter at most. What does "
@@ -232,7 +232,7 @@ class Settings(BaseSettings):
         "in a process of its own. No client has all of them.",
     )
     planner_bytes: int = Field(
-        2**28 + 2**26,
+        2**28 + 2**27 + 2**25,
         ge=2**25,
         description="Memory of such a process, taken from memory_bytes while it runs. Beyond it, "
         "422.",
