@@ -20,7 +20,7 @@ def test_distribution(t: float, degrees: float) -> None:
     density = mpmath.gamma((degrees + 1) / 2) / (
         mpmath.sqrt(mpmath.pi * degrees) * mpmath.gamma(degrees / 2)
     )
-    series = mpmath.hyp2f1(0.5, (degrees + 1) / 2, 1.5, -mpmath.mpf(t) ** 2 / degrees)
+    series = mpmath.hyp2f1(0.5, (degrees + 1) / 2, 1.5, -(mpmath.mpf(t) ** 2) / degrees)
     assert math.isclose(t_cdf(t, degrees), 0.5 + t * density * series, abs_tol=1e-10)
 
 

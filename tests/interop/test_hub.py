@@ -161,6 +161,7 @@ def test_snapshots_are_cached(hub: Server, line: str, tmp_path: Path, prefix: st
     folder = Path(ask(code, f"{hub.url}{prefix}", tmp_path, line))
     assert sorted(path.name for path in folder.iterdir()) == [
         "README.md", "config.json", "generation_config.json", "model.safetensors",
+        "tokenizer_config.json",
     ]  # fmt: skip
     expected = bytes_of(hub, "tests/gpt2/model.safetensors", "seed=42")
     assert (folder / "model.safetensors").read_bytes() == expected
@@ -243,7 +244,10 @@ def test_metadata(hub: Server, line: str, tmp_path: Path) -> None:
     """
     found = ask(code, hub.url, tmp_path, line)
     weights = bytes_of(hub, "tests/gpt2/model.safetensors", "seed=42")
-    names = ["README.md", "config.json", "generation_config.json", "model.safetensors"]
+    names = [
+        "README.md", "config.json", "generation_config.json", "model.safetensors",
+        "tokenizer_config.json",
+    ]  # fmt: skip
     assert len(found["sha"]) == 40
     assert sorted(found["siblings"]) == found["files"] == sorted(found["tree"]) == names
     assert found["siblings"]["model.safetensors"] == [
