@@ -149,6 +149,6 @@ def option_of(path: Path) -> Path:
     `("tensors", 0, "init", "std")` is `("std",)`, and the init itself is `("scheme",)`.
     """
     parts = [part for part in path if isinstance(part, str) and part != "tensors"]
-    if parts[:1] == ["init"]:
+    if path[:1] == ("tensors",) and parts[:1] == ["init"]:  # else it is a scheme's own parameter
         parts = parts[1:] or ["scheme"]
     return tuple(parts[:1])

@@ -137,7 +137,7 @@ def test_counting_in_floats(start: float, step: float, code: str) -> None:
     """One float64 product, one float64 sum, one rounding to float32 and one to the dtype."""
     out = stored({"scheme": "arange", "start": start, "step": step}, [2, 7], code)
     row = [
-        float(Fraction(start + 0.0) + Fraction(float(Fraction(step) * n))) if n else start
+        float(Fraction(start + 0.0) + Fraction(float(Fraction(step) * n))) if n else start + 0.0
         for n in range(7)
     ]
     wanted = np.array(row * 2, np.float64).astype(np.float32)
