@@ -62,8 +62,8 @@ export async function setUpDraw({ schemes, layers, dtypes, models: coming }) {
   for (const control of form.elements)
     if (control.name && control.type !== "radio") restore(control);
   const dtype = opened.get("dtype")?.toLowerCase().replace(/^\w+\./, "");
-  const spelled = dtypes.find((one) => [one.code.toLowerCase(), ...one.spellings].includes(dtype));
-  if (spelled) elements.dtype.value = spelled.code;
+  const chosenDtype = dtypes.find((one) => [one.code.toLowerCase(), ...one.spellings].includes(dtype));
+  if (chosenDtype) elements.dtype.value = chosenDtype.code;
   const wantedTensor = opened.get("tensor");
   if (wantedTensor) options(elements.tensor, [wantedTensor]);
 
