@@ -139,7 +139,7 @@ def quiet(server: Server) -> None:
 
 @pytest.mark.parametrize("count", sizes(200, 2000, 20_000))
 def test_mutated_requests(target: Server, count: int) -> None:
-    """Requests with bytes put in, taken out or doubled get an answer of 4xx or 501 at worst, or none."""
+    """Requests with bytes put in, taken out or doubled get 4xx or 501 at worst, or no answer."""
     choice = random.Random(count)
     process = psutil.Process(target.pid)
     before = process.memory_info().rss
