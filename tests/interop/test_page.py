@@ -415,7 +415,7 @@ def test_choice_is_in_the_address(visit: Callable[..., Visit]) -> None:
         ("?shape=64y64", "shape", "#shape"),
         ("?shape=10", "has no fans", "#shape"),
         ("?scheme=normal&p.std=-1", "greater than or equal to 0", '[name="p.std"]'),
-        ("?scheme=log_uniform", "required", None),
+        ("?scheme=log_uniform", "'low' is missing", None),
         ("?shape=99999999x99999999", "SEEDBED_MAX_FILE_BYTES", None),
         ("?what=layer&layer=linear&layer.in_features=x", "integer", '[name="layer.in_features"]'),
     ],

@@ -89,7 +89,7 @@ def _finding(raw: Mapping[str, Any], body: object, root: type[BaseModel]) -> Spe
         word = raw["ctx"]["tag"]
         return SpecError(f"there is no layer {word[:100]!r}", path, Choices(LAYERS, word))
     if kind == "missing":
-        message = f"the field {path[-1]!r} is missing" if path else message
+        message = f"the field {raw['loc'][-1]!r} is missing" if raw["loc"] else message
     elif kind == "model_kind" and isinstance(word, str):
         said = json.dumps(word[:100])
         message = (
