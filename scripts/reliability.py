@@ -256,7 +256,7 @@ SECTIONS: dict[str, list[Promise]] = {
             "Who has huge files summed keeps nobody's listing waiting.",
             (
                 "tests/stress/test_crowds.py::test_sums_of_huge_files",
-                "tests/web/test_sums.py::test_turns",
+                "tests/web/test_digests.py::test_turns",
             ),
             "sums_of_huge_files",
             last("beside {clients} of 65 GB: a listing in {listing_seconds:g} s"),

@@ -167,7 +167,7 @@ def test_every_parameter_is_an_option(
     texts = {**required, parameter: VALUES[parameter], "seed": "7", "dtype": "F64", "name": "ö"}
     if parameter == "fan_out" and name in scheme_parameters()["mode"]:
         texts["mode"] = "fan_out"  # else it would be without effect
-    options = [f"--{key}={value}" for key, value in texts.items()]
+    options = [f"--{key.replace('_', '-')}={value}" for key, value in texts.items()]
     done = invoke("generate", name, shape, "-o", "-", *options)
     if parameter == "fan_out" and name in FAN_IN_ONLY:
         assert (done.exit_code, done.stdout_bytes) == (2, b"")
@@ -186,7 +186,9 @@ def test_help_names_every_option_and_who_takes_it(invoke: Callable[..., Any]) ->
     """The help of both commands lists every option, and for each parameter who takes it."""
     for command in ("generate", "inspect"):
         said = " ".join(re.sub("[│─╭╮╰╯]", " ", invoke(command, "--help").output).split())
-        assert all(f"--{name} " in said for name in (*OneTensor.model_fields, *VALUES))
+        fields = (*OneTensor.model_fields, *VALUES)
+        assert all(f"--{name.replace('_', '-')} " in said for name in fields)
+        assert not re.search("--[a-z]+_", said)
         for takers in scheme_parameters().values():
             words = f"({', '.join(takers)})"
             assert words.replace(" ", "") in said.replace(" ", "")

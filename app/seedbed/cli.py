@@ -144,7 +144,7 @@ def _with_tensor_options(command: Callable[..., None]) -> Callable[..., None]:
             annotation=Annotated[
                 str | None,
                 typer.Option(
-                    f"--{name}",
+                    _option(name),
                     help=text,
                     show_default=False,
                     rich_help_panel=None if name in OneTensor.model_fields else "Of a scheme",
@@ -166,6 +166,11 @@ def _with_tensor_options(command: Callable[..., None]) -> Callable[..., None]:
     )
     wrapped.__annotations__ = {p.name: p.annotation for p in (*own, *added)}
     return wrapped
+
+
+def _option(name: str) -> str:
+    """A field as the command line spells it: fan_in is --fan-in."""
+    return f"--{name.replace('_', '-')}"
 
 
 @contextmanager
@@ -291,7 +296,7 @@ def _spec_of_preset(
     for name in given.keys() & scheme_parameters().keys() - {
         a.partition("=")[0] for a in arguments
     }:
-        raise SpecError(f"--{name} is an option of a single tensor; see --set", (name,))
+        raise SpecError(f"{_option(name)} is an option of a single tensor; see --set", (name,))
     return spec_of_preset(preset, given)
 
 

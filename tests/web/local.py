@@ -15,7 +15,7 @@ from fastapi import FastAPI
 
 from seedbed.files import VirtualFile
 from seedbed.stream import get_engine
-from seedbed.web.requests import PlanCache
+from seedbed.web.plan_cache import PlanCache
 from seedbed.web.server import Server
 from seedbed.web.service import Service
 from seedbed.web.settings import Settings

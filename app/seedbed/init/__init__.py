@@ -18,7 +18,6 @@ from seedbed.init.layers.base import (
 )
 from seedbed.init.limits import Bounds, Limits
 from seedbed.init.matrices import Lease, MatrixCache
-from seedbed.init.model import Origin, TensorPlan, plan
 from seedbed.init.names import (
     DIMENSION_MAX,
     FLOAT_CODES,
@@ -28,6 +27,7 @@ from seedbed.init.names import (
     TensorName,
     Text,
 )
+from seedbed.init.planning import Origin, TensorPlan, plan
 from seedbed.init.rules import Rule
 from seedbed.init.schemes import (
     SCHEMES,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from seedbed.init.model import TensorPlan
+from seedbed.init.planning import TensorPlan
 from seedbed.init.schemes.directed import ByFans
 
 _KERNEL_MAX = 15

@@ -16,7 +16,7 @@ from seedbed.registry import SpecStore
 from seedbed.stream import AUTO, NUMPY
 from seedbed.web import documentation, problems
 from seedbed.web.access import Access
-from seedbed.web.browsers import Browsers, parse_origins
+from seedbed.web.cors import Browsers, parse_origins
 from seedbed.web.keys import ANONYMOUS
 from seedbed.web.observability import Observability, configure_logging
 from seedbed.web.routes import (

@@ -33,19 +33,21 @@ from seedbed.registry import Registry, RegistryLimits
 from seedbed.stream import get_engine
 from seedbed.web import jobs
 from seedbed.web.admission import Admission
+from seedbed.web.bodies import Body, read_body
 from seedbed.web.clients import client_of
-from seedbed.web.comparing import Comparisons, until_disconnected
+from seedbed.web.comparisons import Comparisons, until_disconnected
+from seedbed.web.digests import Digests
 from seedbed.web.jobs import LinkLimits, Source
 from seedbed.web.observability import Metrics
+from seedbed.web.plan_cache import PlanCache, weight_of
 from seedbed.web.planning import Planners
 from seedbed.web.problems import RequestProblem
-from seedbed.web.requests import Body, PlanCache, read_body, refuse_query, weight_of
+from seedbed.web.queries import refuse_query
 from seedbed.web.responses import CACHE_CONTROL, FileResponse
 from seedbed.web.schemas import described
 from seedbed.web.settings import Settings
 from seedbed.web.shared import Shared
 from seedbed.web.streaming import Streamer
-from seedbed.web.sums import Sums
 
 _Work = TypeVar("_Work")
 
@@ -109,7 +111,7 @@ class Service:
             seconds=settings.registry_seconds,
             retry_seconds=settings.retry_after_seconds,
         )
-        self.sums = Sums(
+        self.digests = Digests(
             settings.max_hash_bytes, settings.max_client_hash_bytes, settings.retry_after_seconds
         )
         self._plans = Shared[Checkpoint]()
@@ -130,7 +132,7 @@ class Service:
         """Begin nothing more, and end all processes."""
         self.streamer.close()
         self.matrices.close()
-        self.sums.close()
+        self.digests.close()
         self.comparisons.close()
         self.registry.close()
         self.planners.close()

@@ -413,7 +413,7 @@ class Settings(BaseSettings):
     @classmethod
     def _names_origins(cls, text: str) -> str:
         if text != "none":
-            from seedbed.web.browsers import parse_origins
+            from seedbed.web.cors import parse_origins
 
             parse_origins(text)
         return text

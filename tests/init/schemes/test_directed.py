@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from seedbed.errors import ShapeError
 from seedbed.init import SCHEMES, Init, Limits, Scheme, hints_of, plan
 from seedbed.init.layers.base import Parameter
-from seedbed.init.model import TensorPlan, TensorSpec
+from seedbed.init.planning import TensorPlan, TensorSpec
 from seedbed.init.schemes.base import Fans, fans_of
 from seedbed.init.schemes.directed import ByFans, directed
 from tests.strategies import REQUIRED, untimed

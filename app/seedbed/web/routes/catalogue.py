@@ -13,7 +13,7 @@ from seedbed.init import SCHEMES, canonical_name
 from seedbed.stream import DTYPES
 from seedbed.web.documentation import PROBLEMS
 from seedbed.web.problems import RequestProblem
-from seedbed.web.requests import no_query
+from seedbed.web.queries import no_query
 from seedbed.web.schemas import (
     DtypeDescription,
     SchemeDescription,

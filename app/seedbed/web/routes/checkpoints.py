@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from seedbed.web.documentation import FILE_RESPONSES, PROBLEMS, file_routes
-from seedbed.web.requests import query_options, refuse_others, refuse_query
+from seedbed.web.queries import query_options, refuse_others, refuse_query
 from seedbed.web.schemas import Description
 from seedbed.web.service import ServiceOf
 
@@ -107,7 +107,7 @@ async def get_checkpoint(
     Beside it are the files that `POST /v1/describe` lists.
     """
     found = await service.file_of_token(request, token, file)
-    digest = await service.sums.header_for(request, found)
+    digest = await service.digests.header_for(request, found)
     return service.respond(request, found, file, headers=digest)
 
 

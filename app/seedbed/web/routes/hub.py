@@ -25,9 +25,9 @@ from seedbed.files import Form, SmallFile, TextLimits, read
 from seedbed.hub import NAMESPACE, Entry, entries, entry_of, file_of
 from seedbed.models import presets
 from seedbed.registry import SpecStore
+from seedbed.web.bodies import FORM, Body
 from seedbed.web.problems import problem, shortened
 from seedbed.web.repositories import Found, HubError, find, no_repository
-from seedbed.web.requests import FORM, Body
 from seedbed.web.service import Service, load_presets
 
 PREFIXES = ("/hub", "")
@@ -146,7 +146,7 @@ async def resolve(
         file,
         path[-1],
         cache_control=found.cache_control,
-        headers=[*found.headers, *await service.sums.header_for(request, file)],
+        headers=[*found.headers, *await service.digests.header_for(request, file)],
     )
 
 
@@ -170,7 +170,7 @@ def _info(service: Service, found: Found, *, blobs: bool) -> dict[str, Any]:
         totals[tensor.dtype.code] = totals.get(tensor.dtype.code, 0) + tensor.elements
     config = checkpoint.config
     siblings: list[dict[str, Any]] = []
-    for entry in entries(checkpoint, service.sums.known):
+    for entry in entries(checkpoint, service.digests.known):
         sibling: dict[str, Any] = {"rfilename": entry.file.name}
         if blobs:
             sibling |= {"size": entry.file.size, "blobId": entry.oid}
@@ -226,7 +226,7 @@ async def tree(request: Request, service: Service, namespace: str, name: str, **
     content = await asyncio.to_thread(
         lambda: [
             _leaf(entry, found, expand=expand)
-            for entry in entries(found.checkpoint, service.sums.known)
+            for entry in entries(found.checkpoint, service.digests.known)
         ]
     )
     return JSONResponse(content, headers={"x-repo-commit": found.commit})
@@ -264,7 +264,7 @@ async def paths_info(
     def leaves() -> Iterator[dict[str, Any]]:
         for path in dict.fromkeys(paths):
             if (file := file_of(found.checkpoint, path)) is not None:
-                yield _leaf(entry_of(file, service.sums.known), found, expand=expand)
+                yield _leaf(entry_of(file, service.digests.known), found, expand=expand)
 
     content = await asyncio.to_thread(lambda: list(leaves()))
     return JSONResponse(content, headers={"x-repo-commit": found.commit})
@@ -331,7 +331,7 @@ async def _hash(request: Request, service: Service, found: Found) -> None:
     if size <= service.settings.hash_bytes:
         for file in checkpoint.files():
             if not isinstance(file, SmallFile):
-                await service.sums.of(request, file)
+                await service.digests.of(request, file)
 
 
 async def unknown(_: Request, __: Service, name: str = "", rest: str = "") -> Response:

@@ -12,7 +12,7 @@ from seedbed.errors import Choices, SpecError
 from seedbed.init import LAYERS, Framework, Layer, Limits, TensorPlan, plan
 from seedbed.web.documentation import PROBLEMS
 from seedbed.web.problems import RequestProblem
-from seedbed.web.requests import no_query
+from seedbed.web.queries import no_query
 from seedbed.web.schemas import Parameter, parameters_of
 
 router = APIRouter(tags=["catalogue"], dependencies=[Depends(no_query)])

@@ -25,7 +25,7 @@ from seedbed.web.documentation import (
 from seedbed.web.jobs import Source
 from seedbed.web.model_schemas import ModelDescription, ModelSummary
 from seedbed.web.problems import RequestProblem
-from seedbed.web.requests import query_options, refuse_others
+from seedbed.web.queries import query_options, refuse_others
 from seedbed.web.service import ServiceOf, load_presets
 
 router = APIRouter(tags=["models"])
@@ -157,7 +157,7 @@ async def get_model_file(
         )
     except SpecError as error:
         raise option_of_model(error) from error
-    digest = await service.sums.header_for(request, found)
+    digest = await service.digests.header_for(request, found)
     return service.respond(request, found, file, headers=digest)
 
 

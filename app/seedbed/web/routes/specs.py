@@ -33,8 +33,8 @@ from seedbed.web.clients import KEY_NAME
 from seedbed.web.documentation import PROBLEMS, file_routes
 from seedbed.web.jobs import Source
 from seedbed.web.problems import RequestProblem, problem
+from seedbed.web.queries import query_options, refuse_others, refuse_query
 from seedbed.web.ranges import conditions, entity_tags, select
-from seedbed.web.requests import query_options, refuse_others, refuse_query
 from seedbed.web.responses import CACHE_CONTROL
 from seedbed.web.service import Service, ServiceOf
 
@@ -309,7 +309,7 @@ async def get_spec_file(
         found,
         file,
         cache_control=CACHE_CONTROL if never_changes else _REVALIDATE,
-        headers=await service.sums.header_for(request, found),
+        headers=await service.digests.header_for(request, found),
     )
 
 

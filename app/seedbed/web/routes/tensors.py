@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Request, Response
 from seedbed.files import shape_text, spec_of_one
 from seedbed.init import canonical_name
 from seedbed.web.documentation import file_routes, tensor_parameters
-from seedbed.web.requests import query_options
+from seedbed.web.queries import query_options
 from seedbed.web.service import ServiceOf
 
 router = APIRouter(tags=["tensors"])
@@ -45,7 +45,7 @@ async def get_tensor(
     )
     seed, size = file.spec.seed, shape_text(file.tensors[0].shape)
     name = f"{canonical_name(scheme)}-{size}-seed{seed}.safetensors"
-    digest = await service.sums.header_for(request, file)
+    digest = await service.digests.header_for(request, file)
     return service.respond(request, file, name, headers=digest)
 
 

@@ -6,7 +6,7 @@ import httpx
 import pytest
 from pydantic import ValidationError
 
-from seedbed.web.browsers import parse_origins
+from seedbed.web.cors import parse_origins
 from seedbed.web.settings import Settings
 from tests.web.local import Local
 

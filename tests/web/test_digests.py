@@ -12,8 +12,8 @@ from starlette.types import Message
 
 from seedbed.errors import EngineError
 from seedbed.files import Checkpoint, CheckpointSpec, SmallFile, VirtualFile
+from seedbed.web.digests import Digests
 from seedbed.web.problems import RequestProblem
-from seedbed.web.sums import Sums
 from tests.serving import wait_until
 from tests.web.local import Local, Raw
 
@@ -39,45 +39,45 @@ def request(client: str = "192.0.2.1", *, stays: bool = True) -> Request:
 
 
 @pytest.fixture
-def sums() -> Iterator[Sums]:
+def digests() -> Iterator[Digests]:
     """Sums of files up to 1 TB, for each client of 10 GB at a time."""
-    made = Sums(10**12, 10**10, 7)
+    made = Digests(10**12, 10**10, 7)
     yield made
     made.close()
 
 
-def test_one_pass_for_all_who_wait(sums: Sums) -> None:
+def test_one_pass_for_all_who_wait(digests: Digests) -> None:
     """Many who want one sum get the same, which is true, and is then known."""
     file = file_of(4000)
 
     async def ask() -> list[str]:
-        return await asyncio.gather(*(sums.of(request(), file) for _ in range(5)))
+        return await asyncio.gather(*(digests.of(request(), file) for _ in range(5)))
 
     expected = hashlib.sha256(bytes(file.read(0, file.size))).hexdigest()
     assert asyncio.run(ask()) == [expected] * 5
-    assert sums.known.find(file) == expected
+    assert digests.known.find(file) == expected
 
 
-def test_a_client_that_leaves_ends_the_pass(sums: Sums) -> None:
+def test_a_client_that_leaves_ends_the_pass(digests: Digests) -> None:
     """A sum that nobody waits for is given up, and the next file's is made."""
 
     async def ask() -> str:
         with pytest.raises(ClientDisconnect):
-            await sums.of(request(stays=False), file_of(10**9))
-        return await sums.of(request(), file_of(4))
+            await digests.of(request(stays=False), file_of(10**9))
+        return await digests.of(request(), file_of(4))
 
     small = file_of(4)
     found = asyncio.run(ask())
     assert found == hashlib.sha256(bytes(small.read(0, small.size))).hexdigest()
 
 
-def test_who_stays_gets_the_sum(sums: Sums) -> None:
+def test_who_stays_gets_the_sum(digests: Digests) -> None:
     """One of two clients leaves: the other's sum goes on."""
     file = file_of(400_000)
 
     async def ask() -> str:
-        left = asyncio.create_task(sums.of(request(stays=False), file))
-        stays = asyncio.create_task(sums.of(request(), file))
+        left = asyncio.create_task(digests.of(request(stays=False), file))
+        stays = asyncio.create_task(digests.of(request(), file))
         await asyncio.wait({left})
         return await stays
 
@@ -88,45 +88,47 @@ def test_who_stays_gets_the_sum(sums: Sums) -> None:
     assert found == whole.hexdigest()
 
 
-def test_turns(sums: Sums) -> None:
+def test_turns(digests: Digests) -> None:
     """Small files are summed beside huge ones, another client's at once and one's own first."""
     huge = [file_of(10**6 + i) for i in range(3)]  # of a gigabyte each
 
     async def ask() -> None:
-        waits = [asyncio.create_task(sums.of(request("192.0.2.1"), one)) for one in huge]
+        waits = [asyncio.create_task(digests.of(request("192.0.2.1"), one)) for one in huge]
         await asyncio.sleep(0)
         for client in ("192.0.2.1", "192.0.2.2"):
-            small = [asyncio.create_task(sums.of(request(client), file_of(4))) for _ in range(2)]
+            small = [asyncio.create_task(digests.of(request(client), file_of(4))) for _ in range(2)]
             await asyncio.gather(*small)
         assert not any(one.done() for one in waits)
         for one in waits:
             one.cancel()
         await asyncio.gather(*waits, return_exceptions=True)
-        assert not sums._jobs
-        assert not sums._turns
+        assert not digests._jobs
+        assert not digests._turns
 
     asyncio.run(ask())
 
 
-def test_what_one_client_may_ask(sums: Sums) -> None:
+def test_what_one_client_may_ask(digests: Digests) -> None:
     """Past a client's part a header is ignored and a listing refused; others have their own."""
     large, more = file_of(2 * 10**7), file_of(10**4)
 
     async def ask() -> None:
-        waits = asyncio.create_task(sums.of(request("192.0.2.1"), large))  # one alone may be larger
+        waits = asyncio.create_task(
+            digests.of(request("192.0.2.1"), large)
+        )  # one alone may be larger
         await asyncio.sleep(0)
-        assert await sums.header_for(request("192.0.2.1"), more) == []
+        assert await digests.header_for(request("192.0.2.1"), more) == []
         with pytest.raises(RequestProblem) as refusal:
-            await sums.of(request("192.0.2.1"), more)
+            await digests.of(request("192.0.2.1"), more)
         assert (refusal.value.status, refusal.value.headers) == (429, {"retry-after": "7"})
-        assert len(await sums.header_for(request("192.0.2.2"), more)) == 1
-        assert len(await sums.header_for(request("192.0.2.1"), more)) == 1  # known by now
+        assert len(await digests.header_for(request("192.0.2.2"), more)) == 1
+        assert len(await digests.header_for(request("192.0.2.1"), more)) == 1  # known by now
         waits.cancel()
 
     asyncio.run(ask())
 
 
-def test_an_error_is_everybody_s(sums: Sums) -> None:
+def test_an_error_is_everybody_s(digests: Digests) -> None:
     """If a file cannot be drawn, all who wait are told, and the next file's sum is made."""
 
     class Broken(SmallFile):
@@ -134,19 +136,19 @@ def test_an_error_is_everybody_s(sums: Sums) -> None:
             raise EngineError(f"provoked at {start} of {len(out)}")
 
     async def ask() -> None:
-        waits = [sums.of(request(), Broken("x", b"abc")) for _ in range(3)]
+        waits = [digests.of(request(), Broken("x", b"abc")) for _ in range(3)]
         found = await asyncio.gather(*waits, return_exceptions=True)
         assert [type(one) for one in found] == [EngineError] * 3
-        assert len(await sums.of(request(), file_of(1))) == 64
+        assert len(await digests.of(request(), file_of(1))) == 64
 
     asyncio.run(ask())
 
 
 def test_a_file_that_is_too_large() -> None:
     """Past the limit the preference is ignored, which RFC 9530 allows."""
-    sums = Sums(10, 10, 1)
-    assert asyncio.run(sums.header_for(request(), file_of(1))) == []
-    sums.close()
+    digests = Digests(10, 10, 1)
+    assert asyncio.run(digests.header_for(request(), file_of(1))) == []
+    digests.close()
 
 
 def test_over_a_socket() -> None:
@@ -156,8 +158,8 @@ def test_over_a_socket() -> None:
             raw.send(
                 f"HEAD {HUGE} HTTP/1.1\r\nhost: x\r\nwant-repr-digest: sha-256=1\r\n\r\n".encode()
             )
-            wait_until(lambda: local.service.sums._jobs, "the pass to begin")
-        wait_until(lambda: not local.service.sums._jobs, "the pass to end")
+            wait_until(lambda: local.service.digests._jobs, "the pass to begin")
+        wait_until(lambda: not local.service.digests._jobs, "the pass to end")
         with local.client() as client:
             answer = client.head(
                 "/v1/models/tiny-resnet/model.safetensors",

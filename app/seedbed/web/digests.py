@@ -26,7 +26,7 @@ _SLICE_SECONDS = 0.05
 """For which one sum is worked at before another's turn."""
 
 
-class Sums:
+class Digests:
     """SHA-256 sums, made in a thread of their own, by turns.
 
     The turns go around among the clients who wait, and of one client's files the one of which least
