@@ -61,9 +61,10 @@ def fail() -> Iterator[bytes]:
     raise ZeroDivisionError("a defect")
 
 
-def die() -> Iterator[bytes]:
-    """End without a word, as a library does that cannot go on."""
+def die(seconds: float = 0) -> Iterator[bytes]:
+    """Wait, then end without a word, as a library does that cannot go on."""
     yield b""
+    time.sleep(seconds)
     os.abort()
 
 

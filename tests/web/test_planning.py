@@ -110,6 +110,18 @@ def test_too_much_processor(job: Callable[..., Iterator[bytes]]) -> None:
     asyncio.run(work())
 
 
+def test_long_is_not_much_processor() -> None:
+    """A job that ends after a while in which others had the processor has not used it up."""
+
+    async def work() -> None:
+        async with running() as made:
+            with pytest.raises(LimitError) as refused:
+                await all_of(made, odd_jobs.die, 1.5)
+            assert refused.value.limit == "planner_bytes"
+
+    asyncio.run(work())
+
+
 def test_too_much_time() -> None:
     """A job that only waits is ended too, and its client is told to come again."""
 

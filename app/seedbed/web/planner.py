@@ -24,7 +24,6 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from types import FrameType
 from typing import Any
 
 from seedbed.errors import SeedbedError
@@ -65,28 +64,53 @@ class Job:
 
 
 def main(control: socket.socket) -> None:
-    """Fork a child for each socket that comes over this one, until it ends."""
+    """Fork a child for each pair of sockets that comes over this one, until it ends.
+
+    A child works over the first. Over the second whoever waits is told how the child ended: in one
+    byte, the number of the signal that ended it, or 0.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the service
-    signal.signal(signal.SIGCHLD, _forget_children)
+    wake, woken = socket.socketpair()
+    wake.settimeout(0)
+    woken.settimeout(0)
+    signal.signal(signal.SIGCHLD, lambda *_: None)  # only to be woken
+    signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
     _preload()
+    endings: dict[int, int] = {}
     while True:
-        message, descriptors, _, _ = socket.recv_fds(control, 1, 1)
+        ready, _, _ = select.select([control, woken], [], [])
+        if woken in ready:
+            woken.recv(4096)
+            _tell_endings(endings)
+        if control not in ready:
+            continue
+        message, descriptors, _, _ = socket.recv_fds(control, 1, 2)
         if not message:
             return
-        for descriptor in descriptors:
+        if len(descriptors) == 2:
             with contextlib.suppress(OSError):  # no room for a child: whoever waits sees the end
-                if os.fork() == 0:
+                if not (pid := os.fork()):
+                    signal.set_wakeup_fd(-1)
                     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-                    control.close()
-                    _be_child(socket.socket(fileno=descriptor))
+                    for descriptor in (*endings.values(), descriptors[1]):
+                        os.close(descriptor)
+                    for other in (control, wake, woken):
+                        other.close()
+                    _be_child(socket.socket(fileno=descriptors[0]))
+                endings[pid] = descriptors.pop()
+        for descriptor in descriptors:
             os.close(descriptor)
 
 
-def _forget_children(_signal: int, _frame: FrameType | None) -> None:
-    """Let the system forget children that have ended, and count their time as this process's."""
+def _tell_endings(endings: dict[int, int]) -> None:
+    """Say of each child that has ended how it did, and forget it."""
     with contextlib.suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
+        while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+            pid, status = ended
+            descriptor = endings.pop(pid)
+            with contextlib.suppress(OSError):  # nobody waits
+                os.write(descriptor, bytes([os.WTERMSIG(status)]))
+            os.close(descriptor)
 
 
 def _preload() -> None:
@@ -139,7 +163,8 @@ def _limit(job: Job) -> None:
     with contextlib.suppress(ValueError, OSError):  # a lower limit is set already
         resource.setrlimit(data, (room, room))
     with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_CPU, (job.cpu_seconds, job.cpu_seconds))
+        resource.setrlimit(resource.RLIMIT_CPU, (job.cpu_seconds, job.cpu_seconds + 1))  # SIGXCPU
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     # By SIGALRM, if nobody has ended it before.
     signal.setitimer(signal.ITIMER_REAL, job.seconds + _GRACE_SECONDS)
 

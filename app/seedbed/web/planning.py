@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 import os
 import pickle
+import signal
 import socket
 import subprocess
 import sys
@@ -91,23 +91,26 @@ class Template:
                     env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"},
                 )
 
-    def connect(self) -> socket.socket:
-        """A socket to a new process that waits for a job.
+    def connect(self) -> tuple[socket.socket, socket.socket]:
+        """A socket to a new process that waits for a job, and one that tells how it has ended.
 
         Raises:
             _Ended: there is none to be had now.
         """
         self.start()
-        ours, theirs = socket.socketpair()
-        with theirs:
+        connection, theirs = socket.socketpair()
+        ending, told = socket.socketpair()
+        with theirs, told:
             try:
                 assert self._control is not None  # noqa: S101  # it has been started
-                socket.send_fds(self._control, [b"j"], [theirs.fileno()])
+                socket.send_fds(self._control, [b"j"], [theirs.fileno(), told.fileno()])
             except OSError:
-                ours.close()
+                connection.close()
+                ending.close()
                 raise _Ended from None
-        ours.setblocking(False)  # noqa: FBT003
-        return ours
+        connection.settimeout(0)
+        ending.settimeout(0)
+        return connection, ending
 
     def works(self) -> None:
         """Told that a job was begun: the process is sound."""
@@ -215,14 +218,13 @@ class Planners:
     async def _attempt(self, job: Job) -> AsyncGenerator[bytes]:
         loop = asyncio.get_running_loop()
         try:
-            connection = await self._connect()
+            connection, ending = await self._connect()
         except (_Ended, TimeoutError):
             raise BusyError(
                 f"no process is there to plan this; try again in {self._retry_seconds} seconds",
                 self._retry_seconds,
             ) from None
-        began = loop.time()
-        with connection:
+        with connection, ending:
             try:
                 async with asyncio.timeout(job.seconds):
                     message = pickle.dumps(job, 5)
@@ -245,27 +247,27 @@ class Planners:
                     self._retry_seconds,
                 ) from None
             except _Ended:
-                seconds = loop.time() - began
-                if seconds >= job.cpu_seconds:
+                if await _signal_of(ending) == signal.SIGXCPU:
                     raise LimitError(
                         "planner_seconds",
-                        max(math.ceil(seconds), job.cpu_seconds + 1),
+                        job.cpu_seconds + 1,
                         job.cpu_seconds,
                         "seconds of processor to plan this, or more,",
                     ) from None
                 raise MemoryError from None  # the parser's library ends the process then
 
-    async def _connect(self) -> socket.socket:
-        """A connection to a process that has said that it is there."""
-        connection = await asyncio.to_thread(self.template.connect)
+    async def _connect(self) -> tuple[socket.socket, socket.socket]:
+        """Connections to a process that has said that it is there, and to who tells of its end."""
+        connection, ending = await asyncio.to_thread(self.template.connect)
         try:
             async with asyncio.timeout(_START_SECONDS):
                 await _receive(connection)
         except BaseException:
             connection.close()
+            ending.close()
             raise
         self.template.works()
-        return connection
+        return connection, ending
 
     @staticmethod
     def _refuse(kind: bytes, content: bytes) -> None:
@@ -364,6 +366,14 @@ def _texts(arguments: Any) -> Iterator[bytes]:
         text = getattr(one, "text", one)
         if isinstance(text, bytes):
             yield text
+
+
+async def _signal_of(ending: socket.socket) -> int:
+    """The signal that ended a process; 0 if there was none, or nobody tells."""
+    with contextlib.suppress(_Ended, TimeoutError):
+        async with asyncio.timeout(_START_SECONDS):
+            return (await _exactly(ending, 1))[0]
+    return 0
 
 
 async def _receive(connection: socket.socket) -> tuple[bytes, bytes]:
