@@ -196,7 +196,7 @@ print(names, sorted({name for name in sys.modules if name.startswith("openteleme
 def test_nothing_is_imported_without_the_setting() -> None:
     """An application that makes no traces has no middleware for them, and imports no SDK."""
     ended = run(APPLICATION)
-    assert ended.stdout.strip() == "['Observability', 'Browsers'] []", ended.stderr
+    assert ended.stdout.strip() == "['Observability', 'SecurityHeaders'] []", ended.stderr
 
 
 def test_missing_extra(tmp_path: Path) -> None:

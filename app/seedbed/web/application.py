@@ -16,7 +16,7 @@ from seedbed.registry import SpecStore
 from seedbed.stream import AUTO, NUMPY
 from seedbed.web import documentation, problems
 from seedbed.web.access import Access
-from seedbed.web.cors import Browsers, parse_origins
+from seedbed.web.cors import CORS, parse_origins
 from seedbed.web.keys import ANONYMOUS
 from seedbed.web.observability import Observability, configure_logging
 from seedbed.web.routes import (
@@ -32,6 +32,7 @@ from seedbed.web.routes import (
     specs,
     tensors,
 )
+from seedbed.web.security_headers import SecurityHeaders
 from seedbed.web.service import Service
 from seedbed.web.settings import Settings, read_settings
 
@@ -120,7 +121,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.add_middleware(
             Access, keys=keys, anonymous=may, retry_after_seconds=settings.retry_after_seconds
         )
-    app.add_middleware(Browsers, origins=parse_origins(settings.cors_origins))
+    if origins := parse_origins(settings.cors_origins):
+        app.add_middleware(CORS, origins=origins)
+    app.add_middleware(SecurityHeaders)
     app.add_middleware(Observability, metrics=service.metrics)
     if settings.otlp_endpoint != "none":
         from seedbed.web.tracing import Tracing, provider_to  # noqa: PLC0415  # of an extra
