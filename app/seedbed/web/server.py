@@ -18,7 +18,7 @@ from uvicorn.config import STARTUP_FAILURE
 from seedbed.web.application import create_app
 from seedbed.web.clients import Hosts
 from seedbed.web.connections import Connections
-from seedbed.web.memory import release_code, return_what_is_free
+from seedbed.web.memory import return_what_is_free
 from seedbed.web.probes import Probes
 from seedbed.web.protocol import Protocol
 from seedbed.web.settings import Settings
@@ -87,7 +87,6 @@ class Server(uvicorn.Server):
         if self._warm and self.started:
             self._service.planners.template.start()
         return_what_is_free()
-        release_code("libllvmlite")
         self._watcher = asyncio.create_task(self._watch())
         listening = [each for server in self.servers if self.started for each in server.sockets]
         if self._probes is not None:
