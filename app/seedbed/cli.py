@@ -358,26 +358,35 @@ def generate(
         if directory:
             files = {target / file.name: file for file in checkpoint.files()}
             target.mkdir(parents=True, exist_ok=True)
-        for path in files:
-            if path.exists() and not force:
-                raise disk.exists(path)
-        columns = (
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            DownloadColumn(binary_units=True),
-            TransferSpeedColumn(),
-            TimeRemainingColumn(),
-        )
-        with Progress(*columns, console=errors, disable=quiet) as bar:
-            for path, file in files.items():
-                task = bar.add_task(path.name, total=file.size)
-                disk.write(
-                    file,
-                    path,
-                    read_settings().worker_threads,
-                    functools.partial(_update, bar, task),
-                    replace=force,
-                )
+        _write(files, replace=force, quiet=quiet)
+
+
+def _write(files: Mapping[Path, File], *, replace: bool, quiet: bool) -> None:
+    """Write files one after the other, with a bar for each.
+
+    Raises:
+        OutputError: one is there and is not to be replaced; nothing is written then.
+    """
+    for path in files:
+        if path.exists() and not replace:
+            raise disk.exists(path)
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        DownloadColumn(binary_units=True),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=errors, disable=quiet) as bar:
+        for path, file in files.items():
+            task = bar.add_task(path.name, total=file.size)
+            disk.write(
+                file,
+                path,
+                read_settings().worker_threads,
+                functools.partial(_update, bar, task),
+                replace=replace,
+            )
 
 
 def _update(bar: Progress, task: TaskID, done: int) -> None:

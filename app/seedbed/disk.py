@@ -61,28 +61,11 @@ def write(
             this user, or is being written by another process.
         OSError: the disk is full, the directory is read-only, …; what was written can be resumed.
     """
-    if not target.parent.is_dir():
-        raise OutputError(f"there is no directory {str(target.parent)!r}")
-    if target.exists() and not target.is_file():
-        raise OutputError(f"{str(target)!r} is not a regular file")
-    if os.path.lexists(target) and not replace:
-        raise exists(target)
+    _check(target, replace=replace)
     partial = partial_path(file, target)
     descriptor = _open_locked(partial, target)
     try:
-        begun = min(os.fstat(descriptor).st_size, file.size)
-        start = max(begun - 1, 0) // window_bytes * window_bytes
-        os.ftruncate(descriptor, start)
-        progress(start)
-        with ThreadPoolExecutor(threads, thread_name_prefix="write") as pool:
-            for first, last in split(start, file.size, window_bytes):
-                done = first
-                chunks = list(split(first, last, CHUNK_BYTES))
-                writes = pool.map(lambda chunk: _write_chunk(file, descriptor, *chunk), chunks)
-                for written in writes:
-                    done += written
-                    progress(done)
-                os.fsync(descriptor)
+        _complete(file, descriptor, threads, progress, window_bytes)
         if replace:
             partial.replace(target)
         else:
@@ -91,6 +74,38 @@ def write(
         os.close(descriptor)
     _remove_abandoned(target)
     _sync_directory(target.parent)
+
+
+def _check(target: Path, *, replace: bool) -> None:
+    """Refuse a target that a file cannot be written to, before any of it is drawn."""
+    if not target.parent.is_dir():
+        raise OutputError(f"there is no directory {str(target.parent)!r}")
+    if target.exists() and not target.is_file():
+        raise OutputError(f"{str(target)!r} is not a regular file")
+    if os.path.lexists(target) and not replace:
+        raise exists(target)
+
+
+def _complete(
+    file: File,
+    descriptor: int,
+    threads: int,
+    progress: Callable[[int], object],
+    window_bytes: int,
+) -> None:
+    """Write what a partial file lacks, window by window, each synced before the next."""
+    size = min(os.fstat(descriptor).st_size, file.size)
+    start = max(size - 1, 0) // window_bytes * window_bytes
+    os.ftruncate(descriptor, start)
+    progress(start)
+    with ThreadPoolExecutor(threads, thread_name_prefix="write") as pool:
+        for first, last in split(start, file.size, window_bytes):
+            done = first
+            chunks = list(split(first, last, CHUNK_BYTES))
+            for written in pool.map(lambda chunk: _write_chunk(file, descriptor, *chunk), chunks):
+                done += written
+                progress(done)
+            os.fsync(descriptor)
 
 
 def exists(target: Path) -> OutputError:

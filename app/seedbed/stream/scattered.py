@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+from numba import njit
+
 from seedbed.stream import aesni
 from seedbed.stream.kernels import encode, pointer_at
+
+_compile = njit(error_model="numpy", boundscheck=False)
 
 
 def box_entry(vector_blocks: int) -> Any:
     """The function that fills with the elements of a box, of keystream that it makes itself.
 
     It goes by steps: some rows of the last of the axes that it counts, of so many elements each,
-    whose distances from the first are in a table. In a step of runs, elements that follow each
-    other, their blocks are encrypted together; else the block of each.
+    whose distances from the first are in a table.
 
     Arguments: kind, form, round keys, first element, rank, extents, strides, rows of a step,
     elements of a row, of a run (0 for none), table, parameters, constants of rounding, room for
@@ -21,9 +24,8 @@ def box_entry(vector_blocks: int) -> Any:
     and draws of a step, output.
     """
     encrypt_counters = aesni.encrypt_counters(vector_blocks)
-    encrypt_blocks = aesni.encrypt_blocks(vector_blocks)
-    group = aesni.group_blocks(vector_blocks)
-    group_words = 4 * group
+    group_words = 4 * aesni.group_blocks(vector_blocks)
+    words_of_runs, words_apart = _words_of_runs(vector_blocks), _words_apart(vector_blocks)
 
     def from_key(
         kind: Any, form: Any, source: Any, start: Any, rank: Any, extents: Any, strides: Any,
@@ -45,29 +47,9 @@ def box_entry(vector_blocks: int) -> Any:
                 )
                 drawn = pointer_at(keystream, skip)
             elif run:
-                used = 0
-                for i in range(0, n, run):
-                    count = min(run, n - i)
-                    first = origin + table[i]
-                    block = first >> 2
-                    there = ((first + count - 1) >> 2) - block + 1
-                    for j in range(there):
-                        blocks[used + j] = block + j
-                    wanted[i] = 4 * used + (first & 3)
-                    used += there
-                encrypt_blocks(source, blocks, (used + group - 1) // group, keystream)
-                for i in range(0, n, run):
-                    place = wanted[i]
-                    for j in range(min(run, n - i)):
-                        words[i + j] = keystream[place + j]
+                words_of_runs(source, origin, n, run, table, blocks, wanted, keystream, words)
             else:
-                for i in range(n):
-                    element = origin + table[i]
-                    blocks[i] = element >> 2
-                    wanted[i] = 4 * i + (element & 3)
-                encrypt_blocks(source, blocks, (n + group - 1) // group, keystream)
-                for i in range(n):
-                    words[i] = keystream[wanted[i]]
+                words_apart(source, origin, n, table, blocks, wanted, keystream, words)
             encode(kind, form, drawn, n, parameters, narrow, values, out, done)
             done += n
             axis, index[last], origin = last, index[last] + step, origin + step * strides[last]
@@ -80,3 +62,53 @@ def box_entry(vector_blocks: int) -> Any:
                     origin += strides[axis]
 
     return from_key
+
+
+def _words_of_runs(vector_blocks: int) -> Any:
+    """The function that fetches words of runs, elements that follow each other, a run together."""
+    encrypt_blocks = aesni.encrypt_blocks(vector_blocks)
+    group = aesni.group_blocks(vector_blocks)
+
+    @_compile
+    def words_of_runs(
+        source: Any, origin: Any, n: Any, run: Any, table: Any, blocks: Any, wanted: Any,
+        keystream: Any, words: Any,
+    ) -> None:  # fmt: skip
+        used = 0
+        for i in range(0, n, run):
+            count = min(run, n - i)
+            first = origin + table[i]
+            block = first >> 2
+            there = ((first + count - 1) >> 2) - block + 1
+            for j in range(there):
+                blocks[used + j] = block + j
+            wanted[i] = 4 * used + (first & 3)
+            used += there
+        encrypt_blocks(source, blocks, (used + group - 1) // group, keystream)
+        for i in range(0, n, run):
+            place = wanted[i]
+            for j in range(min(run, n - i)):
+                words[i + j] = keystream[place + j]
+
+    return words_of_runs
+
+
+def _words_apart(vector_blocks: int) -> Any:
+    """The function that fetches words of which each lies in a block of its own."""
+    encrypt_blocks = aesni.encrypt_blocks(vector_blocks)
+    group = aesni.group_blocks(vector_blocks)
+
+    @_compile
+    def words_apart(
+        source: Any, origin: Any, n: Any, table: Any, blocks: Any, wanted: Any, keystream: Any,
+        words: Any,
+    ) -> None:  # fmt: skip
+        for i in range(n):
+            element = origin + table[i]
+            blocks[i] = element >> 2
+            wanted[i] = 4 * i + (element & 3)
+        encrypt_blocks(source, blocks, (n + group - 1) // group, keystream)
+        for i in range(n):
+            words[i] = keystream[wanted[i]]
+
+    return words_apart

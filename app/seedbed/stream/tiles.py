@@ -20,6 +20,9 @@ from seedbed.stream.kernels import pointer_at
 LANES = 8
 """float64 elements of a vector; LLVM splits it where registers are narrower."""
 
+_WORD = ir.IntType(64)
+_VECTOR = ir.VectorType(ir.DoubleType(), LANES)
+
 
 def multiply(rows: int, vectors: int, *, subtract: bool) -> Any:
     """A function for compiled code that adds a product to a tile, or subtracts it.
@@ -34,46 +37,10 @@ def multiply(rows: int, vectors: int, *, subtract: bool) -> Any:
         c[r, j] ± a[r, 0]·b[0, j] ± a[r, 1]·b[1, j] …, where a[r, s] is at r·a_row + s·a_term,
         b[s, j] at s·b_term + j and c[r, j] at r·c_row + j, counted in elements.
     """
-    word64, double = ir.IntType(64), ir.DoubleType()
-    vector = ir.VectorType(double, LANES)
 
     def codegen(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        a, a_term, a_row, b, b_term, c, c_row, terms = arguments
-
-        def at(pointer: Any, *offsets: Any) -> Any:
-            for offset in offsets:
-                pointer = builder.gep(pointer, [offset])
-            return pointer
-
-        def vector_at(pointer: Any, number: int) -> Any:
-            place = at(pointer, ir.Constant(word64, LANES * number))
-            return builder.bitcast(place, ir.PointerType(vector))
-
-        c_rows = [at(c, builder.mul(c_row, ir.Constant(word64, r))) for r in range(rows)]
-        a_rows = [builder.mul(a_row, ir.Constant(word64, r)) for r in range(rows)]
-        sums = [[cgutils.alloca_once(builder, vector) for _ in range(vectors)] for _ in range(rows)]
-        for r in range(rows):
-            for v in range(vectors):
-                builder.store(builder.load(vector_at(c_rows[r], v), align=8), sums[r][v])
-        undefined = ir.Constant(vector, ir.Undefined)
-        first = ir.Constant(ir.IntType(32), 0)
-        mask = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
-        with cgutils.for_range(builder, terms, intp=word64) as loop:
-            b_start = at(b, builder.mul(loop.index, b_term))
-            a_start = at(a, builder.mul(loop.index, a_term))
-            b_values = [builder.load(vector_at(b_start, v), align=8) for v in range(vectors)]
-            for r in range(rows):
-                scalar = builder.load(at(a_start, a_rows[r]))
-                one = builder.insert_element(undefined, scalar, first)
-                spread = builder.shuffle_vector(one, undefined, mask)
-                for v in range(vectors):
-                    term = builder.fmul(spread, b_values[v])
-                    held = builder.load(sums[r][v])
-                    combine = builder.fsub if subtract else builder.fadd
-                    builder.store(combine(held, term), sums[r][v])
-        for r in range(rows):
-            for v in range(vectors):
-                builder.store(builder.load(sums[r][v]), vector_at(c_rows[r], v), align=8)
+        combine = builder.fsub if subtract else builder.fadd
+        _emit(builder, rows, vectors, combine, arguments)
         return context.get_dummy_value()
 
     @intrinsic
@@ -87,6 +54,46 @@ def multiply(rows: int, vectors: int, *, subtract: bool) -> Any:
         ), codegen
 
     return function
+
+
+def _emit(builder: Any, rows: int, vectors: int, combine: Any, arguments: Any) -> None:
+    """Write the code of a tile: its sums into registers, all terms into them, and out again."""
+    a, a_term, a_row, b, b_term, c, c_row, terms = arguments
+    tile = [(r, v) for r in range(rows) for v in range(vectors)]
+    c_rows = [_at(builder, c, builder.mul(c_row, _WORD(r))) for r in range(rows)]
+    a_rows = [builder.mul(a_row, _WORD(r)) for r in range(rows)]
+    sums = {place: cgutils.alloca_once(builder, _VECTOR) for place in tile}
+    for r, v in tile:
+        builder.store(builder.load(_vector_at(builder, c_rows[r], v), align=8), sums[r, v])
+    with cgutils.for_range(builder, terms, intp=_WORD) as loop:
+        b_start = _at(builder, b, builder.mul(loop.index, b_term))
+        a_start = _at(builder, a, builder.mul(loop.index, a_term))
+        b_values = [builder.load(_vector_at(builder, b_start, v), align=8) for v in range(vectors)]
+        for r in range(rows):
+            factor = _spread(builder, builder.load(_at(builder, a_start, a_rows[r])))
+            for v in range(vectors):
+                term = builder.fmul(factor, b_values[v])
+                builder.store(combine(builder.load(sums[r, v]), term), sums[r, v])
+    for r, v in tile:
+        builder.store(builder.load(sums[r, v]), _vector_at(builder, c_rows[r], v), align=8)
+
+
+def _at(builder: Any, pointer: Any, offset: Any) -> Any:
+    """A pointer so many elements further on."""
+    return builder.gep(pointer, [offset])
+
+
+def _vector_at(builder: Any, pointer: Any, number: int) -> Any:
+    """A pointer to one of the vectors that begin at another pointer."""
+    return builder.bitcast(_at(builder, pointer, _WORD(LANES * number)), ir.PointerType(_VECTOR))
+
+
+def _spread(builder: Any, scalar: Any) -> Any:
+    """A vector that has a number in all of its lanes."""
+    undefined = ir.Constant(_VECTOR, ir.Undefined)
+    lane = builder.insert_element(undefined, scalar, ir.Constant(ir.IntType(32), 0))
+    mask = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+    return builder.shuffle_vector(lane, undefined, mask)
 
 
 def gram_entry(rows: int, vectors: int) -> Any:

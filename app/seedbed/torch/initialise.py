@@ -110,12 +110,7 @@ def init_(
     """
     state = _state_of(model)
     threads = threads or _cores()
-    if isinstance(source, str) and source.startswith(("http://", "https://")):
-        contents: Contents = Fetching(source, seed, key)
-    else:
-        if key is not None:
-            raise SpecError("only a URL takes a key", ("key",))
-        contents = Drawing(spec_of(source, seed), threads)
+    contents = _contents_of(source, seed, key, threads)
     try:
         if recording is None and isinstance(source, Recorded):
             recording = source
@@ -139,6 +134,15 @@ def init_(
         sum(p.memory.nbytes for target in checked.targets for p in target.parts),
         checked.left | dict.fromkeys(not_persistent(model), "not persistent: no file has it"),
     )
+
+
+def _contents_of(source: Origin, seed: int | None, key: str | None, threads: int) -> Contents:
+    """The file of a source: fetched in parts if it is a URL, else drawn here."""
+    if isinstance(source, str) and source.startswith(("http://", "https://")):
+        return Fetching(source, seed, key)
+    if key is not None:
+        raise SpecError("only a URL takes a key", ("key",))
+    return Drawing(spec_of(source, seed), threads)
 
 
 def _cores() -> int:

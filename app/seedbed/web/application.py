@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from importlib.metadata import version
 
 import structlog
@@ -69,32 +69,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     settings = settings or read_settings()
     configure_logging(settings.log_format, settings.log_level)
     service = Service(settings)
-    at_end: list[Callable[[], None]] = []
-
-    @contextlib.asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        if service.engine.name == NUMPY and settings.engine == AUTO:
-            log.warning(
-                "no compiled kernels: drawing with NumPy, the same bytes, slower",
-                why=service.engine.why,
-            )
-        if service.registry.exists:
-            try:
-                await service.registry.ask(SpecStore.open)
-            except UnavailableError as error:
-                log.warning("no stored specs for now", why=str(error))
-        gc.freeze()  # what has been imported is no garbage: to look through it takes 0.1 seconds
-        gc.set_threshold(*gc.get_threshold()[:2], _YOUNG_BEFORE_OLD)
-        service.started = service.ready = True
-        log.info("ready", engine=service.engine.name, threads=settings.worker_threads)
-        try:
-            yield
-        finally:
-            service.ready = False
-            service.close()
-            for end in at_end:
-                await asyncio.to_thread(end)
-
     app = FastAPI(
         title="Seedbed",
         summary="The weights a model starts from, as a URL",
@@ -103,12 +77,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         openapi_tags=TAGS,
         servers=[{"url": "/", "description": "This server"}],
-        lifespan=lifespan,
+        lifespan=_lifespan,
         redirect_slashes=False,  # a path has one spelling, and no answer repeats a Host header
         docs_url=None,
         redoc_url=None,
     )
     app.state.service = service
+    app.state.at_end = []
     problems.install(app)
     # Their routes, not the routers: those would have every request matched once more for each.
     for surface in (tensors, checkpoints, models, specs, catalogue, layers, compare, health, hub):
@@ -116,6 +91,40 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     docs.install(app)
     page.install(app)
     documentation.install(app)
+    _add_middleware(app, service)
+    return app
+
+
+@contextlib.asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """What is done before the first request, and after the last."""
+    service: Service = app.state.service
+    if service.engine.name == NUMPY and service.settings.engine == AUTO:
+        log.warning(
+            "no compiled kernels: drawing with NumPy, the same bytes, slower",
+            why=service.engine.why,
+        )
+    if service.registry.exists:
+        try:
+            await service.registry.ask(SpecStore.open)
+        except UnavailableError as error:
+            log.warning("no stored specs for now", why=str(error))
+    gc.freeze()  # what has been imported is no garbage: to look through it takes 0.1 seconds
+    gc.set_threshold(*gc.get_threshold()[:2], _YOUNG_BEFORE_OLD)
+    service.started = service.ready = True
+    log.info("ready", engine=service.engine.name, threads=service.settings.worker_threads)
+    try:
+        yield
+    finally:
+        service.ready = False
+        service.close()
+        for end in app.state.at_end:
+            await asyncio.to_thread(end)
+
+
+def _add_middleware(app: FastAPI, service: Service) -> None:
+    """What every request passes, the innermost first."""
+    settings = service.settings
     may, keys = settings.anonymous_may, settings.key_ring
     if keys or may != ANONYMOUS["all"]:
         app.add_middleware(
@@ -129,6 +138,5 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         from seedbed.web.tracing import Tracing, provider_to  # noqa: PLC0415  # of an extra
 
         traces = provider_to(settings.otlp_endpoint, settings.trace_ratio, app.version)
-        at_end.append(traces.shutdown)
+        app.state.at_end.append(traces.shutdown)
         app.add_middleware(Tracing, provider=traces)
-    return app

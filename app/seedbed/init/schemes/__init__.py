@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Union
+from weakref import WeakValueDictionary
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
@@ -177,16 +178,14 @@ def _spell_out(value: object) -> object:
     return SCHEMES[name].with_implied(implied, {**given, "scheme": name})
 
 
-_shared: dict[tuple[type[Scheme], str], Scheme] = {}
-_SHARED_MAX = 4096
+_interned: WeakValueDictionary[tuple[type[Scheme], str], Scheme] = WeakValueDictionary()
+"""Schemes that somebody has, as `sys.intern` keeps strings."""
 
 
-def _share(scheme: Scheme) -> Scheme:
+def _intern(scheme: Scheme) -> Scheme:
     """One object for equal schemes: a hundred thousand tensors have a handful, spelled once."""
     key = (type(scheme), repr([*scheme.__dict__.values()]))  # repr, since 0.0 equals −0.0
-    if len(_shared) >= _SHARED_MAX:
-        _shared.clear()
-    return _shared.setdefault(key, scheme)
+    return _interned.setdefault(key, scheme)
 
 
 _ALIASES = [name for name in _BY_NAME if name not in SCHEMES]
@@ -229,7 +228,7 @@ else:
                 _spell_out,
                 json_schema_input_type=SchemeName | SchemeAlias | AnyScheme | AliasedScheme,
             ),
-            AfterValidator(_share),
+            AfterValidator(_intern),
         ],
     )
     """A scheme in a request: its name, or an object with the name and parameters."""

@@ -107,11 +107,11 @@ def _number(value: Any, node: ast.AST) -> Any:
 
 def _place(node: ast.AST) -> tuple[str | int, ...]:
     """The first field that a part of an expression names."""
-    for one in ast.walk(node):
-        if isinstance(one, ast.Attribute):
-            return tuple(ast.unparse(one).split("."))
-        if isinstance(one, ast.Name) and one.id not in _CALLS:
-            return (one.id,)
+    for part in ast.walk(node):
+        if isinstance(part, ast.Attribute):
+            return tuple(ast.unparse(part).split("."))
+        if isinstance(part, ast.Name) and part.id not in _CALLS:
+            return (part.id,)
     return ()
 
 
@@ -120,107 +120,152 @@ def place(text: str) -> tuple[str | int, ...]:
     return _place(ast.parse(text, mode="eval"))
 
 
-def _build(node: ast.expr) -> Evaluator:  # noqa: C901, PLR0911, PLR0912, PLR0915 - one branch a kind of node
-    match node:
-        case ast.Constant(value=value):
-            return lambda _: value
-        case ast.Name(id=name):
-
-            def field(scope: Scope) -> Any:
-                if name in scope:
-                    return scope[name]
-                raise Missing(f"{name} is needed", (name,))
-
-            return field
-        case ast.Attribute(value=inner, attr=name):
-            within = _build(inner)
-
-            def nested(scope: Scope) -> Any:
-                level = within(scope)
-                if isinstance(level, Mapping) and name in level:
-                    return level[name]
-                raise Missing(f"{ast.unparse(node)} is needed", _place(node))
-
-            return nested
-        case ast.Subscript(value=inner, slice=index):
-            items, at = _build(inner), _build(index)
-
-            def item(scope: Scope) -> Any:
-                values, where = items(scope), at(scope)
-                if not isinstance(values, Sequence):
-                    raise Missing(
-                        f"{ast.unparse(inner)} is {values!r}: a list is needed", _place(inner)
-                    )
-                if not isinstance(where, int) or not -len(values) <= where < len(values):
-                    raise Missing(f"{ast.unparse(inner)} has no item {where}", _place(inner))
-                return values[where]
-
-            return item
-        case ast.BinOp(left=left, op=operator, right=right) if type(operator) in _BINARY:
-            a, b, work = _build(left), _build(right), _BINARY[type(operator)]
-            divides = isinstance(operator, (ast.Div, ast.FloorDiv, ast.Mod))
-
-            def binary(scope: Scope) -> Any:
-                x, y = _number(a(scope), left), _number(b(scope), right)
-                if divides and y == 0:
-                    raise ParameterError(f"{ast.unparse(right)} is 0", _place(right))
-                try:
-                    return _bounded(work(x, y))
-                except OverflowError:  # of floats
-                    raise ParameterError(
-                        f"{ast.unparse(node)} is more than a number can be", _place(node)
-                    ) from None
-
-            return binary
-        case ast.UnaryOp(op=ast.USub(), operand=operand):
-            inner_value = _build(operand)
-            return lambda scope: -_number(inner_value(scope), operand)
-        case ast.UnaryOp(op=ast.Not(), operand=operand):
-            truth = _build(operand)
-            return lambda scope: not truth(scope)
-        case ast.BoolOp(op=ast.And(), values=values):
-            terms = [_build(value) for value in values]
-            return lambda scope: all(term(scope) for term in terms)
-        case ast.BoolOp(op=ast.Or(), values=values):
-            terms = [_build(value) for value in values]
-            return lambda scope: any(term(scope) for term in terms)
-        case ast.IfExp(test=test, body=body, orelse=orelse):
-            which, yes, no = _build(test), _build(body), _build(orelse)
-            return lambda scope: yes(scope) if which(scope) else no(scope)
-        case ast.Compare(left=left, ops=[comparison], comparators=[right]) if (
-            type(comparison) in _COMPARE
-        ):
-            a, b, holds = _build(left), _build(right), _COMPARE[type(comparison)]
-
-            def compare(scope: Scope) -> Any:
-                x, y = a(scope), b(scope)
-                try:
-                    return holds(x, y)
-                except TypeError:
-                    raise Missing(
-                        f"{ast.unparse(node)}: {x!r} and {y!r} cannot be compared", _place(node)
-                    ) from None
-
-            return compare
-        case ast.Tuple(elts=elements) | ast.List(elts=elements):
-            parts = [_build(element) for element in elements]
-            return lambda scope: [part(scope) for part in parts]
-        case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]) if name in _CALLS:
-            given, call = [_build(argument) for argument in arguments], _CALLS[name]
-
-            def called(scope: Scope) -> Any:
-                values = [one(scope) for one in given]
-                try:
-                    return _bounded(call(*values))
-                except ParameterError as error:
-                    raise ParameterError(error.message, _place(node)) from None
-                except (TypeError, ValueError, ZeroDivisionError, OverflowError):
-                    raise Missing(
-                        f"{ast.unparse(node)} has no value for {values}", _place(node)
-                    ) from None
-
-            return called
+def _build(node: ast.expr) -> Evaluator:
+    """What evaluates a part of an expression."""
+    if (kind := _KINDS.get(type(node))) is not None and (built := kind(node)) is not None:
+        return built
     raise ValueError(f"no such expression: {ast.unparse(node)}")
+
+
+def _constant(node: ast.Constant) -> Evaluator:
+    value = node.value
+    return lambda _: value
+
+
+def _name(node: ast.Name) -> Evaluator:
+    name = node.id
+
+    def field(scope: Scope) -> Any:
+        if name in scope:
+            return scope[name]
+        raise Missing(f"{name} is needed", (name,))
+
+    return field
+
+
+def _attribute(node: ast.Attribute) -> Evaluator:
+    within, name = _build(node.value), node.attr
+
+    def nested(scope: Scope) -> Any:
+        level = within(scope)
+        if isinstance(level, Mapping) and name in level:
+            return level[name]
+        raise Missing(f"{ast.unparse(node)} is needed", _place(node))
+
+    return nested
+
+
+def _subscript(node: ast.Subscript) -> Evaluator:
+    inner, items, at = node.value, _build(node.value), _build(node.slice)
+
+    def item(scope: Scope) -> Any:
+        values, where = items(scope), at(scope)
+        if not isinstance(values, Sequence):
+            raise Missing(f"{ast.unparse(inner)} is {values!r}: a list is needed", _place(inner))
+        if not isinstance(where, int) or not -len(values) <= where < len(values):
+            raise Missing(f"{ast.unparse(inner)} has no item {where}", _place(inner))
+        return values[where]
+
+    return item
+
+
+def _arithmetic(node: ast.BinOp) -> Evaluator | None:
+    work = _BINARY.get(type(node.op))
+    if work is None:
+        return None
+    left, right = _build(node.left), _build(node.right)
+    divides = isinstance(node.op, (ast.Div, ast.FloorDiv, ast.Mod))
+
+    def binary(scope: Scope) -> Any:
+        x, y = _number(left(scope), node.left), _number(right(scope), node.right)
+        if divides and y == 0:
+            raise ParameterError(f"{ast.unparse(node.right)} is 0", _place(node.right))
+        try:
+            return _bounded(work(x, y))
+        except OverflowError:  # of floats
+            raise ParameterError(
+                f"{ast.unparse(node)} is more than a number can be", _place(node)
+            ) from None
+
+    return binary
+
+
+def _unary(node: ast.UnaryOp) -> Evaluator | None:
+    operand = _build(node.operand)
+    match node.op:
+        case ast.USub():
+            return lambda scope: -_number(operand(scope), node.operand)
+        case ast.Not():
+            return lambda scope: not operand(scope)
+    return None
+
+
+def _logical(node: ast.BoolOp) -> Evaluator:
+    terms = [_build(value) for value in node.values]
+    combine = all if isinstance(node.op, ast.And) else any
+    return lambda scope: combine(term(scope) for term in terms)
+
+
+def _conditional(node: ast.IfExp) -> Evaluator:
+    which, yes, no = _build(node.test), _build(node.body), _build(node.orelse)
+    return lambda scope: yes(scope) if which(scope) else no(scope)
+
+
+def _comparison(node: ast.Compare) -> Evaluator | None:
+    holds = _COMPARE.get(type(node.ops[0]))
+    if holds is None or len(node.ops) > 1:
+        return None
+    left, right = _build(node.left), _build(node.comparators[0])
+
+    def compare(scope: Scope) -> Any:
+        x, y = left(scope), right(scope)
+        try:
+            return holds(x, y)
+        except TypeError:
+            raise Missing(
+                f"{ast.unparse(node)}: {x!r} and {y!r} cannot be compared", _place(node)
+            ) from None
+
+    return compare
+
+
+def _list(node: ast.Tuple | ast.List) -> Evaluator:
+    parts = [_build(element) for element in node.elts]
+    return lambda scope: [part(scope) for part in parts]
+
+
+def _call(node: ast.Call) -> Evaluator | None:
+    if not isinstance(node.func, ast.Name) or node.func.id not in _CALLS or node.keywords:
+        return None
+    function, arguments = _CALLS[node.func.id], [_build(argument) for argument in node.args]
+
+    def call(scope: Scope) -> Any:
+        values = [argument(scope) for argument in arguments]
+        try:
+            return _bounded(function(*values))
+        except ParameterError as error:
+            raise ParameterError(error.message, _place(node)) from None
+        except (TypeError, ValueError, ZeroDivisionError, OverflowError):
+            raise Missing(f"{ast.unparse(node)} has no value for {values}", _place(node)) from None
+
+    return call
+
+
+_KINDS: Mapping[type[ast.expr], Callable[[Any], Evaluator | None]] = {
+    ast.Constant: _constant,
+    ast.Name: _name,
+    ast.Attribute: _attribute,
+    ast.Subscript: _subscript,
+    ast.BinOp: _arithmetic,
+    ast.UnaryOp: _unary,
+    ast.BoolOp: _logical,
+    ast.IfExp: _conditional,
+    ast.Compare: _comparison,
+    ast.Tuple: _list,
+    ast.List: _list,
+    ast.Call: _call,
+}
+"""What builds each kind of node: an evaluator, or none where the language has no such thing."""
 
 
 @lru_cache(maxsize=8192)

@@ -83,7 +83,7 @@ def _scaling(factor: float) -> dict[str, Any]:
     }
 
 
-def _llama() -> Iterator[ConfigPreset]:
+def _llama2() -> Iterator[ConfigPreset]:
     yield from group(
         llama.Llama,
         LITGPT,
@@ -94,7 +94,10 @@ def _llama() -> Iterator[ConfigPreset]:
             "llama-2-70b": ("LLaMA 2, 70B", decoder(80, 8192, 64, 8, 28672)),
         },
     )
-    third = {
+
+
+def _llama3() -> Iterator[ConfigPreset]:
+    common = {
         "vocab_size": 128256,
         "max_position_embeddings": 8192,
         "rms_norm_eps": 1e-5,
@@ -112,7 +115,7 @@ def _llama() -> Iterator[ConfigPreset]:
     yield from group(
         llama.Llama,
         f"{LITGPT}; tied heads of 3.2: the config.json of Llama-3.2-3B",
-        third,
+        common,
         {
             "llama-3-8b": ("LLaMA 3, 8B", small),
             "llama-3-70b": ("LLaMA 3, 70B", middle),
@@ -123,30 +126,31 @@ def _llama() -> Iterator[ConfigPreset]:
             "llama-3.2-3b": ("LLaMA 3.2, 3.2B", {**decoder(28, 3072, 24, 8, 8192), **longer}),
         },
     )
+
+
+def _small_llamas() -> Iterator[ConfigPreset]:
     yield from group(
         llama.Llama,
         LITGPT,
         {"max_position_embeddings": 2048, "rms_norm_eps": 1e-5},
         {"tinyllama-1.1b": ("TinyLlama, 1.1B", decoder(22, 2048, 32, 4, 5632))},
     )
-    small = {
+    smollm2 = {
         "vocab_size": 49152,
         "max_position_embeddings": 8192,
         "rms_norm_eps": 1e-5,
         "rope_theta": 100000.0,
         "tie_word_embeddings": True,
     }
+    large = decoder(24, 2048, 32, 32, 8192, rope_theta=130000.0)
     yield from group(
         llama.Llama,
         f"{LITGPT}; tied heads follow from the published counts",
-        small,
+        smollm2,
         {
             "smollm2-135m": ("SmolLM2, 135M", decoder(30, 576, 9, 3, 1536)),
             "smollm2-360m": ("SmolLM2, 360M", decoder(32, 960, 15, 5, 2560)),
-            "smollm2-1.7b": (
-                "SmolLM2, 1.7B",
-                decoder(24, 2048, 32, 32, 8192, rope_theta=130000.0),
-            ),
+            "smollm2-1.7b": ("SmolLM2, 1.7B", large),
         },
     )
 
@@ -578,10 +582,10 @@ def _images() -> Iterator[ConfigPreset]:
 
 KNOWN: tuple[ConfigPreset, ...] = tuple(
     preset
-    for some in (
-        _gpt2, _llama, _mistral, _qwen, _gemma, _phi, _others, _pythia, _opt, _mamba, _encoders,
-        _sequences, _images,
+    for sizes in (
+        _gpt2, _llama2, _llama3, _small_llamas, _mistral, _qwen, _gemma, _phi, _others, _pythia,
+        _opt, _mamba, _encoders, _sequences, _images,
     )
-    for preset in some()
+    for preset in sizes()
 )  # fmt: skip
 """Every known size, in the order of the catalogue."""
