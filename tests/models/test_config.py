@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
 from seedbed.errors import SpecError
-from seedbed.models.config import Config, resolved, words
+from seedbed.models.config import Config, dtype_of, resolved, words
 
 
 class Fields(BaseModel):
@@ -91,18 +91,18 @@ def test_what_takes_no_part_is_accepted() -> None:
         pruned_heads={},
     )
     config.require_known({"hidden_size"})
-    assert config.dtype() == "F16"
+    assert dtype_of(config.fields) == "F16"
 
 
 @pytest.mark.parametrize("wrong", ["quarter", "int64", "float8", 16, ["float32"]])
 def test_an_unknown_dtype_is_refused_with_those_there_are(wrong: object) -> None:
     """The dtype that a config names is checked, though it is not binding."""
     with pytest.raises(SpecError, match="dtype") as caught:
-        read(torch_dtype=wrong).dtype()
+        dtype_of({"torch_dtype": wrong})
     assert caught.value.path == ("torch_dtype",)
     assert "BF16" in caught.value.allowed
-    assert read(dtype="bfloat16", torch_dtype="float16").dtype() == "BF16"
-    assert read(dtype="auto").dtype() is read().dtype() is None
+    assert dtype_of({"dtype": "bfloat16", "torch_dtype": "float16"}) == "BF16"
+    assert dtype_of({"dtype": "auto"}) is dtype_of({}) is None
 
 
 @pytest.mark.parametrize(

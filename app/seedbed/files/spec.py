@@ -16,7 +16,7 @@ import re
 import zlib
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import (
     AfterValidator,
@@ -26,6 +26,7 @@ from pydantic import (
     FailFast,
     Field,
     ValidationInfo,
+    model_validator,
 )
 from pydantic_core import PydanticCustomError
 
@@ -41,8 +42,8 @@ from seedbed.init import (
     TensorSpec,
     Text,
 )
-from seedbed.models import Model, ModelSource, dumps
-from seedbed.stream import SEED_MAX, STREAM_VERSION, DtypeCode
+from seedbed.models import Model, ModelOfConfig, ModelSource, dumps
+from seedbed.stream import SEED_MAX, STREAM_VERSION, DtypeCode, FloatCode
 
 _DECIMAL = re.compile(r"0|[1-9][0-9]{0,19}")
 _JSON_SAFE_INTEGER = 2**53 - 1
@@ -99,6 +100,11 @@ _DECIDING = {"model", "layers", "tensors", "rules", "framework"}
 """Fields that decide which names there are, and what rules say of them."""
 
 
+def _usual(model: Any) -> FloatCode:
+    """The dtype of a spec that names none: its config's, as the config's library has it."""
+    return (model.dtype if isinstance(model, ModelOfConfig) else None) or "F32"
+
+
 class CheckpointSpec(BaseModel):
     """A checkpoint: a model, layers and tensors, how to fill them, and the seed."""
 
@@ -152,7 +158,8 @@ class CheckpointSpec(BaseModel):
     dtype: FloatDtype = Field(
         "F32",
         description="Of every tensor that does not say otherwise: a code, or as frameworks spell "
-        "it, bf16 or torch.bfloat16.",
+        "it, bf16 or torch.bfloat16. Where the model is a config that names one, that is the "
+        "default.",
     )
     framework: Framework = Field(
         "torch",
@@ -185,6 +192,12 @@ class CheckpointSpec(BaseModel):
         "Weights do not depend on it, and a POST always gives one file.",
     )
 
+    @model_validator(mode="after")
+    def _usual_dtype(self) -> Self:
+        if "dtype" not in self.model_fields_set:
+            self.__dict__["dtype"] = _usual(self.model)
+        return self
+
     @cached_property
     def built(self) -> Model | None:
         """The model, built; `None` if there is none.
@@ -201,7 +214,7 @@ class CheckpointSpec(BaseModel):
                 ("torch",),
             )
         try:
-            return self.model.build()
+            return self.model.build().in_dtype(self.dtype)
         except SpecError as error:
             raise error.within("model") from error
 
@@ -231,7 +244,8 @@ class CheckpointSpec(BaseModel):
         """
         fields = {name: getattr(self, name) for name in type(self).model_fields}
         other = CheckpointSpec.model_validate({**fields, **changes})
-        if "built" in self.__dict__ and other.model is self.model:
+        same = other.model is self.model and other.dtype == self.dtype
+        if "built" in self.__dict__ and same:
             other.__dict__["built"] = self.built
             if "decisions" in self.__dict__ and not changes.keys() & _DECIDING:
                 other.__dict__["decisions"] = self.decisions
@@ -259,7 +273,7 @@ class CheckpointSpec(BaseModel):
             parts["model"] = dumps(self.model)
         if self.framework != "torch":
             parts["framework"] = _dumps(self.framework)
-        if self.dtype != "F32":
+        if self.dtype != _usual(self.model):
             parts["dtype"] = _dumps(self.dtype)
         # A rule that nobody hears is no part of what the spec means.
         if self.rules and (heard := self.decisions.heard):

@@ -3,12 +3,20 @@
 from seedbed.models.base import Architecture, Model, Preset, collect, prefixed
 from seedbed.models.ranges import Ranged, compressed
 from seedbed.models.registry import catalogue_types, preset, presets
-from seedbed.models.source import MODEL_KINDS, ModelOfList, ModelOfPreset, ModelSource, dumps
+from seedbed.models.source import (
+    MODEL_KINDS,
+    ModelOfConfig,
+    ModelOfList,
+    ModelOfPreset,
+    ModelSource,
+    dumps,
+)
 
 __all__ = [
     "MODEL_KINDS",
     "Architecture",
     "Model",
+    "ModelOfConfig",
     "ModelOfList",
     "ModelOfPreset",
     "ModelSource",

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
 from typing import Any, ClassVar
@@ -36,6 +36,7 @@ class Model:
         library: whose names and initial distributions these are, with the version.
         guessed: names whose initialisation is a guess, since the library's was not studied.
         unsaid: names of which not even a guess is sound: whoever asks for them says how they start.
+        kept: names that the library keeps in F32 where the others are of a narrower dtype.
     """
 
     parameters: tuple[Parameter, ...]
@@ -45,6 +46,17 @@ class Model:
     library: str = ""
     guessed: frozenset[str] = field(default_factory=frozenset)
     unsaid: frozenset[str] = field(default_factory=frozenset)
+    kept: frozenset[str] = field(default_factory=frozenset)
+
+    def in_dtype(self, code: str) -> Model:
+        """The model in a dtype: beside one narrower than F32, some tensors stay that."""
+        if not self.kept or code in {"F32", "F64"}:
+            return self
+        parameters = tuple(
+            replace(one, dtype="F32") if one.dtype is None and one.name in self.kept else one
+            for one in self.parameters
+        )
+        return replace(self, parameters=parameters)
 
     @property
     def beside(self) -> Mapping[str, bytes]:

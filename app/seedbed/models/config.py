@@ -11,14 +11,14 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from seedbed.errors import Choices, Path, SpecError
 from seedbed.init import FLOAT_CODES
-from seedbed.stream import UnclearDtype, dtype_code
+from seedbed.stream import FloatCode, UnclearDtype, dtype_code
 
 Json = Mapping[str, Any]
 Fields = TypeVar("Fields", bound=BaseModel)
@@ -74,6 +74,26 @@ def resolved(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [resolved(part) for part in value]
     return value
+
+
+def dtype_of(config: Json) -> FloatCode | None:
+    """Code of the dtype that a config says its weights have, which a spec may overrule.
+
+    Raises:
+        SpecError: there is no such dtype.
+    """
+    name = "dtype" if config.get("dtype") is not None else "torch_dtype"
+    value = config.get(name)
+    if value is None or value == "auto":
+        return None
+    try:
+        code = dtype_code(value) if isinstance(value, str) else None
+    except UnclearDtype as error:
+        raise SpecError(f"dtype {_said(value)}: {error}", (name,), FLOAT_CODES) from error
+    if code not in FLOAT_CODES:
+        allowed = Choices(FLOAT_CODES, value)
+        raise SpecError(f"there is no dtype of weights {_said(value)}", (name,), allowed)
+    return cast(FloatCode, code)
 
 
 @dataclass(frozen=True)
@@ -297,28 +317,6 @@ class Config(Mapping[str, Any]):
                 Choices(known, names[0][:100]),
             )
         return str(names[0])
-
-    def dtype(self) -> str | None:
-        """Code of the dtype that the config says its weights have, which is not binding.
-
-        Raises:
-            SpecError: there is no such dtype.
-        """
-        name = "dtype" if self.fields.get("dtype") is not None else "torch_dtype"
-        value = self.fields.get(name)
-        if value is None or value == "auto":
-            return None
-        try:
-            code = dtype_code(value) if isinstance(value, str) else None
-        except UnclearDtype as error:
-            raise self.error(name, f"dtype {_said(value)}: {error}", FLOAT_CODES) from error
-        if code not in FLOAT_CODES:
-            raise self.error(
-                name,
-                f"there is no dtype of weights {_said(value)}",
-                Choices(FLOAT_CODES, value),
-            )
-        return code
 
     def into(self, model: type[Fields], *inert: Collection[str]) -> Fields:
         """The fields of a Pydantic model, checked, with their defaults where they are absent.

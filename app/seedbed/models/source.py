@@ -20,6 +20,7 @@ from pydantic_core import PydanticCustomError
 from seedbed.errors import SpecError
 from seedbed.models import registry
 from seedbed.models.base import Model
+from seedbed.models.config import dtype_of
 from seedbed.models.manifest import (
     INITIALIZER_RANGE,
     Entries,
@@ -30,6 +31,7 @@ from seedbed.models.manifest import (
     manifest_to_json,
 )
 from seedbed.models.ranges import count_of
+from seedbed.stream import FloatCode
 
 
 def _plain(value: Any) -> Any:
@@ -86,6 +88,14 @@ class ModelOfConfig(BaseModel):
         description="A config.json: model_type, architectures, and its fields; absent ones have "
         "the defaults of transformers."
     )
+
+    @property
+    def dtype(self) -> FloatCode | None:
+        """The dtype that the config says its weights have; none if what it says is no dtype."""
+        try:
+            return dtype_of(self.config)
+        except SpecError:
+            return None  # which `build` refuses
 
     def build(self) -> Model:
         """The model.

@@ -15,6 +15,8 @@ from seedbed.models.base import Model
 from seedbed.models.catalogue.expressions import Evaluator, compile_expression, place
 from seedbed.models.catalogue.settling import Settled
 from seedbed.models.catalogue.store import index, load
+from seedbed.models.config import dtype_of
+from seedbed.models.kept import kept
 
 Json = Mapping[str, Any]
 Scope = dict[str, Any]
@@ -292,7 +294,9 @@ def build(config: Json, architecture: str | None = None, *, most: int = MAX_TENS
     if not isinstance(model_type, str):
         raise SpecError("a config says of what model_type it is", ("model_type",))
     data = load(model_type)
-    program = _program(model_type, _architecture(config, data, architecture))
+    name = _architecture(config, data, architecture)
+    program = _program(model_type, name)
+    dtype_of(config)
     run = _Run(program, program.settled.settle(config), most)
     parameters = tuple(run.parameters(program.body))
     return Model(
@@ -300,4 +304,5 @@ def build(config: Json, architecture: str | None = None, *, most: int = MAX_TENS
         config=dict(config),
         library=f"transformers {data['transformers']}",
         guessed=frozenset(run.guessed),
+        kept=kept(name, parameters),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict
@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict
 from seedbed.errors import ParameterError, SpecError
 from seedbed.init import Parameter
 from seedbed.models.base import Architecture, Argument, Json, Model, Preset, collect
-from seedbed.models.config import Config, words
+from seedbed.models.config import Config, dtype_of, words
+from seedbed.models.kept import kept
 from seedbed.models.transformers.fields import Labels
 
 VERSION = "5.24.0"
@@ -146,7 +147,7 @@ class Family(Architecture):
         config = Config.read(given, aliases=cls.aliases)
         named = config.architecture((*cls.classes(), *cls.former), cls.default_class())
         name = cls.former.get(named, named)
-        config.dtype()
+        dtype_of(given)
         family = cls.of(config)
         parameters = collect(family.of_class(name))
         return Model(
@@ -154,6 +155,7 @@ class Family(Architecture):
             config=family.written(config, given, name),
             generation_config=family.generation(config, name),
             library=cls.library,
+            kept=kept(name, parameters),
         )
 
     def written(self, config: Config, given: Json, name: str) -> Json:
@@ -269,6 +271,4 @@ class ConfigPreset(Preset):
             raise ParameterError(error.message, error.path, error.allowed) from error
         if self.files is None:
             return model
-        return Model(
-            model.parameters, model.config, model.generation_config, self.files(), model.library
-        )
+        return replace(model, files=self.files())
