@@ -73,7 +73,7 @@ fix: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 
 generate: $(VENV)/.dev
-	$(BIN)/python -m scripts.generate
+	INTEROP=$(INTEROP) $(BIN)/python -m scripts.generate
 
 openapi: $(VENV)/.dev
 	$(BIN)/python scripts/openapi.py

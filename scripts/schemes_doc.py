@@ -67,6 +67,8 @@ def entry(scheme: type[Scheme]) -> Iterator[str]:
         yield f"- also {', '.join(alias(*pair) for pair in scheme.aliases.items())}"
     for who, note in scheme.notes.items():
         yield f"- {who}: {note}"
+    if scheme.example:
+        yield f"- for example {inline({'scheme': name, **scheme.example})}"
     yield ""
     parameters = {key: scheme.model_fields[key] for key in scheme.parameters()}
     if parameters:

@@ -35,18 +35,7 @@ FLOATS = tuple(sorted(code for code, dtype in DTYPES.items() if dtype.is_float))
 INTEGERS = tuple(sorted(code for code, dtype in DTYPES.items() if not dtype.is_float))
 
 REQUIRED: dict[str, dict[str, Any]] = {
-    "constant": {"value": 0.5},
-    "log_uniform": {"low": 0.25, "high": 4.0},
-    "wang_init": {"layers": 12},
-    "torch_bias": {"fan_in": 64},
-    "chrono_bias": {"t_max": 100.0},
-    "sparse": {"sparsity": 0.5},
-    "literal": {"values": [1, -0.5, 0.0, 2, *[0.25] * 20]},
-    "parts": {
-        "init": "normal",
-        "parts": [{"box": [[0, 1]], "init": "zeros"}, {"box": [[2, 4]], "init": "uniform"}],
-    },
-    "chain": {"of": "uniform", "steps": [["add", 2.0], ["log"]]},
+    name: dict(scheme.example) for name, scheme in SCHEMES.items() if scheme.example
 }
 """Parameters without which a scheme means nothing; a scheme that is not listed has none."""
 

@@ -21,6 +21,7 @@ from seedbed.files import Checkpoint, CheckpointSpec, VirtualFile
 from seedbed.files.one_tensor import OneTensor, scheme_parameters, spec_of_one
 from seedbed.init import SCHEMES
 from seedbed.stream import NUMPY, get_engine
+from seedbed.web.schemas import properties_of
 from tests import processes
 from tests.files.suite import BODY, ReaderSuite
 from tests.processes import PATIENCE_SECONDS, SCRIPT, attempts, environment, start, wait_until
@@ -133,22 +134,28 @@ def test_a_seed_over_a_spec(invoke: Callable[..., Any]) -> None:
     assert done.stderr.startswith("seed: ")
 
 
-VALUES = {"mean": "0.25", "std": "0.5", "low": "0.125", "high": "8", "lower": "-1", "upper": "null",
-          "bounds": "absolute", "value": "-0.5", "convention": "keras", "scale": "2",
-          "mode": "fan_out", "distribution": "uniform", "nonlinearity": "tanh", "a": "0.5",
-          "gain": "3", "omega": "7", "layers": "5", "width": "100", "fan_in": "9",
-          "dt_min": "0.01", "dt_max": "0.5", "floor": "0.05", "t_max": "9.5", "gate": "input",
-          "r_min": "0.25", "r_max": "0.95", "max_phase": "1.5", "part": "first",
-          "sparsity": "0.25", "per": "row", "second_moment": "0.5", "groups": "2", "tau": "0.5",
-          "layout": "concatenated", "base": "100", "theta": "100",
-          "in_axis": "0", "out_axis": "1", "batch_axis": "0", "fan_out": "9",
-          "init": "ones", "parts": '[{"box": [[0, 2]], "init": "ones"}]',
-          "values": ",".join("12" * 12), "start": "3", "step": "-0.5", "axis": "0",
+VALUES = {"gain": "3", "upper": "null", "value": "-0.5", "convention": "keras", "base": "100",
+          "mode": "fan_out", "nonlinearity": "tanh", "r_max": "0.95",
+          "r_min": "0.25", "groups": "2", "high": "8",
+          "in_axis": "0", "out_axis": "1", "batch_axis": "0", "fan_out": "9", "axis": "0",
+          "init": "ones", "parts": '[{"box": [[0, 2]], "init": "ones"}]', "dt_min": "0.01",
+          "values": ",".join("12" * 12), "theta": "100", "max_phase": "1.5", "floor": "0.05",
           "of": '{"scheme": "uniform", "low": 0.5}', "steps": '[["exp"]]'}  # fmt: skip
-"""A value of each parameter that is not its default."""
+"""Values of parameters for which `another` has none."""
 
-FAN_IN_ONLY = {"siren_first", "siren", "small_init", "wang_init"}
-"""Schemes of papers that know no other fan."""
+
+def another(name: str, parameter: str) -> str:
+    """Some value of a scheme's parameter that is neither its default nor its example's."""
+    if parameter in VALUES:
+        return VALUES[parameter]
+    scheme = SCHEMES[name]
+    usual = scheme.example.get(parameter, scheme.model_fields[parameter].default)
+    kind = properties_of(scheme)[parameter]
+    kind = kind.get("anyOf", [kind])[0]
+    if "enum" in kind:
+        return next(word for word in kind["enum"] if word != usual)
+    return str((usual or 0) + 9) if kind["type"] == "integer" else str((usual or 0.25) / 2)
+
 
 SHAPES = {"batch_axis": "2x6x4"}
 """Shapes for parameters that a matrix has no room for."""
@@ -164,12 +171,15 @@ def test_every_parameter_is_an_option(
     """Each parameter of each scheme can be given, and is what the same text is elsewhere."""
     shape = SHAPES.get(parameter, "6x4")
     required = in_query(REQUIRED.get(name, {}))
-    texts = {**required, parameter: VALUES[parameter], "seed": "7", "dtype": "F64", "name": "ö"}
-    if parameter == "fan_out" and name in scheme_parameters()["mode"]:
-        texts["mode"] = "fan_out"  # else it would be without effect
+    texts = {**required, parameter: another(name, parameter), "seed": "7", "dtype": "F64"}
+    texts["name"] = "ö"
+    mode = {"mode": "fan_out"} if name in scheme_parameters()["mode"] else {}
+    if parameter == "fan_out":
+        texts |= mode  # else it would be without effect
     options = [f"--{key.replace('_', '-')}={value}" for key, value in texts.items()]
     done = invoke("generate", name, shape, "-o", "-", *options)
-    if parameter == "fan_out" and name in FAN_IN_ONLY:
+    scheme = SCHEMES[name].model_validate({**SCHEMES[name].example, **mode})
+    if parameter == "fan_out" and parameter not in getattr(scheme, "needs", ()):
         assert (done.exit_code, done.stdout_bytes) == (2, b"")
         assert "does not use fan_out" in done.stderr
         return
@@ -186,7 +196,7 @@ def test_help_names_every_option_and_who_takes_it(invoke: Callable[..., Any]) ->
     """The help of both commands lists every option, and for each parameter who takes it."""
     for command in ("generate", "inspect"):
         said = " ".join(re.sub("[│─╭╮╰╯]", " ", invoke(command, "--help").output).split())
-        fields = (*OneTensor.model_fields, *VALUES)
+        fields = (*OneTensor.model_fields, *scheme_parameters())
         assert all(f"--{name.replace('_', '-')} " in said for name in fields)
         assert not re.search("--[a-z]+_", said)
         for takers in scheme_parameters().values():

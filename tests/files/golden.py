@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -28,23 +29,16 @@ def shapes_of(init: Any) -> list[list[int]]:
     return SHAPES if name in _FIRST else [*SHAPES, [6, 4], [38, 70], [5, 5, 2, 4]]
 
 
-_REQUIRED: dict[str, dict[str, Any]] = {
-    "constant": {"value": 1},
-    "log_uniform": {"low": 0.25, "high": 4.0},
-    "wang_init": {"layers": 12},
-    "torch_bias": {"fan_in": 64},
-    "chrono_bias": {"t_max": 100.0},
-    "sparse": {"sparsity": 0.5},
-    "literal": {"values": [*range(24)]},
-    "parts": {"init": "normal", "parts": [{"box": [[0, 1]], "init": "zeros"}]},
-    "chain": {"of": "uniform", "steps": [["exp"]]},
-}
-"""Parameters that have no default."""
-
-
 def defaults() -> list[Any]:
-    """Every scheme, with no more parameters than it needs."""
-    return [{"scheme": name, **_REQUIRED[name]} if name in _REQUIRED else name for name in SCHEMES]
+    """Every scheme, with no more parameters than it needs: as was written down, or its example."""
+    written: dict[str, Any] = {}
+    for entry in json.loads(GOLDEN.read_text(encoding="utf-8"))["files"]:
+        init = entry["init"]
+        written.setdefault(init if isinstance(init, str) else init["scheme"], init)
+    return [
+        written.get(name, {"scheme": name, **scheme.example} if scheme.example else name)
+        for name, scheme in SCHEMES.items()
+    ]
 
 
 def body_of(init: Any, dtype: str, shapes: list[list[int]], seed: int) -> dict[str, Any]:

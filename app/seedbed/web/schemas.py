@@ -114,6 +114,9 @@ class SchemeDescription(BaseModel):
     notes: dict[str, str] = Field(
         description="By framework or alias: what is different there, or worth knowing."
     )
+    example: str | dict[str, Any] = Field(
+        description="An `init` that works as it is: with no more parameters than it needs."
+    )
     parameters: list[Parameter]
 
 
@@ -281,8 +284,9 @@ def parameters_of(model: type[BaseModel], names: Iterable[str]) -> list[Paramete
 
 def describe_scheme(scheme: type[Scheme]) -> SchemeDescription:
     """A scheme class as its catalogue entry."""
+    name = scheme.model_fields["scheme"].default
     return SchemeDescription(
-        name=scheme.model_fields["scheme"].default,
+        name=name,
         aliases=list(scheme.aliases),
         implied={alias: dict(implied) for alias, implied in scheme.aliases.items() if implied},
         summary=(scheme.__doc__ or "").strip(),
@@ -290,6 +294,7 @@ def describe_scheme(scheme: type[Scheme]) -> SchemeDescription:
         latex=scheme.latex,
         paper=scheme.paper,
         notes=dict(scheme.notes),
+        example={"scheme": name, **scheme.example} if scheme.example else name,
         parameters=parameters_of(scheme, scheme.parameters()),
     )
 

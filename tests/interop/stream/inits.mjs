@@ -1,5 +1,7 @@
 // Parameters of schemes, with types and defaults: the table of section 9.1 of docs/stream.md.
 
+import { readFileSync } from 'node:fs';
+
 import { Spelled, float } from './json.mjs';
 
 const word = (by) => ['word', by];
@@ -10,48 +12,37 @@ const directions = {
   in_axis: ['axes', null], out_axis: ['axes', null], batch_axis: ['axes', null],
   fan_in: whole(null), fan_out: whole(null),
 };
-const byFans = { ...directions, convention: word('torch') };
-const he = { ...byFans, mode: word('fan_in'), nonlinearity: word('leaky_relu'), a: real(0), gain: real(null) };
-const glorot = { ...byFans, gain: real(1) };
-const lecun = { ...glorot, mode: word('fan_in') };
 
-const PARAMETERS = {
-  constant: { value: ['number'] },
-  uniform: { low: real(-1), high: real(1) },
-  normal: { mean: real(0), std: real(1) },
-  truncated_normal: { mean: real(0), std: real(1), lower: real(-2), upper: real(2), bounds: word('sigma') },
-  log_uniform: { low: real(), high: real() },
-  variance_scaling: { ...byFans, scale: real(1), mode: word('fan_in'), distribution: word('truncated_normal') },
-  he_normal: he, he_uniform: he,
-  glorot_normal: glorot, glorot_uniform: glorot,
-  lecun_normal: lecun, lecun_uniform: lecun,
-  siren_first: directions,
-  siren: { ...directions, omega: real(30) },
-  small_init: directions,
-  wang_init: { ...directions, layers: whole(), width: whole(null) },
-  torch_bias: { fan_in: whole() },
-  mamba_dt_bias: { dt_min: real(0.001), dt_max: real(0.1), floor: real(0.0001) },
-  chrono_bias: { t_max: real(), gate: word('forget') },
-  lru_nu_log: { r_min: real(0), r_max: real(1) },
-  lru_theta_log: { max_phase: real(6.283185307179586) },
-  rglru: { r_min: real(0.9), r_max: real(0.999) },
-  orthogonal: { gain: real(1) },
-  delta_orthogonal: { gain: real(1) },
-  looks_linear: { gain: real(1), part: word('hidden') },
-  sparse: { sparsity: real(), std: real(0.01), per: word('column') },
-  unit_norm_rows: { gain: real(1) },
-  lsuv_gaussian: { second_moment: real(1) },
-  eye: { gain: real(1) },
-  dirac: { groups: whole(1) },
-  idinit: { tau: real(1) },
-  hadamard: { gain: real(1) },
-  sinusoidal: { layout: word('interleaved'), base: real(10000) },
-  rope_inv_freq: { theta: real(10000) },
-  literal: { values: ['numbers'] },
-  arange: { start: ['number', 0], step: ['number', 1], axis: whole(-1) },
-  chain: { of: ['init'], steps: ['steps'] },
-  parts: { init: ['init', null], parts: ['parts'] },
-};
+/** Rows of the document's own table: `name` and what stands beside it. */
+const document = readFileSync(new URL('../../../docs/stream.md', import.meta.url), 'utf8');
+const table = document.split('<!-- parameters -->\n\n')[1].split('\n\n')[0].split('\n').slice(2);
+
+/** A number as the document has it, null, or nothing where it has to be given. */
+const numberOf = (text) => (text === undefined ? undefined : text === 'null' ? null : Number(text.replace('−', '-')));
+
+/** The parameters of one row: floats and integers with one default, words with several values. */
+function parametersOf([floats, words, integers]) {
+  const numbers = (cell, type) => [...cell.matchAll(/(?<=^|, )`(\w+)`(?: (null|−?[\d.e−]+))?/g)]
+    .map(([, name, by]) => [name, type(numberOf(by))]);
+  const texts = words.split('; ').filter(Boolean).map((cell) => cell.match(/`(\w+)`(?: (\w+))?/))
+    .map(([, name, first = 'torch']) => [name, word(first)]);
+  return {
+    ...(integers.includes('directions') ? directions : {}),
+    ...Object.fromEntries([...numbers(floats, real), ...texts, ...numbers(integers, whole)]),
+  };
+}
+
+const PARAMETERS = Object.fromEntries(table.flatMap((row) => {
+  const [schemes, ...columns] = row.split('|').slice(1, -1).map((cell) => cell.trim());
+  return [...schemes.matchAll(/`(\w+)`/g)].map(([, name]) => [name, parametersOf(columns)]);
+}));
+
+// What the table says in words.
+Object.assign(PARAMETERS.constant, { value: ['number'] });
+Object.assign(PARAMETERS.literal, { values: ['numbers'] });
+Object.assign(PARAMETERS.arange, { start: ['number', 0], step: ['number', 1] });
+PARAMETERS.chain = { of: ['init'], steps: ['steps'] };
+PARAMETERS.parts = { init: ['init', null], parts: ['parts'] };
 
 /** The value of `constant`: an integer where it is whole and below 2^64. */
 export function constantOf(value) {

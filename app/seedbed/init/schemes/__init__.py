@@ -119,6 +119,10 @@ SCHEMES: dict[str, type[Scheme]] = {
 }
 """Canonical name → class."""
 
+for _scheme in SCHEMES.values():
+    if _lacking := _scheme.without_example():
+        raise TypeError(f"{_scheme.__name__}.example needs a value of {', '.join(_lacking)}")
+
 _BY_NAME: dict[str, tuple[str, Mapping[str, Any]]] = {
     name: (canonical, implied)
     for canonical, scheme in SCHEMES.items()

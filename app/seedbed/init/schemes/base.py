@@ -153,7 +153,8 @@ class Scheme(BaseModel):
 
     Class attributes describe it in the catalogue: `aliases` are other names it answers to, with
     the parameters that they imply, `formula` and `latex` say in one line what is drawn, `paper`
-    where it comes from, `notes` what a framework does differently.
+    where it comes from, `notes` what a framework does differently; `example` has a value of each
+    parameter without a default.
     """
 
     model_config = ConfigDict(
@@ -170,12 +171,20 @@ class Scheme(BaseModel):
     latex: ClassVar[str]
     paper: ClassVar[str | None] = None
     notes: ClassVar[Mapping[str, str]] = noted()
+    example: ClassVar[Mapping[str, Any]] = MappingProxyType({})
 
     @field_validator("*")
     @classmethod
     def _one_zero(cls, value: Any) -> Any:
         """A parameter −0.0 as 0.0: the two are equal, and equal specs draw equal bytes."""
         return 0.0 if isinstance(value, float) and value == 0 else value
+
+    @classmethod
+    def without_example(cls) -> list[str]:
+        """Parameters without a default of which `example` has no value."""
+        fields = cls.model_fields.items()
+        required = [name for name, field in fields if field.is_required() and name != "scheme"]
+        return [name for name in required if name not in cls.example]
 
     @classmethod
     def parameters(cls) -> tuple[str, ...]:

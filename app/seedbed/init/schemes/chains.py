@@ -194,6 +194,7 @@ class Chain(Scheme):
         torch="log_normal_ is a normal through exp, exponential_ a uniform (0, 1) through log, "
         "mul −1/λ.",
     )
+    example = {"of": "uniform", "steps": [["add", 2.0], ["log"]]}
 
     of: Annotated[Init, BeforeValidator(_draw), BeforeValidator(of_text)] = Field(
         description="Scheme of the draw: any that draws each element on its own."

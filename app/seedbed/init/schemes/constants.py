@@ -107,6 +107,7 @@ class Constant(Scheme):
     )
 
     model_config = ConfigDict(allow_inf_nan=True)
+    example = {"value": 0.5}
 
     value: Number = Field(
         description="The value; true and false mean 1 and 0, and floats hold the texts Infinity, "

@@ -48,6 +48,7 @@ class ChronoBias(Scheme):
         input="The paper sets the input gate's bias to minus the forget gate's; a tensor of "
         "another name has draws of its own, of the same distribution."
     )
+    example = {"t_max": 100.0}
 
     t_max: float = Field(gt=2.0, description="Longest dependency, in steps.")
     gate: Literal["forget", "input"] = Field("forget", description="Which gate's bias it is.")

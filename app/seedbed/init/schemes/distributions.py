@@ -122,6 +122,7 @@ class LogUniformScheme(Scheme):
     scheme: Literal["log_uniform"] = "log_uniform"
     formula = "exp U(ln low, ln high)"
     latex = r"\exp\,\mathcal{U}(\ln \mathrm{low}, \ln \mathrm{high})"
+    example = {"low": 0.25, "high": 4.0}
 
     low: float = Field(gt=0.0, description="Lower bound, positive, never drawn.")
     high: float = Field(gt=0.0, description="Upper bound, never drawn.")

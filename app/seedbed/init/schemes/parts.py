@@ -137,6 +137,10 @@ class Parts(Scheme):
         torch="Embedding's padding_idx is a row of zeros; a fused projection has a part for each "
         "of those that it is made of.",
     )
+    example = {
+        "init": "normal",
+        "parts": [{"box": [[0, 1]], "init": "zeros"}, {"box": [[2, 4]], "init": "uniform"}],
+    }
 
     init: Annotated[Init | None, BeforeValidator(_plain), BeforeValidator(of_text)] = Field(
         None, description="Scheme of what no part covers; none if they cover all."

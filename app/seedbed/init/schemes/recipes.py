@@ -50,7 +50,7 @@ class SmallInit(ByFans):
     """Small init: standard deviation √(2 / (5·fan_in)), fan_in the width of the model."""
 
     scheme: Literal["small_init"] = "small_init"
-    formula = "N(0, 2 / (5·fan_in))"
+    formula = "N(0, std²), std = √(2 / (5·fan_in))"
     latex = r"\mathcal{N}(0, 2 / (5 n_\mathrm{in}))"
     paper = "attributed to Nguyen, Salazar 2019, Transformers without Tears"
 
@@ -66,9 +66,10 @@ class WangInit(ByFans):
     """
 
     scheme: Literal["wang_init"] = "wang_init"
-    formula = "N(0, std²), std = 2 / (layers·√width)"
+    formula = "N(0, std²), std = 2 / (layers·√width); width is fan_in if not given"
     latex = r"\mathcal{N}(0, \sigma^2),\ \sigma = 2 / (L \sqrt{d})"
     paper = "attributed to Wang, Komatsuzaki 2021, GPT-J-6B"
+    example = {"layers": 12}
 
     layers: int = Field(ge=1, le=10**6, description="Layers of the model.")
     width: int | None = Field(
@@ -106,6 +107,7 @@ class TorchBias(Scheme):
         "hidden_size, for every parameter.",
         mlx="Linear as torch; Conv has no drawn bias.",
     )
+    example = {"fan_in": 64}
 
     fan_in: int = Field(ge=1, le=2**53, description="Inputs of the layer; hidden size of an RNN.")
 

@@ -78,6 +78,7 @@ class Sparse(Scheme):
         torch="sparse_ has its zeros per column; its documentation's N(0, 0.01) is std 0.01.",
         mlx="sparse has its zeros per row, and std 1.",
     )
+    example = {"sparsity": 0.5}
 
     sparsity: float = Field(ge=0.0, le=1.0, description="Share of zeros in a column or row.")
     std: float = Field(0.01, ge=0.0, description="Standard deviation of the others.")

@@ -58,6 +58,7 @@ class LiteralScheme(Scheme):
     formula = "values[i], i the row-major index"
     latex = r"v_i"
     model_config = ConfigDict(allow_inf_nan=True)
+    example = {"values": [1, -0.5, 0.0, 2, *[0.25] * 20]}
 
     values: Values = Field(
         description="The numbers; true and false mean 1 and 0, and floats hold the texts "
