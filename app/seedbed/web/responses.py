@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from functools import lru_cache
 
 from fastapi import Request, Response
@@ -18,7 +18,7 @@ from seedbed.errors import EngineError
 from seedbed.files import File
 from seedbed.web.clients import client_of
 from seedbed.web.problems import problem
-from seedbed.web.ranges import conditions, content_range, select
+from seedbed.web.ranges import Selection, conditions, content_range, select
 from seedbed.web.streaming import Piece, Streamer
 
 CACHE_CONTROL = "public, max-age=31536000, immutable"
@@ -28,8 +28,6 @@ _MEDIA_TYPES = {
     "md": "text/markdown; charset=utf-8",
     "txt": "text/plain; charset=utf-8",
 }
-
-_FOR_GET = (b"accept-ranges", b"bytes")
 
 
 def media_type_of(name: str) -> str:
@@ -70,95 +68,101 @@ class FileResponse(Response):
         self.background = None
         self._file = file
         self._streamer = streamer
-        self._method = request.method
-        self._pieces: tuple[Piece, ...] = ((0, file.size),)
-        self._problem: Response | None = None
-        self.status_code = 200
+        self._only_headers = request.method == "HEAD"
+        self._selection = Selection(200, ((0, file.size),))
         self.raw_headers = [*_describing(file.etag, download_name), *headers]
         if location is not None:
-            self._say("content-location", location)
+            self.headers["content-location"] = location
         if request.method in ("GET", "HEAD"):
-            self.raw_headers += (_FOR_GET, (b"cache-control", cache_control.encode()))
-            given = conditions(request.scope["headers"])
-            if given:
-                selection = select(request.method, given, file.size, file.etag, max_ranges)
-                self._apply(selection.status, selection.ranges)
-        length = sum(len(p) if isinstance(p, bytes) else p[1] - p[0] for p in self._pieces)
-        if self.status_code in (200, 206):
-            self._say("content-length", str(length))
-
-    def _say(self, name: str, value: str) -> None:
-        """Add a header."""
-        self.raw_headers.append((name.encode("latin-1"), value.encode("latin-1")))
-
-    def _drop(self, *names: bytes) -> None:
-        """Take headers back."""
-        self.raw_headers = [(name, value) for name, value in self.raw_headers if name not in names]
-
-    def _apply(self, status: int, ranges: tuple[tuple[int, int], ...]) -> None:
-        """Turn what was selected into status, headers and pieces."""
-        size = self._file.size
-        self.status_code = status
-        self._pieces = ranges
-        if status == 206 and len(ranges) == 1:
-            self._say("content-range", content_range(*ranges[0], size))
-        elif status == 206:
-            boundary = f"seedbed-{self._file.etag}"
-            media_type = media_type_of(self._file.name)
-            self._pieces = tuple(_multipart(ranges, size, boundary, media_type))
-            self._drop(b"content-type")
-            self._say("content-type", f"multipart/byteranges; boundary={boundary}")
-        elif status == 304:
-            self._drop(b"content-type", b"content-disposition")
-        elif status == 412:
-            self._problem = problem(
-                412, "precondition-failed", "Precondition Failed",
-                f'The file\'s ETag is "{self._file.etag}", which If-Match does not name.',
-                headers={"etag": f'"{self._file.etag}"'},
-            )  # fmt: skip
-        elif status == 416:
-            self._problem = problem(
-                416, "range-not-satisfiable", "Range Not Satisfiable",
-                f"The range lies past the end of the file, which has {size} bytes.",
-                headers={"content-range": f"bytes */{size}", "accept-ranges": "bytes"},
-            )  # fmt: skip
+            self.headers["accept-ranges"] = "bytes"
+            self.headers["cache-control"] = cache_control
+            if wanted := conditions(request.scope["headers"]):
+                self._selection = select(request.method, wanted, file.size, file.etag, max_ranges)
+        self.status_code = self._selection.status
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it."""
-        if self._problem is not None:
-            await self._problem(scope, receive, send)
-            return
-        start = {
-            "type": "http.response.start",
-            "status": self.status_code,
-            "headers": self.raw_headers,
-        }
-        if self._method == "HEAD" or not self._pieces:
-            await send(start)
-            await send({"type": "http.response.body", "body": b""})
-            return
-        if (body := self._streamer.small(self._file, self._pieces)) is not None:
-            await send(start)
+        """Answer as conditions and ranges ask."""
+        match self._selection:
+            case Selection(412):
+                await self._precondition_failed()(scope, receive, send)
+            case Selection(416):
+                await self._range_not_satisfiable()(scope, receive, send)
+            case Selection(304):
+                await self._send_not_modified(send)
+            case Selection(206, (only,)):
+                self.headers["content-range"] = content_range(*only, self._file.size)
+                await self._send_body((only,), scope, receive, send)
+            case Selection(206, ranges):
+                await self._send_multipart(ranges, scope, receive, send)
+            case Selection(_, ranges):
+                await self._send_body(ranges, scope, receive, send)
+
+    def _precondition_failed(self) -> Response:
+        return problem(
+            412, "precondition-failed", "Precondition Failed",
+            f'The file\'s ETag is "{self._file.etag}", which If-Match does not name.',
+            headers={"etag": f'"{self._file.etag}"'},
+        )  # fmt: skip
+
+    def _range_not_satisfiable(self) -> Response:
+        size = self._file.size
+        return problem(
+            416, "range-not-satisfiable", "Range Not Satisfiable",
+            f"The range lies past the end of the file, which has {size} bytes.",
+            headers={"content-range": f"bytes */{size}", "accept-ranges": "bytes"},
+        )  # fmt: skip
+
+    async def _send_not_modified(self, send: Send) -> None:
+        del self.headers["content-type"], self.headers["content-disposition"]
+        await self._send_start(send)
+        await send({"type": "http.response.body", "body": b""})
+
+    async def _send_multipart(
+        self, ranges: Iterable[tuple[int, int]], scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Several ranges as one body (RFC 9110 §14.6)."""
+        boundary = f"seedbed-{self._file.etag}"
+        media_type = media_type_of(self._file.name)
+        pieces = tuple(_multipart(ranges, self._file.size, boundary, media_type))
+        self.headers["content-type"] = f"multipart/byteranges; boundary={boundary}"
+        await self._send_body(pieces, scope, receive, send)
+
+    async def _send_body(
+        self, pieces: Sequence[Piece], scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Pieces: none of them for HEAD, a short range at once, others when there is a slot."""
+        length = sum(len(p) if isinstance(p, bytes) else p[1] - p[0] for p in pieces)
+        self.headers["content-length"] = str(length)
+        body = b"" if self._only_headers else self._streamer.small(self._file, pieces)
+        if body is not None:
+            await self._send_start(send)
             await send({"type": "http.response.body", "body": body})
             return
         admitted = self._streamer.admission.slot(client_of(scope))
         async with _cancelled_on_disconnect(receive), admitted:
-            async with contextlib.aclosing(
-                self._streamer.chunks(self._file, self._pieces)
-            ) as chunks:
+            async with contextlib.aclosing(self._streamer.chunks(self._file, pieces)) as chunks:
                 first = await anext(chunks)  # what fails in it is still answered by an error
-                await send(start)
+                await self._send_start(send)
                 await send({"type": "http.response.body", "body": first, "more_body": True})
                 del first  # its buffer is wanted again
                 async for chunk in chunks:
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
             await send({"type": "http.response.body", "body": b""})
 
+    async def _send_start(self, send: Send) -> None:
+        await send(
+            {
+                "type": "http.response.start",
+                "status": self.status_code,
+                "headers": self.raw_headers,
+            }
+        )
+
 
 def _multipart(
     ranges: Iterable[tuple[int, int]], size: int, boundary: str, media_type: str
 ) -> Iterator[Piece]:
-    """Several ranges as one body (RFC 9110 §14.6)."""
+    """The ranges, and between them the lines that say which each is."""
     lead = ""
     for start, stop in ranges:
         yield (
