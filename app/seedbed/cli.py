@@ -63,8 +63,7 @@ from seedbed.stream import (
     host_levels,
     machine_levels,
 )
-from seedbed.web.environment import variable
-from seedbed.web.settings import read_settings
+from seedbed.web import line_of, new_key, read_settings, start, variable
 
 
 class _Program(TyperGroup):
@@ -526,8 +525,6 @@ def make_key(
 
     The second line has the key's hash only; the key itself is kept nowhere.
     """
-    from seedbed.web.keys import line_of, new_key
-
     key = new_key()
     try:
         line = line_of(name, frozenset({"read", "write"} if write else {"read"}), key)
@@ -549,16 +546,10 @@ def serve(
     ] = None,
 ) -> None:
     """Serve over HTTP. All settings are environment variables SEEDBED_…: see the README."""
-    # FastAPI is not needed by the other commands.
-    from seedbed.web.server import serve as run
-    from seedbed.web.workers import Supervisor
-
-    given = {"host": host, "port": port, "workers": workers}
+    options = {"host": host, "port": port, "workers": workers}
     with _refusals():
-        settings = read_settings(**{k: v for k, v in given.items() if v is not None})
-        if settings.workers > 1:
-            raise typer.Exit(Supervisor(settings).run())
-        run(settings)
+        settings = read_settings(**{k: v for k, v in options.items() if v is not None})
+        raise typer.Exit(start(settings))
 
 
 if __name__ == "__main__":

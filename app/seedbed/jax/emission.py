@@ -9,8 +9,16 @@ from typing import Any
 import numpy as np
 
 from seedbed.jax.laws import Chance, Constant, Drawn, Known, Law, Matrix, Pieces, is_random
-from seedbed.recording.distributions import Distribution
-from seedbed.recording.saying import CODES, Init, Unsaid, closed, constant, side_by_side, whole
+from seedbed.recording import (
+    CODES,
+    Distribution,
+    Init,
+    Unsaid,
+    closed,
+    constant,
+    side_by_side,
+    whole,
+)
 
 
 def said(law: Law, shape: tuple[int, ...], dtype: Any) -> Init | Unsaid:

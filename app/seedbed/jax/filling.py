@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from seedbed.errors import SpecError
 from seedbed.init import Limits, TensorPlan
-from seedbed.recording.drawing import Drawing, Origin, Ranges
-from seedbed.recording.saying import CODES
+from seedbed.recording import CODES, Drawing, Origin, Ranges
 
 Shardings: TypeAlias = (
     Sharding | Mapping[str, Sharding] | Callable[[str, tuple[int, ...]], Sharding]

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from seedbed.recording.distributions import Distribution
+from seedbed.recording import Distribution
 
 Number = int | float | complex
 Axis = Literal["batch", "row", "column"]

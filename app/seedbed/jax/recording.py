@@ -14,9 +14,7 @@ from seedbed.jax.emission import said
 from seedbed.jax.interpreter import given, laws_of
 from seedbed.jax.laws import Chance, Drawn, Law, Matrix, is_random, origin_of
 from seedbed.jax.trees import Tree, opened
-from seedbed.recording import Entry, Recorded, Report
-from seedbed.recording.recorded import schemes_of
-from seedbed.recording.saying import CODES, Unsaid
+from seedbed.recording import CODES, Entry, Recorded, Report, Unsaid, schemes_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from seedbed.jax.laws import (
     Pieces,
     moved,
 )
-from seedbed.recording.distributions import (
+from seedbed.recording import (
     Distribution,
     Normal,
     Uniform,

@@ -9,8 +9,7 @@ from typing import Any
 from seedbed.errors import SpecError
 from seedbed.files import nearest
 from seedbed.init import Limits, TensorPlan
-from seedbed.recording.drawing import Drawing, Origin
-from seedbed.recording.saying import CODES
+from seedbed.recording import CODES, Drawing, Origin
 from seedbed.stream import DTYPES
 
 _SHOWN = 8

@@ -11,8 +11,18 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from seedbed.recording.distributions import Normal, Truncated, Uniform
-from seedbed.recording.saying import PARTS, Init, Unsaid, closed, constant, side_by_side, whole
+from seedbed.recording import (
+    PARTS,
+    Init,
+    Normal,
+    Truncated,
+    Uniform,
+    Unsaid,
+    closed,
+    constant,
+    side_by_side,
+    whole,
+)
 
 Shape = tuple[int, ...]
 

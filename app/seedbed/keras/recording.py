@@ -9,9 +9,7 @@ from typing import Any
 from seedbed.errors import SpecError
 from seedbed.keras.initialisers import said, seed_of
 from seedbed.keras.scope import built
-from seedbed.recording import Entry, Recorded, Report
-from seedbed.recording.recorded import schemes_of
-from seedbed.recording.saying import CODES, Unsaid
+from seedbed.recording import CODES, Entry, Recorded, Report, Unsaid, schemes_of
 
 Recording = Recorded[Entry]
 """What a model starts from."""

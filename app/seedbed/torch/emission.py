@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from seedbed.recording.saying import (
+from seedbed.recording import (
     Init,
     Unsaid,
     chain,

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from seedbed.recording.distributions import Truncated
+from seedbed.recording import Truncated
 from seedbed.torch.laws import Constant, Law, Table, Whole, drawn
 from seedbed.torch.recorder import current
 from seedbed.torch.values import Value, reality

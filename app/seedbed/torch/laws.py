@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from seedbed.recording.distributions import (
+from seedbed.recording import (
     Distribution,
     Normal,
     Uniform,

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from seedbed.recording.distributions import Normal, Uniform
+from seedbed.recording import Normal, Uniform
 from seedbed.torch.calls import Operation, Target
 from seedbed.torch.geometry import Box, row_major
 from seedbed.torch.laws import (

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from seedbed.recording.distributions import LogUniform, Normal, Uniform
+from seedbed.recording import LogUniform, Normal, Uniform
 from seedbed.torch.laws import Call, Draw, Drawn, Expression
 from seedbed.torch.values import reality
 

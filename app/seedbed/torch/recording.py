@@ -9,9 +9,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from seedbed.recording import Entry, Recorded, Report
-from seedbed.recording.recorded import schemes_of
-from seedbed.recording.saying import Unsaid
+from seedbed.recording import Entry, Recorded, Report, Unsaid, schemes_of
 from seedbed.torch.again import agreed, has_tables, outer_generators
 from seedbed.torch.emission import CODES, said
 from seedbed.torch.geometry import Box, Geometry
