@@ -100,14 +100,14 @@ class Access:
 
 def _token_of(scope: Connection) -> bytes | None:
     """The bearer token of a request (RFC 6750 §2.1); an empty one if there are several."""
-    found = None
+    bearer = None
     for name, value in scope["headers"]:
         if name == b"authorization":
-            if found is not None:
+            if bearer is not None:
                 return b""
             kind, _, token = value.strip().partition(b" ")
-            found = token.strip() if kind.lower() == b"bearer" else b""
-    return found
+            bearer = token.strip() if kind.lower() == b"bearer" else b""
+    return bearer
 
 
 def _is_open(scope: Connection) -> bool:

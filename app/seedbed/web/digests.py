@@ -111,7 +111,7 @@ class Digests:
             for job in self._jobs.values()
             if client in job.clients and job.hashing.file.etag != file.etag
         ]
-        return not waits or sum(one.size for one in waits) + file.size <= self._max_client_bytes
+        return not waits or sum(other.size for other in waits) + file.size <= self._max_client_bytes
 
     def _join(self, client: str, file: File) -> _Job:
         """The pass over a file, begun unless it is under way."""

@@ -79,7 +79,7 @@ def tensor_parameters() -> list[dict[str, Any]]:
         for taker in takers:
             kind = dict(schemas[taker][name])
             texts.setdefault(kind.pop("description", ""), []).append(taker)
-            kinds += [one for one in as_text(kind) if one not in kinds]
+            kinds += [form for form in as_text(kind) if form not in kinds]
         text = " ".join(f"{meaning} (`{'`, `'.join(who)}`)" for meaning, who in texts.items())
         parameters.append(_query_parameter(name, one_of(kinds), text))
     return parameters

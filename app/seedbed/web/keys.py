@@ -95,23 +95,23 @@ class Key:
             ValueError: it is no such line. The message does not repeat it.
         """
         name, scopes, hashed, *options = [*line.split(), "", "", ""]
-        found = _HASH.fullmatch(hashed)
+        match = _HASH.fullmatch(hashed)
         wanted = frozenset(scope for scope in SCOPES if scope in scopes.split(","))
-        if not _NAME.fullmatch(name) or found is None or len(wanted) != len(scopes.split(",")):
+        if not _NAME.fullmatch(name) or match is None or len(wanted) != len(scopes.split(",")):
             raise ValueError(f"a line of API keys is {_SHAPE}, with scopes of {', '.join(SCOPES)}")
-        given = dict(option.partition("=")[::2] for option in options if option)
+        bounds = dict(option.partition("=")[::2] for option in options if option)
         try:
             key = cls(
                 name,
                 wanted,
-                bytes.fromhex(found[1]),
-                float(given.pop("rate", rate)),
-                int(given.pop("burst", burst)),
-                int(given.pop("concurrency", concurrency)),
+                bytes.fromhex(match[1]),
+                float(bounds.pop("rate", rate)),
+                int(bounds.pop("burst", burst)),
+                int(bounds.pop("concurrency", concurrency)),
             )
         except ValueError as error:
             raise ValueError(f"the API key {name} has an option that is no number") from error
-        if given:
+        if bounds:
             raise ValueError(f"the API key {name} has other options than rate, burst, concurrency")
         if not 0 <= key.rate < float("inf") or key.burst < 1 or key.concurrency < 0:
             raise ValueError(f"the API key {name} has an option that is out of range")
@@ -149,11 +149,11 @@ class KeyRing:
         Takes as long for a wrong key as for a right one, and whatever it has in common with one.
         """
         hashed = hashlib.sha256(presented).digest()
-        found = None
+        match = None
         for key in self._keys:
             if hmac.compare_digest(key.hash, hashed):
-                found = key
-        return found
+                match = key
+        return match
 
 
 def parse_keys(text: str, rate: float, burst: int, concurrency: int) -> KeyRing:

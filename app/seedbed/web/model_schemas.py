@@ -65,13 +65,13 @@ def described_model(preset: str, checkpoint: Checkpoint, root: str, query: str) 
         spec_sha256=spec.digest,
         arguments=[
             Parameter(
-                name=one.name,
+                name=argument.name,
                 required=False,
-                default=one.default,
-                description=one.description,
-                json_schema=dict(one.json_schema),
+                default=argument.default,
+                description=argument.description,
+                json_schema=dict(argument.json_schema),
             )
-            for one in presets()[preset].arguments()
+            for argument in presets()[preset].arguments()
         ],
         files=[
             ModelFile(

@@ -176,8 +176,8 @@ class Metrics:
         """What a cache of this name tells of each lookup: whether it was a hit."""
         hit, miss = (self._lookups.labels(name, result) for result in ("hit", "miss"))
 
-        def seen(found: bool) -> None:  # noqa: FBT001
-            (hit if found else miss).inc()
+        def seen(is_hit: bool) -> None:  # noqa: FBT001
+            (hit if is_hit else miss).inc()
 
         return seen
 

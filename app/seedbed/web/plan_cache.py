@@ -46,11 +46,11 @@ class PlanCache:
     def find(self, key: Hashable) -> VirtualFile | Checkpoint | None:
         """What has this key, if it is remembered."""
         with self._lock:
-            found = self._plans.get(key)
-            if found is not None:
+            entry = self._plans.get(key)
+            if entry is not None:
                 self._plans.move_to_end(key)
-        self._seen(found is not None)
-        return None if found is None else found[0]
+        self._seen(entry is not None)
+        return None if entry is None else entry[0]
 
     def keep(self, key: Hashable, planned: _Planned, key_bytes: int) -> _Planned:
         """Remember a plan under a key of this size; gives the plan back."""

@@ -21,10 +21,10 @@ _NULL: Json = {"type": "string", "const": "null"}
 
 def architectures() -> Mapping[type[Architecture], list[str]]:
     """Each architecture that has presets, with their names."""
-    found: dict[type[Architecture], list[str]] = {}
+    names: dict[type[Architecture], list[str]] = {}
     for preset in presets().values():
-        found.setdefault(preset.architecture, []).append(preset.name)
-    return found
+        names.setdefault(preset.architecture, []).append(preset.name)
+    return names
 
 
 def component_name(architecture: type[Architecture]) -> str:
@@ -34,18 +34,21 @@ def component_name(architecture: type[Architecture]) -> str:
 
 def preset_components() -> dict[str, Json]:
     """`ModelOfPreset` as the union of one schema for each architecture, and those, by name."""
-    found: dict[str, Json] = {}
+    components: dict[str, Json] = {}
     for architecture, names in architectures().items():
         title = component_name(architecture)
         (schema, parts) = _schema(architecture, names, title)
-        found[title] = schema
-        found |= parts
+        components[title] = schema
+        components |= parts
     whole = {
         "title": "ModelOfPreset",
         "description": "A model with a name, and its arguments beside that.",
-        "anyOf": [{"$ref": f"{_REFERENCE}{component_name(one)}"} for one in architectures()],
+        "anyOf": [
+            {"$ref": f"{_REFERENCE}{component_name(architecture)}"}
+            for architecture in architectures()
+        ],
     }
-    return {"ModelOfPreset": whole, **found}
+    return {"ModelOfPreset": whole, **components}
 
 
 def _schema(
@@ -55,8 +58,8 @@ def _schema(
     preset = presets()[names[0]]
     said = architecture.model_json_schema(ref_template=f"{_REFERENCE}{title}{{model}}")
     properties = {
-        one.name: {**_moved(one.json_schema, title), "description": one.description}
-        for one in preset.arguments()
+        argument.name: {**_moved(argument.json_schema, title), "description": argument.description}
+        for argument in preset.arguments()
     }
     schema: Json = {
         "type": "object",
@@ -85,7 +88,7 @@ def _moved(part: Any, title: str) -> Any:
             for key, value in part.items()
             if key != "default"
         }
-    return [_moved(one, title) for one in part] if isinstance(part, list) else part
+    return [_moved(item, title) for item in part] if isinstance(part, list) else part
 
 
 def argument_parameters(taken: frozenset[str]) -> dict[str, Json]:
@@ -97,12 +100,12 @@ def argument_parameters(taken: frozenset[str]) -> dict[str, Json]:
     kinds: dict[str, list[Json]] = {}
     texts: dict[str, dict[str, list[str]]] = {}
     for architecture, names in architectures().items():
-        for one in presets()[names[0]].arguments():
-            if one.name in taken:
+        for argument in presets()[names[0]].arguments():
+            if argument.name in taken:
                 continue
-            here = kinds.setdefault(one.name, [])
-            here += [kind for kind in as_text(one.json_schema) if kind not in here]
-            whose = texts.setdefault(one.name, {}).setdefault(one.description, [])
+            here = kinds.setdefault(argument.name, [])
+            here += [kind for kind in as_text(argument.json_schema) if kind not in here]
+            whose = texts.setdefault(argument.name, {}).setdefault(argument.description, [])
             whose.append(architecture.__name__)
     return {
         name: {
@@ -148,5 +151,5 @@ def one_of(kinds: list[Json]) -> Json:
             if "enum" in known and "enum" in kind:
                 merged["enum"] = [*dict.fromkeys([*known["enum"], *kind["enum"]])]
             by_type[key] = merged
-    found = [*by_type.values()]
-    return dict(found[0]) if len(found) == 1 else {"anyOf": found}
+    types = [*by_type.values()]
+    return dict(types[0]) if len(types) == 1 else {"anyOf": types}

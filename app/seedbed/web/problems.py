@@ -260,19 +260,19 @@ def refused(
         headers: of the answer.
     """
     shown = list(suggestions(errors[:MAX_FINDINGS]))
-    found = [_finding(*pair, in_query=in_query) for pair in zip(errors, shown, strict=False)]
+    findings = [_finding(*pair, in_query=in_query) for pair in zip(errors, shown, strict=False)]
     detail = shown[0].message
     count = max(count, len(errors))
     if count > 1:
         least = "at least " if len(errors) >= MAX_FINDINGS else ""
         detail = f"{least}{count:,} things are wrong, the first of them: {detail}"
-    return problem(status, kind, title, detail, errors=found, headers=headers)
+    return problem(status, kind, title, detail, errors=findings, headers=headers)
 
 
 def _finding(error: SpecError, shown: Suggestion, *, in_query: bool) -> Finding:
     finding = Finding(
         detail=shortened(shown.message),
-        allowed=[shortened(one) for one in shown.allowed] or None,
+        allowed=[shortened(word) for word in shown.allowed] or None,
         nearest=list(shown.nearest) or None,
     )
     if in_query:
@@ -310,13 +310,15 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def of_parameters(_: Request, error: RequestValidationError) -> Response:
-        found = [
+        findings = [
             SpecError(
-                f"{one['loc'][-1]}: {one['msg']}", one["loc"][-1:], allowed_by(one, one["input"])
+                f"{fault['loc'][-1]}: {fault['msg']}",
+                fault["loc"][-1:],
+                allowed_by(fault, fault["input"]),
             )
-            for one in error.errors()[:MAX_FINDINGS]
+            for fault in error.errors()[:MAX_FINDINGS]
         ]
-        return refused(422, "invalid-parameter", "A parameter is wrong", found, in_query=True)
+        return refused(422, "invalid-parameter", "A parameter is wrong", findings, in_query=True)
 
 
 def _methods_of(request: Request) -> list[str]:

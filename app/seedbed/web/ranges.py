@@ -34,12 +34,12 @@ class Selection:
 
 def conditions(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     """The fields that `select` reads, those sent on several lines joined as one list (§5.3)."""
-    found: dict[str, str] = {}
+    fields: dict[str, str] = {}
     for name, value in headers:
         if name in _FIELDS:
             key, text = name.decode(), value.decode("latin-1")
-            found[key] = f"{found[key]}, {text}" if key in found else text
-    return found
+            fields[key] = f"{fields[key]}, {text}" if key in fields else text
+    return fields
 
 
 def select(

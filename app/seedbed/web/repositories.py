@@ -58,7 +58,7 @@ def no_repository(name: str, near: Sequence[str] = ()) -> HubError:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Snapshot:
     """A commit of a repository.
 
     Attributes:
@@ -86,7 +86,7 @@ class Found:
 
 async def find(
     request: Request, service: Service, namespace: str, name: str, revision: str
-) -> Found:
+) -> Snapshot:
     """The commit that a revision of a repository means.
 
     Raises:
@@ -100,9 +100,9 @@ async def find(
     except RevisionError as error:
         raise HubError("RevisionNotFound", str(error)) from error
     while True:
-        found = await _try(request, service, repository, template, asked)
-        if asked.digest is None or found.commit == revision:
-            return found
+        snapshot = await _try(request, service, repository, template, asked)
+        if asked.digest is None or snapshot.commit == revision:
+            return snapshot
         try:
             template = await anext(templates)
         except StopAsyncIteration:
@@ -111,7 +111,7 @@ async def find(
 
 async def _try(
     request: Request, service: Service, repository: str, template: _Template, asked: Revision
-) -> Found:
+) -> Snapshot:
     """What a revision means, if this is the spec of the repository."""
     key = ("hub", repository, template.key, asked.seed, asked.dtype)
     try:
@@ -121,7 +121,7 @@ async def _try(
     except (SpecError, InvalidError) as error:
         raise HubError("RepoNotFound", f"{repository} means no model: {said(error)}") from error
     commit = await asyncio.to_thread(commit_of, checkpoint)
-    return Found(repository, checkpoint, commit, asked.digest is not None)
+    return Snapshot(repository, checkpoint, commit, asked.digest is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +139,7 @@ class _Template:
     def source_of(self, asked: Revision) -> Source:
         """What gives the spec of a revision."""
         wanted = {"seed": asked.seed, "dtype": asked.dtype}
-        changes = {key: one for key, one in wanted.items() if one is not None}
+        changes = {key: value for key, value in wanted.items() if value is not None}
         return replace(self.source, changes=changes)
 
 
@@ -151,10 +151,10 @@ async def _templates(service: Service, namespace: str, name: str) -> AsyncIterat
     """
     if namespace == NAMESPACE:
         await load_presets()
-        if (found := split_variants(name, presets())) is None:
+        if (parts := split_variants(name, presets())) is None:
             near = [f"{namespace}/{preset}" for preset in nearest(name, presets())]
             raise no_repository(f"{namespace}/{name}", near)
-        preset, options = found
+        preset, options = parts
         yield _Template("", Source(preset=preset, options=options))
         return
     try:

@@ -215,7 +215,7 @@ def described(
         ],
         links=Links(
             file=link,
-            files=[] if directory is None else [f"{directory}{one}" for one in checkpoint.names],
+            files=[] if directory is None else [f"{directory}{name}" for name in checkpoint.names],
         ),
         tensors=[],
     ).model_dump_json(exclude={"next_offset"})
@@ -263,10 +263,10 @@ def _inlined(value: Any, definitions: Mapping[str, Any]) -> Any:
 def parameters_of(model: type[BaseModel], names: Iterable[str]) -> list[Parameter]:
     """Fields of a model as what it takes."""
     properties = properties_of(model)
-    found = []
+    parameters = []
     for name in names:
         field = model.model_fields[name]
-        found.append(
+        parameters.append(
             Parameter(
                 name=name,
                 required=field.is_required(),
@@ -279,7 +279,7 @@ def parameters_of(model: type[BaseModel], names: Iterable[str]) -> list[Paramete
                 },
             )
         )
-    return found
+    return parameters
 
 
 def describe_scheme(scheme: type[Scheme]) -> SchemeDescription:

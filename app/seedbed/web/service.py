@@ -175,8 +175,8 @@ class Service:
             for _ in self.plan_checkpoint(spec).files():
                 pass
             return SpecIdentity.of(spec)
-        found = await self.elsewhere(request, jobs.check, Source(text), self.settings.text_limits)
-        identity: SpecIdentity = pickle.loads(found)  # noqa: S301  # from our own process
+        pickled = await self.elsewhere(request, jobs.check, Source(text), self.settings.text_limits)
+        identity: SpecIdentity = pickle.loads(pickled)  # noqa: S301  # from our own process
         return identity
 
     async def elsewhere(
@@ -315,9 +315,9 @@ class Service:
         self, request: Request, key: Hashable, key_bytes: int, source: Callable[[], Source]
     ) -> Checkpoint:
         """A checkpoint, planned at most once while it is remembered; see `file_of`."""
-        found = self.cache.find(key)
-        if isinstance(found, Checkpoint):
-            return found
+        remembered = self.cache.find(key)
+        if isinstance(remembered, Checkpoint):
+            return remembered
         wanted = source()
         if (spec := self._short(wanted)) is not None:
             return self.cache.keep(key, self._hold(self.plan_checkpoint(spec)), key_bytes)

@@ -511,8 +511,8 @@ def read_settings(**options: object) -> Settings:
     try:
         return Settings.model_validate(options)
     except ValidationError as error:
-        found = list(faults(error, Settings.model_fields, options))
-        raise ExceptionGroup("settings that cannot be meant", found) from error
+        wrong = list(faults(error, Settings.model_fields, options))
+        raise ExceptionGroup("settings that cannot be meant", wrong) from error
 
 
 def _lines(keys: str) -> str:

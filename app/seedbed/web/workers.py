@@ -220,12 +220,14 @@ def listeners(host: str, port: int) -> list[socket.socket]:
     Raises:
         OSError: an address cannot be had.
     """
-    found: list[socket.socket] = []
+    sockets: list[socket.socket] = []
     places = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     for family, _, _, _, address in dict.fromkeys(places):
-        same = found[0].getsockname()[1] if found else port  # where the system has chosen it
-        found.append(socket.create_server((str(address[0]), same), family=family, backlog=_BACKLOG))
-    return found
+        same = sockets[0].getsockname()[1] if sockets else port  # where the system has chosen it
+        sockets.append(
+            socket.create_server((str(address[0]), same), family=family, backlog=_BACKLOG)
+        )
+    return sockets
 
 
 def work(descriptors: list[int], probe_descriptors: list[int]) -> None:

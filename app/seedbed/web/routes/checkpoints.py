@@ -106,9 +106,9 @@ async def get_checkpoint(
 
     Beside it are the files that `POST /v1/describe` lists.
     """
-    found = await service.file_of_token(request, token, file)
-    digest = await service.digests.header_for(request, found)
-    return service.respond(request, found, file, headers=digest)
+    virtual = await service.file_of_token(request, token, file)
+    digest = await service.digests.header_for(request, virtual)
+    return service.respond(request, virtual, file, headers=digest)
 
 
 file_routes(

@@ -55,8 +55,8 @@ async def get_readiness(service: ServiceOf) -> Response:
     registry = await _registry_state(service)
     if registry != "none":
         service.metrics.registry_up.set(registry == "up")
-    found = Readiness(status="ready", engine=engine, registry=registry)
-    return JSONResponse(found.model_dump())
+    readiness = Readiness(status="ready", engine=engine, registry=registry)
+    return JSONResponse(readiness.model_dump())
 
 
 async def _registry_state(service: Service) -> Literal["none", "up", "down"]:

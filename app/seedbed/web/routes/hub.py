@@ -27,7 +27,7 @@ from seedbed.models import presets
 from seedbed.registry import SpecStore
 from seedbed.web.bodies import FORM, Body
 from seedbed.web.problems import problem, shortened
-from seedbed.web.repositories import Found, HubError, find, no_repository
+from seedbed.web.repositories import HubError, Snapshot, find, no_repository
 from seedbed.web.service import Service, load_presets
 
 PREFIXES = ("/hub", "")
@@ -107,8 +107,8 @@ class _Route(Route):
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """As Starlette does, and which route it was, as FastAPI does."""
-        match, found = super().matches(scope)
-        return match, {**found, "route": self} if match is not Match.NONE else found
+        match, child_scope = super().matches(scope)
+        return match, {**child_scope, "route": self} if match is not Match.NONE else child_scope
 
 
 def _rest(request: Request) -> list[str]:
@@ -133,20 +133,20 @@ async def resolve(
 ) -> Response:
     """A file of a repository at a revision, whole or in ranges."""
     revision, *path = _rest(request)
-    found = await find(request, service, namespace, name, revision)
-    file = file_of(found.checkpoint, "/".join(path))
+    snapshot = await find(request, service, namespace, name, revision)
+    file = file_of(snapshot.checkpoint, "/".join(path))
     if file is None:
         raise HubError(
             "EntryNotFound",
-            f"{found.repository} has no file {'/'.join(path)[:200]!r}.",
-            found.commit,
+            f"{snapshot.repository} has no file {'/'.join(path)[:200]!r}.",
+            snapshot.commit,
         )
     return service.respond(
         request,
         file,
         path[-1],
-        cache_control=found.cache_control,
-        headers=[*found.headers, *await service.digests.header_for(request, file)],
+        cache_control=snapshot.cache_control,
+        headers=[*snapshot.headers, *await service.digests.header_for(request, file)],
     )
 
 
@@ -155,16 +155,16 @@ async def model_info(
 ) -> Response:
     """What a repository is, at a revision or now, and which files it has."""
     revision = "main" if rest is None else "/".join(_rest(request))
-    found = await find(request, service, namespace, name, revision)
+    snapshot = await find(request, service, namespace, name, revision)
     blobs = _flag(request, "blobs")
     if blobs:
-        await _hash(request, service, found)
-    content = await asyncio.to_thread(lambda: _info(service, found, blobs=blobs))
-    return JSONResponse(content, headers={"x-repo-commit": found.commit})
+        await _hash(request, service, snapshot)
+    content = await asyncio.to_thread(lambda: _info(service, snapshot, blobs=blobs))
+    return JSONResponse(content, headers={"x-repo-commit": snapshot.commit})
 
 
-def _info(service: Service, found: Found, *, blobs: bool) -> dict[str, Any]:
-    checkpoint = found.checkpoint
+def _info(service: Service, snapshot: Snapshot, *, blobs: bool) -> dict[str, Any]:
+    checkpoint = snapshot.checkpoint
     totals: dict[str, int] = {}
     for tensor in checkpoint.tensors:
         totals[tensor.dtype.code] = totals.get(tensor.dtype.code, 0) + tensor.elements
@@ -182,8 +182,8 @@ def _info(service: Service, found: Found, *, blobs: bool) -> dict[str, Any]:
                 }
         siblings.append(sibling)
     return {
-        **_listing(found.repository, transformers=config is not None),
-        "sha": found.commit,
+        **_listing(snapshot.repository, transformers=config is not None),
+        "sha": snapshot.commit,
         "siblings": siblings,
         "safetensors": {"parameters": totals, "total": sum(totals.values())},
         "config": dict(config or {}),
@@ -217,22 +217,22 @@ def _listing(repository: str, *, transformers: bool) -> dict[str, Any]:
 async def tree(request: Request, service: Service, namespace: str, name: str, **_: str) -> Response:
     """The files of a repository at a revision, with sizes and hashes."""
     revision, *path = _rest(request)
-    found = await find(request, service, namespace, name, revision)
+    snapshot = await find(request, service, namespace, name, revision)
     if any(path):
         folder = "/".join(path)[:200]
-        raise HubError("EntryNotFound", f"There is no folder {folder!r}.", found.commit)
-    await _hash(request, service, found)
+        raise HubError("EntryNotFound", f"There is no folder {folder!r}.", snapshot.commit)
+    await _hash(request, service, snapshot)
     expand = _flag(request, "expand")
     content = await asyncio.to_thread(
         lambda: [
-            _leaf(entry, found, expand=expand)
-            for entry in entries(found.checkpoint, service.digests.known)
+            _leaf(entry, snapshot, expand=expand)
+            for entry in entries(snapshot.checkpoint, service.digests.known)
         ]
     )
-    return JSONResponse(content, headers={"x-repo-commit": found.commit})
+    return JSONResponse(content, headers={"x-repo-commit": snapshot.commit})
 
 
-def _leaf(entry: Entry, found: Found, *, expand: bool) -> dict[str, Any]:
+def _leaf(entry: Entry, snapshot: Snapshot, *, expand: bool) -> dict[str, Any]:
     leaf: dict[str, Any] = {
         "type": "file",
         "path": entry.file.name,
@@ -246,7 +246,7 @@ def _leaf(entry: Entry, found: Found, *, expand: bool) -> dict[str, Any]:
             "pointerSize": _POINTER_BYTES,
         }
     if expand:
-        leaf["lastCommit"] = {"id": found.commit, "title": "Initialise", "date": _EPOCH}
+        leaf["lastCommit"] = {"id": snapshot.commit, "title": "Initialise", "date": _EPOCH}
     return leaf
 
 
@@ -255,19 +255,19 @@ async def paths_info(
 ) -> Response:
     """Those of some paths that a repository has at a revision; the body is a form or JSON."""
     body = await service.body(request, "max_paths_bytes", also=FORM)
-    found = await find(request, service, namespace, name, "/".join(_rest(request)))
+    snapshot = await find(request, service, namespace, name, "/".join(_rest(request)))
     asked = _asked(body, service.settings.text_limits)
     paths = [asked.paths] if isinstance(asked.paths, str) else asked.paths
     expand = asked.expand
-    await _hash(request, service, found)
+    await _hash(request, service, snapshot)
 
     def leaves() -> Iterator[dict[str, Any]]:
         for path in dict.fromkeys(paths):
-            if (file := file_of(found.checkpoint, path)) is not None:
-                yield _leaf(entry_of(file, service.digests.known), found, expand=expand)
+            if (file := file_of(snapshot.checkpoint, path)) is not None:
+                yield _leaf(entry_of(file, service.digests.known), snapshot, expand=expand)
 
     content = await asyncio.to_thread(lambda: list(leaves()))
-    return JSONResponse(content, headers={"x-repo-commit": found.commit})
+    return JSONResponse(content, headers={"x-repo-commit": snapshot.commit})
 
 
 class _Asked(BaseModel):
@@ -293,8 +293,8 @@ def _asked(body: Body, bounds: TextLimits) -> _Asked:
 
 async def refs(request: Request, service: Service, namespace: str, name: str) -> Response:
     """The branches of a repository: one, since every seed is a revision."""
-    found = await find(request, service, namespace, name, "main")
-    main = {"name": "main", "ref": "refs/heads/main", "targetCommit": found.commit}
+    snapshot = await find(request, service, namespace, name, "main")
+    main = {"name": "main", "ref": "refs/heads/main", "targetCommit": snapshot.commit}
     answer: dict[str, Any] = {"branches": [main], "converts": [], "tags": []}
     if request.query_params.get("include_prs"):
         answer["pullRequests"] = []
@@ -308,25 +308,25 @@ async def list_repositories(request: Request, service: Service) -> Response:
     author = query.get("author")
     limit = query.get("limit", "")
     most = min(int(limit[:9]), _LISTED) if limit.isascii() and limit.isdigit() else _LISTED
-    found = []
+    listings = []
     await load_presets()
     for name, preset in presets().items():
         repository = f"{NAMESPACE}/{name}"
         if search in repository.lower() and author in (None, NAMESPACE):
             transformers = "transformers" in preset.library
-            found.append(_listing(repository, transformers=transformers))
-    if service.registry.exists and len(found) < most and len(search) <= _LONGEST_ID:
+            listings.append(_listing(repository, transformers=transformers))
+    if service.registry.exists and len(listings) < most and len(search) <= _LONGEST_ID:
         with contextlib.suppress(UnavailableError):  # the presets are there in any case
             page = await service.registry.ask(
-                SpecStore.list, namespace=author, search=search, limit=most - len(found)
+                SpecStore.list, namespace=author, search=search, limit=most - len(listings)
             )
-            found += [_listing(str(one.id), transformers=False) for one in page.entries]
-    return JSONResponse(found[:most])
+            listings += [_listing(str(entry.id), transformers=False) for entry in page.entries]
+    return JSONResponse(listings[:most])
 
 
-async def _hash(request: Request, service: Service, found: Found) -> None:
+async def _hash(request: Request, service: Service, snapshot: Snapshot) -> None:
     """Have the true sums of the weights known, if they are small enough for that to be quick."""
-    checkpoint = found.checkpoint
+    checkpoint = snapshot.checkpoint
     size = sum(tensor.size_bytes for tensor in checkpoint.tensors)
     if size <= service.settings.hash_bytes:
         for file in checkpoint.files():

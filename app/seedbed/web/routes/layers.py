@@ -81,7 +81,7 @@ def describe_layer(kind: type[Layer]) -> LayerDescription:
                 name=parameter.name,
                 shape=list(parameter.shape),
                 also=list(parameter.roles),
-                defaults={whose: found[parameter.name] for whose, found in by_defaults.items()},
+                defaults={whose: inits[parameter.name] for whose, inits in by_defaults.items()},
             )
             for parameter in kind.model_validate(example).parameters()
         ],

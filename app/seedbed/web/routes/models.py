@@ -42,7 +42,10 @@ def _totals(name: str) -> tuple[int, int, int]:
 
 
 def _count(model: Model) -> tuple[int, int, int]:
-    sizes = [(math.prod(one.shape), DTYPES[one.dtype or "F32"]) for one in model.parameters]
+    sizes = [
+        (math.prod(parameter.shape), DTYPES[parameter.dtype or "F32"])
+        for parameter in model.parameters
+    ]
     return (
         len(sizes),
         sum(size for size, _ in sizes),
@@ -78,8 +81,8 @@ async def list_models(
     def work() -> list[ModelSummary]:
         return [
             _summary(name, root)
-            for name, one in presets().items()
-            if wanted in name.lower() or wanted in one.summary.lower()
+            for name, preset in presets().items()
+            if wanted in name.lower() or wanted in preset.summary.lower()
         ]
 
     return await asyncio.to_thread(work)
@@ -148,7 +151,7 @@ async def get_model_file(
     await known(preset)
     query: bytes = request.scope["query_string"]
     try:
-        found = await service.file_of(
+        virtual = await service.file_of(
             request,
             ("model", preset, query),
             len(preset) + len(query),
@@ -157,8 +160,8 @@ async def get_model_file(
         )
     except SpecError as error:
         raise option_of_model(error) from error
-    digest = await service.digests.header_for(request, found)
-    return service.respond(request, found, file, headers=digest)
+    digest = await service.digests.header_for(request, virtual)
+    return service.respond(request, virtual, file, headers=digest)
 
 
 file_routes(

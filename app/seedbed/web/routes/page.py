@@ -130,18 +130,18 @@ def _walk(directory: Traversable, prefix: str) -> Iterator[tuple[str, bytes]]:
 
 def accepts_gzip(header: str) -> bool:
     """Whether an Accept-Encoding allows gzip (RFC 9110 §12.5.3): named, or by `*`, not with q=0."""
-    found: dict[str, bool] = {}
+    acceptable: dict[str, bool] = {}
     for part in header.lower().split(","):
         coding, *parameters = (piece.strip() for piece in part.split(";"))
         weight = next((p[2:] for p in parameters if p.startswith("q=")), "1")
-        found[coding] = weight.strip("0.") != ""
-    return found.get("gzip", found.get("x-gzip", found.get("*", False)))
+        acceptable[coding] = weight.strip("0.") != ""
+    return acceptable.get("gzip", acceptable.get("x-gzip", acceptable.get("*", False)))
 
 
-def _answer(request: Request, found: Asset, caching: str) -> Response:
-    zipped = found.zipped if accepts_gzip(request.headers.get("accept-encoding", "")) else None
-    etag = f"{found.digest}-gzip" if zipped else found.digest
-    body = found.plain if zipped is None else zipped
+def _answer(request: Request, resource: Asset, caching: str) -> Response:
+    zipped = resource.zipped if accepts_gzip(request.headers.get("accept-encoding", "")) else None
+    etag = f"{resource.digest}-gzip" if zipped else resource.digest
+    body = resource.plain if zipped is None else zipped
     headers = {
         "cache-control": caching,
         "etag": f'"{etag}"',
@@ -157,7 +157,7 @@ def _answer(request: Request, found: Asset, caching: str) -> Response:
         return Response(None, selection.status, headers)
     if zipped:
         headers["content-encoding"] = "gzip"
-    return Response(body, 200, headers, found.media_type)
+    return Response(body, 200, headers, resource.media_type)
 
 
 def install(app: FastAPI) -> None:
@@ -169,9 +169,9 @@ def install(app: FastAPI) -> None:
 
     @app.api_route(f"{PATH}/{{version}}/{{name:path}}", methods=_READ, include_in_schema=False)
     def page_asset(request: Request, version: str, name: str) -> Response:
-        found = asset(name)
-        if found is None:
+        resource = asset(name)
+        if resource is None:
             raise HTTPException(404)
         # In the middle of an upgrade another replica's page may ask here for its assets: better
         # this one's than none, but not to be kept under the other's name.
-        return _answer(request, found, _FOR_EVER if version == digest() else _ASK_AGAIN)
+        return _answer(request, resource, _FOR_EVER if version == digest() else _ASK_AGAIN)

@@ -185,8 +185,8 @@ async def get_spec(
     refuse_query(request, "a seed belongs to a file")
     stored = await service.registry.ask(SpecStore.get, _known_id(namespace, name))
     etag = stored.entry.etag
-    given = conditions(request.scope["headers"])
-    asked = {name: text for name, text in given.items() if name in ("if-match", "if-none-match")}
+    fields = conditions(request.scope["headers"])
+    asked = {name: text for name, text in fields.items() if name in ("if-match", "if-none-match")}
     headers = {"etag": f'"{etag}"', "cache-control": _REVALIDATE}
     match select("GET", asked, stored.entry.size_bytes, etag, 0).status:
         case 304:
@@ -264,11 +264,13 @@ async def list_specs(
     headers = {"cache-control": _REVALIDATE}
     if page.last is not None:
         query = {"namespace": namespace, "search": search, "limit": limit, "cursor": page.last}
-        given = {name: str(value) for name, value in query.items() if value}
-        following = f"{_root(request)}/v1/specs?{urlencode(given, safe='/')}"
+        parameters = {name: str(value) for name, value in query.items() if value}
+        following = f"{_root(request)}/v1/specs?{urlencode(parameters, safe='/')}"
         headers["link"] = f'<{following}>; rel="next"'
-    found = NamedSpecs(specs=[_describe(request, entry) for entry in page.entries], next=following)
-    return Response(found.model_dump_json(), 200, headers, "application/json")
+    listing = NamedSpecs(
+        specs=[_describe(request, entry) for entry in page.entries], next=following
+    )
+    return Response(listing.model_dump_json(), 200, headers, "application/json")
 
 
 async def get_spec_file(
@@ -303,13 +305,13 @@ async def get_spec_file(
         etag = etag_of(content.text)
     key = ("stored", etag, seed, digest is not None)
     never_changes = digest is not None and seed is not None
-    found = await _file_of(request, service, key, file, content, seed, pinned=digest is not None)
+    virtual = await _file_of(request, service, key, file, content, seed, pinned=digest is not None)
     return service.respond(
         request,
-        found,
+        virtual,
         file,
         cache_control=CACHE_CONTROL if never_changes else _REVALIDATE,
-        headers=await service.digests.header_for(request, found),
+        headers=await service.digests.header_for(request, virtual),
     )
 
 
@@ -396,9 +398,9 @@ def _cursor(text: str | None) -> SpecId | None:
 
 def _expected(request: Request) -> Expected:
     """What the conditions of a request say is stored (RFC 9110 §13.1)."""
-    given = conditions(request.scope["headers"])
+    fields = conditions(request.scope["headers"])
     match, none_match = (
-        given[name].strip(" \t") if name in given else None
+        fields[name].strip(" \t") if name in fields else None
         for name in ("if-match", "if-none-match")
     )
     return Expected(
