@@ -471,7 +471,10 @@ def _number(value: float | None, missing: str) -> str:
 @app.command()
 def record(
     target: Annotated[
-        str, typer.Argument(help="A function that builds a PyTorch module: my.package:build.")
+        str,
+        typer.Argument(
+            help="A function that builds a PyTorch module, my.package:build; or a config.json."
+        ),
     ],
     *,
     output: Annotated[
@@ -487,11 +490,24 @@ def record(
             "--literals", help="List numbers that no scheme gives, up to 65,536 of a tensor."
         ),
     ] = False,
+    ignore_quantization: Annotated[
+        bool,
+        typer.Option(
+            "--ignore-quantization",
+            help="Of the config of a quantised model, record the model that was quantised.",
+        ),
+    ] = False,
 ) -> None:
-    """Write the spec of what a module starts from, without building it; needs seedbed[torch]."""
+    """Write the spec of what a module starts from, without building it.
+
+    Needs seedbed[torch]; for a config.json, seedbed[transformers].
+    """
     with _refusals():
         path = None if output == "-" else Path(output)
-        text = record_to(target, path, looks=looks, literals=literals, tell=_say)
+        text = record_to(
+            target, path, looks=looks, literals=literals,
+            ignore_quantization=ignore_quantization, tell=_say,
+        )  # fmt: skip
         if path is None:
             typer.echo(text, nl=False)
 

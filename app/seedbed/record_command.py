@@ -1,4 +1,4 @@
-"""`seedbed record`: a spec from a function that builds a module, by its dotted name."""
+"""`seedbed record`: a spec from a function that builds a module, or from a config.json."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from seedbed.errors import SpecError
 
@@ -22,16 +22,18 @@ def record_to(
     *,
     looks: bool,
     literals: bool,
+    ignore_quantization: bool,
     tell: Callable[[str], None],
 ) -> str:
     """Record what a target builds, and write its spec.
 
     Args:
         target: `package.module:function`, of a function without arguments; the working directory
-            is looked in too.
+            is looked in too. Or the path of a config.json of transformers.
         output: file to write; None to write none.
         looks: let code look at random values.
         literals: list numbers that no scheme gives.
+        ignore_quantization: record the unquantised model of a quantised one's config.
         tell: what to do with each line of the report.
 
     Returns:
@@ -43,14 +45,25 @@ def record_to(
         OSError: the file cannot be written.
     """
     try:
-        from seedbed.torch import RecordingError, record  # noqa: PLC0415  torch is large
+        from seedbed.torch import (  # noqa: PLC0415  torch is large
+            RecordingError,
+            record,
+            record_config,
+        )
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
         raise SpecError(
             "recording needs PyTorch: pip install 'seedbed[torch]'", ("target",)
         ) from error
-    recording = record(function_of(target), looks=looks, fallback="literal" if literals else None)
+    fallback: Literal["literal"] | None = "literal" if literals else None
+    if target.endswith(".json"):
+        config = _config_of(Path(target))
+        recording = record_config(
+            config, ignore_quantization=ignore_quantization, fallback=fallback
+        )
+    else:
+        recording = record(function_of(target), looks=looks, fallback=fallback)
     for line in str(recording.report).splitlines():
         tell(line)
     try:
@@ -63,6 +76,21 @@ def record_to(
     if output is not None:
         output.write_text(text, encoding="utf-8")
     return text
+
+
+def _config_of(path: Path) -> dict[str, Any]:
+    """What a config.json says.
+
+    Raises:
+        SpecError: it is no JSON object.
+    """
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise SpecError(f"{path} is no JSON: {error}", ("target",)) from error
+    if not isinstance(config, dict):
+        raise SpecError(f"{path} is no config.json, which is an object", ("target",))
+    return config
 
 
 def function_of(target: str) -> Callable[[], Any]:

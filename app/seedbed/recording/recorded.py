@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
@@ -60,10 +60,12 @@ class Recorded(Generic[E]):
     Attributes:
         tensors: in the order of the state dict, or of the library's file.
         report: counts, and everything special.
+        metadata: of the spec: which library it is of.
     """
 
     tensors: tuple[E, ...]
     report: Report
+    metadata: Mapping[str, str] = field(default_factory=dict, kw_only=True)
 
     def json(self) -> dict[str, Any]:
         """The spec as JSON.
@@ -95,7 +97,11 @@ class Recorded(Generic[E]):
             }
             for one in compressed(entries)
         ]
-        return {**({} if default == "F32" else {"dtype": default}), "model": {"list": listed}}
+        return {
+            **({} if default == "F32" else {"dtype": default}),
+            "model": {"list": listed},
+            **({"metadata": dict(self.metadata)} if self.metadata else {}),
+        }
 
     @cached_property
     def spec(self) -> CheckpointSpec:

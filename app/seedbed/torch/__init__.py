@@ -5,6 +5,7 @@ imports torch.
 """
 
 from seedbed.recording import RecordingError, Report
+from seedbed.torch.configs import record_config
 from seedbed.torch.initialise import Initialised, init_
 from seedbed.torch.recording import RecordedTensor, Recording, Region, record
 
@@ -17,4 +18,5 @@ __all__ = [
     "Report",
     "init_",
     "record",
+    "record_config",
 ]

@@ -1,0 +1,129 @@
+"""`record_config`: what transformers makes of a config.json, recorded."""
+
+from __future__ import annotations
+
+import copy
+import importlib
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Literal
+
+import torch
+
+from seedbed.errors import Choices, SpecError
+from seedbed.torch.recording import Recording, record
+
+
+def record_config(
+    config: Mapping[str, Any],
+    *,
+    ignore_quantization: bool = False,
+    fallback: Literal["literal"] | None = None,
+) -> Recording:
+    """What a new model of this config starts from, as `save_pretrained` would write it.
+
+    The class is the first of `architectures`, or the base class of the model type; the dtype is the
+    config's. What the library loads in F32 whatever the dtype is (`_keep_in_fp32_modules_strict`)
+    is F32. Nothing is downloaded, and no code that a config names is run.
+
+    Args:
+        config: what a config.json says.
+        ignore_quantization: record the unquantised model where the config is of a quantised one.
+        fallback: as of `record`.
+
+    Raises:
+        SpecError: transformers is not installed, has no such class or cannot build it; with the
+            field as its path.
+    """
+    transformers = _transformers()
+    if config.get("quantization_config") and not ignore_quantization:
+        raise SpecError(
+            "this is the config of a quantised model, whose tensors no recording has; "
+            "ignore_quantization records the model that was quantised",
+            ("quantization_config",),
+        )
+    plain = {key: value for key, value in config.items() if key != "quantization_config"}
+    made, architecture = _made(transformers, plain), _class(transformers, plain)
+    kept: list[str] = []
+
+    def build() -> torch.nn.Module:
+        dtype = made.dtype or torch.float32
+        model: Any = architecture._from_config(copy.deepcopy(made), dtype=dtype)
+        kept[:] = model._get_dtype_plan(torch.bfloat16)
+        return model
+
+    try:
+        recording = record(build, fallback=fallback)
+    except SpecError:
+        raise
+    except Exception as error:
+        raise SpecError(
+            f"transformers {transformers.__version__} cannot build {architecture.__name__} of "
+            f"this config: {type(error).__name__}: {error}"
+        ) from error
+    said = f"transformers {transformers.__version__} {architecture.__name__}"
+    return replace(_with_kept(recording, kept), metadata={"recorded_from": said})
+
+
+def _transformers() -> Any:
+    try:
+        return importlib.import_module("transformers")
+    except ModuleNotFoundError as error:
+        if error.name != "transformers":
+            raise
+        raise SpecError(
+            "to record a config.json needs transformers: pip install 'seedbed[transformers]'"
+        ) from error
+
+
+def _made(transformers: Any, config: Mapping[str, Any]) -> Any:
+    """The library's own object of a config."""
+    known = transformers.CONFIG_MAPPING
+    kind = config.get("model_type")
+    if not isinstance(kind, str) or kind not in known:
+        remote = " and its own code (auto_map) is not run" if "auto_map" in config else ""
+        raise SpecError(
+            f"transformers {transformers.__version__} has no model type {str(kind)[:100]!r}"
+            f"{remote}",
+            ("model_type",),
+            Choices(tuple(known), str(kind)[:100]),
+        )
+    try:
+        return known[kind].from_dict(dict(config))
+    except Exception as error:
+        raise SpecError(
+            f"transformers {transformers.__version__} does not take this config: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+
+
+def _class(transformers: Any, config: Mapping[str, Any]) -> Any:
+    """The class that a config is for."""
+    named = config.get("architectures")
+    if not named:
+        return transformers.MODEL_MAPPING[transformers.CONFIG_MAPPING[config["model_type"]]]
+    name = named[0] if isinstance(named, list | tuple) else named
+    found = getattr(transformers, name, None) if isinstance(name, str) else None
+    if not (isinstance(found, type) and issubclass(found, transformers.PreTrainedModel)):
+        raise SpecError(
+            f"transformers {transformers.__version__} has no class {str(name)[:100]!r}",
+            ("architectures", 0),
+            Choices(tuple(one for one in dir(transformers) if one[:1].isupper()), str(name)[:100]),
+        )
+    return found
+
+
+def _with_kept(recording: Recording, kept: list[str]) -> Recording:
+    """The recording with what the library loads in F32 as that."""
+    if not kept:
+        return recording
+    matching = importlib.import_module("transformers.core_model_loading")
+    search = matching.build_glob_alternation(kept)[0].search
+    tensors = tuple(
+        replace(tensor, dtype="F32")
+        if tensor.dtype in {"BF16", "F16"}
+        and any(search(region.parameter) for region in tensor.regions or ())
+        else tensor
+        for tensor in recording.tensors
+    )
+    return replace(recording, tensors=tensors)
