@@ -74,11 +74,19 @@ def of_config(config: Mapping[str, Any]) -> Model:
     if studied is not None:
         return cast(Model, catalogue.build(config, most=Limits().max_tensors))
     raise SpecError(
-        f"there is no model type {said[:100]!r} (docs/catalogue.md has all; a manifest takes any "
-        "model)",
+        f"there is no model type {said[:100]!r} (docs/catalogue.md has all); "
+        + (BY_CODE if config.get("auto_map") else BY_RECORDING),
         ("model_type",),
         Choices(known, said[:100]),
     )
+
+
+BY_RECORDING = "what transformers builds, `seedbed record config.json` makes a spec of"
+BY_CODE = (
+    "record the function that builds the model (`seedbed record my.package:build`), or send the "
+    "shapes of its tensors by name, or the header of its safetensors file, as a manifest"
+)
+"""What to do about a config that nothing here knows: docs/recording.md."""
 
 
 _OTHER_CONFIGS: Mapping[str, str] = {
@@ -102,9 +110,8 @@ def _refuse_of_others(config: Mapping[str, Any]) -> None:
     for field, library in _OTHER_CONFIGS.items():
         if field in config:
             raise SpecError(
-                f"this is a config of {library}, which is not covered yet, since its "
-                f"{field!r} is none of transformers'; send a manifest instead: the shape of each "
-                "tensor of its state_dict by name, or the header of its safetensors file",
+                f"this is a config of {library}, since its {field!r} is none of transformers': "
+                f"{BY_CODE}",
                 (field,),
             )
 
