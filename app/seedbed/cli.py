@@ -269,12 +269,12 @@ def _no_such_source(source: str) -> SpecError:
     path = Path(source)
     folder, ending = path.parent, path.suffix.lower()
     if folder != Path() or ending in _ENDINGS:
-        there = sorted(one.name for one in islice(folder.glob("*.json"), _MOST_FILES))
+        there = sorted(file.name for file in islice(folder.glob("*.json"), _MOST_FILES))
         return SpecError(f"there is no file {source!r}", ("source",), Choices(there, path.name))
     there = [
         *presets(),
         *SCHEMES,
-        *(one.name for one in islice(Path().glob("*.json"), _MOST_FILES)),
+        *(file.name for file in islice(Path().glob("*.json"), _MOST_FILES)),
     ]
     return SpecError(
         f"there is no file, no preset and no scheme {source!r}", ("source",), Choices(there, source)
@@ -285,18 +285,18 @@ def _spec_of_preset(
     preset: str, options: Mapping[str, str], arguments: Sequence[str]
 ) -> CheckpointSpec:
     """The spec of a preset with these options, and arguments as `name=value`."""
-    given = dict(options)
+    fields = dict(options)
     for argument in arguments:
         name, equals, value = argument.partition("=")
         if not equals:
             raise SpecError(f"{argument!r} is not name=value", ("set",))
-        if given.setdefault(name, value) != value:
+        if fields.setdefault(name, value) != value:
             raise SpecError(f"{name!r} is given twice", ("set",))
-    for name in given.keys() & scheme_parameters().keys() - {
+    for name in fields.keys() & scheme_parameters().keys() - {
         a.partition("=")[0] for a in arguments
     }:
         raise SpecError(f"{_option(name)} is an option of a single tensor; see --set", (name,))
-    return spec_of_preset(preset, given)
+    return spec_of_preset(preset, fields)
 
 
 def _checkpoint(

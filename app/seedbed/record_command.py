@@ -104,7 +104,7 @@ def function_of(target: str) -> Callable[[], Any]:
         raise SpecError(f"{target!r} is not package.module:function", ("target",))
     sys.path.insert(0, "")
     try:
-        found: Any = importlib.import_module(module_name)
+        member: Any = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
             raise SpecError(f"{module_name} needs {error.name}: {error}", ("target",)) from error
@@ -112,11 +112,11 @@ def function_of(target: str) -> Callable[[], Any]:
     finally:
         sys.path.remove("")
     for part in name.split("."):
-        if not hasattr(found, part):
-            near = difflib.get_close_matches(part, dir(found), 4)
+        if not hasattr(member, part):
+            near = difflib.get_close_matches(part, dir(member), 4)
             raise SpecError(f"{module_name} has no {name!r}", ("target",), near)
-        found = getattr(found, part)
-    if not callable(found):
-        raise SpecError(f"{target} is no function but {type(found).__name__}", ("target",))
-    function: Callable[[], Any] = found
+        member = getattr(member, part)
+    if not callable(member):
+        raise SpecError(f"{target} is no function but {type(member).__name__}", ("target",))
+    function: Callable[[], Any] = member
     return function

@@ -144,10 +144,13 @@ class Checkpoint:
     def ordered(self) -> tuple[TensorPlan, ...]:
         """The tensors in the order in which they are put into shards."""
         model = self._model
-        of_model = {one.name for one in model.parameters} if model else set()
+        of_model = {tensor.name for tensor in model.parameters} if model else set()
         # Only a model has an order of its own; that in which a spec lists things has no meaning.
         return tuple(
-            sorted(self.tensors, key=lambda one: b"" if one.name in of_model else one.name.encode())
+            sorted(
+                self.tensors,
+                key=lambda tensor: b"" if tensor.name in of_model else tensor.name.encode(),
+            )
         )
 
     @cached_property
@@ -235,17 +238,17 @@ class Checkpoint:
             sum(tensor.size_bytes for tensor in tensors),
             sum(tensor.guessed for tensor in tensors),
         )
-        found = {CARD_NAME: card}
+        files = {CARD_NAME: card}
         model = self._model
         if model is None:
-            return found
-        found.update(model.beside)
+            return files
+        files.update(model.beside)
         if model.config is not None:
             dtype = {"dtype": _TORCH_NAMES[self.spec.dtype]}
-            found["config.json"] = _json({**model.config, **dtype})
+            files["config.json"] = _json({**model.config, **dtype})
         if model.generation_config is not None:
-            found["generation_config.json"] = _json(model.generation_config)
-        return found
+            files["generation_config.json"] = _json(model.generation_config)
+        return files
 
 
 def _json(content: Mapping[str, Any]) -> bytes:

@@ -47,9 +47,9 @@ def spec_of_preset(preset: str, options: Mapping[str, str]) -> CheckpointSpec:
     if "preset" in rest:
         raise ParameterError("the preset is named by the path", ("preset",))
     try:
-        one = OneModel.model_validate(own)
+        fields = OneModel.model_validate(own)
         model = ModelOfPreset.model_validate({"preset": preset, **rest})
-        return CheckpointSpec.model_validate({**dict(one), "model": model})
+        return CheckpointSpec.model_validate({**dict(fields), "model": model})
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         raise ParameterError(
@@ -75,12 +75,12 @@ class _TwiceError(Exception):
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    members: dict[str, Any] = {}
     for name, value in pairs:
-        if name in found:
+        if name in members:
             raise _TwiceError(name)
-        found[name] = value
-    return found
+        members[name] = value
+    return members
 
 
 def _value(key: str, text: str) -> Any:

@@ -113,7 +113,7 @@ def spec_of_one(scheme: str, shape: str, options: Mapping[str, str]) -> Checkpoi
                 Choices((*OneTensor.model_fields, *takes), key[:100]),
             )
     try:
-        one = OneTensor.model_validate_strings(own)
+        fields = OneTensor.model_validate_strings(own)
         meant = {key: str(value) for key, value in implied.items()}
         parameters = SCHEMES[name].with_implied(meant, parameters)
         nulls = {key: None for key, value in parameters.items() if value == "null"}
@@ -123,9 +123,9 @@ def spec_of_one(scheme: str, shape: str, options: Mapping[str, str]) -> Checkpoi
             init = SCHEMES[name].model_validate({**init.model_dump(exclude_unset=True), **nulls})
         return CheckpointSpec.model_validate(
             {
-                "seed": one.seed,
+                "seed": fields.seed,
                 "tensors": [
-                    {"name": one.name, "shape": dimensions, "init": init, "dtype": one.dtype}
+                    {"name": fields.name, "shape": dimensions, "init": init, "dtype": fields.dtype}
                 ],
             }
         )

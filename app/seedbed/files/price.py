@@ -89,14 +89,14 @@ def is_short(spec: CheckpointSpec, most: int, most_work: int) -> bool:
     """
     if spec.model is not None or len(spec.tensors) + len(spec.layers) > most:
         return False
-    parameters = (one for layer in spec.layers for one in layer.parameters())
+    parameters = (parameter for layer in spec.layers for parameter in layer.parameters())
     tensors = len(spec.tensors) + sum(1 for _ in islice(parameters, most + 1))
     weights = (tensor.init.weight - 1 for tensor in spec.tensors if tensor.init is not None)
     of_layers = (init.weight - 1 for layer in spec.layers for init in layer.init.values())
     heaviest = max((rule.init.weight for rule in spec.rules if rule.init is not None), default=1)
     if tensors * heaviest + sum(weights) + sum(of_layers) > most:
         return False
-    names = [*(one.name for one in spec.tensors), *(one.name for one in spec.layers)]
+    names = [*(tensor.name for tensor in spec.tensors), *(layer.name for layer in spec.layers)]
     longest = max(map(len, names), default=0)
     return rule_work(spec, tensors, 4 * tensors * (longest + 32)) <= most_work
 

@@ -33,9 +33,9 @@ def parse_size(value: object) -> object:
     """`5GB` as 5,000,000,000, `1GiB` as 1,073,741,824, digits as themselves; else as it is."""
     if not isinstance(value, str):
         return value
-    if (found := _SIZE.fullmatch(value)) is None:
+    if (match := _SIZE.fullmatch(value)) is None:
         raise PydanticCustomError("size", "a size is a number of bytes, or text as 5GB or 512MiB")
-    digits, number, unit = found.groups()
+    digits, number, unit = match.groups()
     if digits:
         return int(digits)
     base = 1024 if unit and unit[1:] else 1000

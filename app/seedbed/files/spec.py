@@ -268,7 +268,7 @@ class CheckpointSpec(BaseModel):
             parts["tensors"] = f"[{','.join(_tensor_text(t, self.dtype) for t in ordered)}]"
         if self.layers:
             named = sorted(self.layers, key=lambda layer: layer.name.encode())
-            parts["layers"] = f"[{','.join(_layer_text(one, self.dtype) for one in named)}]"
+            parts["layers"] = f"[{','.join(_layer_text(layer, self.dtype) for layer in named)}]"
         if self.model is not None:
             parts["model"] = dumps(self.model)
         if self.framework != "torch":
@@ -328,10 +328,10 @@ def _tensor_text(tensor: TensorSpec, default: DtypeCode) -> str:
 
 def _layer_text(layer: Layer, default: DtypeCode) -> str:
     """A layer in canonical form, without the dtype it would have anyway."""
-    found = layer.canonical()
-    if found.get("dtype") == default:
-        del found["dtype"]
-    return _dumps(found)
+    fields = layer.canonical()
+    if fields.get("dtype") == default:
+        del fields["dtype"]
+    return _dumps(fields)
 
 
 def _rule_text(rule: Rule, idle: Sequence[str]) -> str:

@@ -63,18 +63,18 @@ def survey(text: bytes, limits: Limits, max_values: int, max_members: int) -> No
 
 def _repeats(text: bytes) -> bool:
     """Whether some object of a short text has a key twice."""
-    found = False
+    repeated = False
 
     def look(pairs: list[tuple[str, Any]]) -> None:
-        nonlocal found
-        found = found or len({key for key, _ in pairs}) < len(pairs)
+        nonlocal repeated
+        repeated = repeated or len({key for key, _ in pairs}) < len(pairs)
 
     try:
         # How numbers are read does not matter, and `len` has no limit on their digits.
         json.loads(text, object_pairs_hook=look, parse_int=len, parse_float=len)
     except (ValueError, RecursionError):
         return False
-    return found
+    return repeated
 
 
 class _Scan:

@@ -105,15 +105,15 @@ def nearest(word: str, known: Iterable[str], most: int = 3) -> list[str]:
     }
     matcher = difflib.SequenceMatcher(b=plain)
     likely: list[tuple[float, str]] = []
-    for one in known:
-        likeness = _likeness(plain, _plain(one), alike, matcher)
+    for candidate in known:
+        likeness = _likeness(plain, _plain(candidate), alike, matcher)
         if likeness >= _LIKELY:
-            likely.append((likeness, one))
+            likely.append((likeness, candidate))
     likely.sort(key=lambda pair: -pair[0])
     distinct: dict[str, str] = {}  # HeNormal is he_normal
-    for likeness, one in likely:
+    for likeness, candidate in likely:
         if likeness >= likely[0][0] - _APART:
-            distinct.setdefault(_plain(one), one)
+            distinct.setdefault(_plain(candidate), candidate)
     return [*distinct.values()][:most]
 
 

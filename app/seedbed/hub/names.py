@@ -62,12 +62,12 @@ def parse_revision(text: str) -> Revision:
     """
     if _COMMIT.fullmatch(text):
         return parse_commit(text)
-    if (found := _REVISION.fullmatch(text)) is None:
+    if (match := _REVISION.fullmatch(text)) is None:
         raise RevisionError(
             f"{text[:100]!r} is no revision: main, a seed as 42 or seed-42, either with a dtype as "
             "42-bf16, or a commit of 40 digits"
         )
-    branch, digits, dtype = found.groups()
+    branch, digits, dtype = match.groups()
     seed = None if branch else int(digits)
     if seed is not None and seed > SEED_MAX:
         raise RevisionError(f"{digits} is no seed: they end at 2**64 - 1")
@@ -102,10 +102,10 @@ def parse_commit(text: str) -> Revision:
     Raises:
         RevisionError: no checkpoint has this commit.
     """
-    found = _COMMIT.fullmatch(text)
-    if found is None or int(found[2], 16) >= len(DTYPES_IN_COMMITS):
+    match = _COMMIT.fullmatch(text)
+    if match is None or int(match[2], 16) >= len(DTYPES_IN_COMMITS):
         raise RevisionError(f"there is no commit {text[:100]}")
-    return Revision(int(found[1], 16), DTYPES_IN_COMMITS[int(found[2], 16)], found[3])
+    return Revision(int(match[1], 16), DTYPES_IN_COMMITS[int(match[2], 16)], match[3])
 
 
 def split_variants(name: str, known: Container[str]) -> tuple[str, dict[str, str]] | None:

@@ -86,7 +86,7 @@ class _Composition:
                     (*box[:axis], range(start, stop), *box[axis + 1 :])
                     for start, stop in itertools.pairwise(cuts)
                 ]
-                return _concatenated([self.of(one, inside) for one in boxes], axis)
+                return _concatenated([self.of(piece, inside) for piece in boxes], axis)
         self._pieces += 1
         if self._pieces > _PIECES:
             raise ShapeError(
@@ -95,9 +95,9 @@ class _Composition:
         return (*inside, *self._base)[0].within(box, self._shape)
 
 
-def meet(one: Region, other: Region) -> bool:
+def meet(region: Region, other: Region) -> bool:
     """Whether two boxes have elements in common."""
-    pairs = zip(one, other, strict=True)
+    pairs = zip(region, other, strict=True)
     return all(max(a.start, b.start) < min(a.stop, b.stop) for a, b in pairs)
 
 

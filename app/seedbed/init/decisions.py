@@ -97,7 +97,7 @@ class Decisions:
         self._said: dict[str, Said] = {}
         self._equal: dict[str, str] = {}
         self._roots: dict[str, Subject] = {}
-        if rules or any(one.same_as for part in self._spec for one in part):
+        if rules or any(tensor.same_as for part in self._spec for tensor in part):
             self._decide()
 
     def said(self, name: str) -> Said:
@@ -259,19 +259,19 @@ class Decisions:
                     f"there is no tensor {at!r} to be equal to",
                     difflib.get_close_matches(at[:100], [*subjects][:_COMPARED], _NEAR),
                 )
-            for one in path:
-                if subjects[one].of.shape != root.of.shape:
-                    shapes = [list(each.of.shape) for each in (subjects[one], root)]
+            for member in path:
+                if subjects[member].of.shape != root.of.shape:
+                    shapes = [list(each.of.shape) for each in (subjects[member], root)]
                     raise self._wrong(
-                        subjects[one],
-                        f"{one!r} has the shape {shapes[0]} and {root.name!r}, which it is to be "
-                        f"equal to, {shapes[1]}",
+                        subjects[member],
+                        f"{member!r} has the shape {shapes[0]} and {root.name!r}, which it is to "
+                        f"be equal to, {shapes[1]}",
                     )
-                self._roots[one] = root
+                self._roots[member] = root
             if name not in dropped:
-                for one in {*path, root.name}.intersection(dropped) - counted:
-                    counted.add(one)
-                    self._count(fill=dropped[one])
+                for member in {*path, root.name}.intersection(dropped) - counted:
+                    counted.add(member)
+                    self._count(fill=dropped[member])
 
     def _wrong(self, subject: Subject, message: str, near: Sequence[str] = ()) -> SpecError:
         """An error where it is said what a subject is equal to."""
@@ -331,5 +331,5 @@ def _nearest(pattern: str, names: Sequence[str]) -> Sequence[str]:
         for part in pattern[:200].split(".")
     ]
     match = matcher(".".join(likely))
-    found = [name for name in some if match(name) is not None][:_NEAR]
-    return found or difflib.get_close_matches(pattern[:100], some, _NEAR, 0.4)
+    matching = [name for name in some if match(name) is not None][:_NEAR]
+    return matching or difflib.get_close_matches(pattern[:100], some, _NEAR, 0.4)

@@ -31,8 +31,8 @@ def matcher(pattern: str) -> Matcher:
     def captures(name: str) -> tuple[str, ...] | None:
         if not (name.startswith(head) and name.endswith(tail)):
             return None
-        found = match(name)
-        return None if found is None else found.groups()
+        stars = match(name)
+        return None if stars is None else stars.groups()
 
     return captures
 
@@ -80,7 +80,7 @@ def _set_regex(part: str) -> str:
         return re.escape(part)
     negated = part[1] == "!"
     members = part[1 + negated : -1]
-    found = ""
+    ranges = ""
     at = 0
     while at < len(members):
         low = high = members[at]
@@ -89,7 +89,7 @@ def _set_regex(part: str) -> str:
             high = members[at + 1]
             at += 2
         if low <= high:  # a range that runs backwards is empty
-            found += f"{re.escape(low)}-{re.escape(high)}"
-    if not found:
+            ranges += f"{re.escape(low)}-{re.escape(high)}"
+    if not ranges:
         return "." if negated else "(?!)"
-    return f"[{'^' * negated}{found}]"
+    return f"[{'^' * negated}{ranges}]"

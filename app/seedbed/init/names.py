@@ -23,11 +23,11 @@ def sound_text(text: str) -> str:
     Raises:
         PydanticCustomError: it has control characters or halves of surrogate pairs.
     """
-    if found := _CONTROL.search(text):
+    if control := _CONTROL.search(text):
         raise PydanticCustomError(
             "control_character",
             "control character U+{code} at position {position} is not allowed",
-            {"code": f"{ord(found[0]):04X}", "position": found.start()},
+            {"code": f"{ord(control[0]):04X}", "position": control.start()},
         )
     if not text.isascii():
         try:

@@ -247,7 +247,7 @@ class _Planner:
             self._limits.require(
                 "max_tensors", len(self.plans) + len(decided), "tensors, with those of layers,"
             )
-        arrays = {name[len(layer.name) + 1 :]: one.array for name, one in decided.items()}
+        arrays = {name[len(layer.name) + 1 :]: decision.array for name, decision in decided.items()}
         try:
             for stored in layer.stored(self._framework, arrays):
                 self._store(layer, stored, decided, index)

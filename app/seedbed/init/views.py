@@ -172,18 +172,18 @@ class Joined(Fill):
         """Moments of an element chosen at random; of that, not all parts have a kurtosis."""
         parts = [(fill.summary(), count) for fill, count in self.parts]
         total = self.starts[-1]
-        mean = sum(one.mean * (count / total) for one, count in parts)
+        mean = sum(part.mean * (count / total) for part, count in parts)
         second = fourth = 0.0
-        for one, count in parts:
-            away, variance = one.mean - mean, one.std**2
+        for part, count in parts:
+            away, variance = part.mean - mean, part.std**2
             second += (variance + away**2) * (count / total)
-            kurtosis = 3.0 + (one.excess_kurtosis or 0.0)
+            kurtosis = 3.0 + (part.excess_kurtosis or 0.0)
             fourth += (kurtosis * variance**2 + 6 * variance * away**2 + away**4) * (count / total)
         return Summary(
             mean,
             math.sqrt(second),
-            _least(one.lower for one, _ in parts),
-            _greatest(one.upper for one, _ in parts),
+            _least(part.lower for part, _ in parts),
+            _greatest(part.upper for part, _ in parts),
             fourth / second**2 - 3.0 if second else None,
         )
 

@@ -150,10 +150,10 @@ class Database:
         if self._path is None:
             return self.kind
         try:
-            found = self._path.stat()
+            status = self._path.stat()
         except OSError:
             return None
-        return found.st_dev, found.st_ino
+        return status.st_dev, status.st_ino
 
     def close(self) -> None:
         """Close the connections that are not in use."""

@@ -102,8 +102,8 @@ class SpecStore:
                     raise UnavailableError("the registry's file has gone", RETRY_SECONDS)
             self._database.prepare()
             with self._database.reading() as connection:
-                found = is_current(connection)
-            if not found:
+                is_ready = is_current(connection)
+            if not is_ready:
                 with self._database.writing() as connection:
                     migrate(connection)
             self._opened = self._database.identity()

@@ -110,8 +110,8 @@ def ordered(box: Box, out: Values) -> tuple[Box, Values]:
             kept.append((extent, stride, width))
     if not kept or not out.size:
         return Box(start, (out.size,), (1,)), out.reshape(out.size)
-    found = tuple(extent for extent, _, _ in kept)
-    return Box(start, found, tuple(stride for _, stride, _ in kept)), out.reshape(found)
+    shape = tuple(extent for extent, _, _ in kept)
+    return Box(start, shape, tuple(stride for _, stride, _ in kept)), out.reshape(shape)
 
 
 def parted(box: Box, out: Values, bound: int) -> Iterator[tuple[Box, Values]]:

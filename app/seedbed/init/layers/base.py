@@ -206,8 +206,8 @@ class Layer(BaseModel):
             )
         return self
 
-    def _require_parameters(self, given: Iterable[str], takes: Sequence[str]) -> None:
-        for key in given:
+    def _require_parameters(self, names: Iterable[str], takes: Sequence[str]) -> None:
+        for key in names:
             if key not in takes:
                 raise PydanticCustomError(
                     "parameter_unknown",
@@ -277,15 +277,15 @@ class Layer(BaseModel):
 
     def canonical(self) -> dict[str, Any]:
         """The shortest JSON that means this: what differs from defaults, schemes in short."""
-        found: dict[str, Any] = {}
+        fields: dict[str, Any] = {}
         for name, info in type(self).model_fields.items():
             value = getattr(self, name)
             if name == "init":
                 if value:
-                    found[name] = {key: scheme.canonical() for key, scheme in value.items()}
+                    fields[name] = {key: scheme.canonical() for key, scheme in value.items()}
             elif name in ("type", "name") or value != info.default:
-                found[name] = _short(value, info.annotation)
-        return found
+                fields[name] = _short(value, info.annotation)
+        return fields
 
 
 def _short(value: Any, declared: Any) -> Any:

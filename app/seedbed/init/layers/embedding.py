@@ -55,10 +55,10 @@ class Embedding(Layer):
 
     def canonical(self) -> dict[str, Any]:
         """As of any layer, with the row counted from the first."""
-        found = super().canonical()
+        fields = super().canonical()
         if self.padding_idx is not None:
-            found["padding_idx"] = self.padding_idx % self.num_embeddings
-        return found
+            fields["padding_idx"] = self.padding_idx % self.num_embeddings
+        return fields
 
     def keras(self, arrays: Arrays) -> Iterator[Stored]:
         yield Stored("embeddings", arrays["weight"])

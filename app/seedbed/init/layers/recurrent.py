@@ -249,14 +249,14 @@ class LSTM(_Recurrent):
         return self._gated(cell, {"if": "if_"})  # a keyword of Python
 
     def _gated(self, cell: _Cell, renamed: Mapping[str, str]) -> dict[str, Array]:
-        found = {}
+        weights = {}
         for index, letter in enumerate(self.gates):
             gate = cell.gate(index)
             name = f"i{letter}"
-            found[f"{renamed.get(name, name)}/kernel"] = gate.w_ih.T
-            found[f"h{letter}/kernel"] = gate.w_hh.T
-            found[f"h{letter}/bias"] = gate.b_ih + gate.b_hh
-        return found
+            weights[f"{renamed.get(name, name)}/kernel"] = gate.w_ih.T
+            weights[f"h{letter}/kernel"] = gate.w_hh.T
+            weights[f"h{letter}/bias"] = gate.b_ih + gate.b_hh
+        return weights
 
 
 class GRU(_Recurrent):

@@ -166,20 +166,20 @@ def _spell_out(value: object) -> object:
     """A bare name as an object, and an alias as the canonical name with what it implies."""
     if isinstance(value, Scheme):
         return value
-    given: dict[str, Any] | None = None
+    fields: dict[str, Any] | None = None
     if isinstance(value, str):
-        given = {"scheme": value}
+        fields = {"scheme": value}
     elif isinstance(value, dict) and isinstance(value.get("scheme"), str):
-        given = value
-    if given is None:
+        fields = value
+    if fields is None:
         raise PydanticCustomError(
             "scheme_form",
             "must be the name of a scheme, or an object with the name under scheme and its "
             "parameters beside it",
             {"allowed": _ALLOWED},
         )
-    name, implied = meaning_of(given["scheme"])
-    return SCHEMES[name].with_implied(implied, {**given, "scheme": name})
+    name, implied = meaning_of(fields["scheme"])
+    return SCHEMES[name].with_implied(implied, {**fields, "scheme": name})
 
 
 _interned: WeakValueDictionary[tuple[type[Scheme], str], Scheme] = WeakValueDictionary()

@@ -192,9 +192,11 @@ class Scheme(BaseModel):
         return tuple(name for name in cls.model_fields if name != "scheme")
 
     @classmethod
-    def with_implied(cls, implied: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    def with_implied(
+        cls, implied: Mapping[str, Any], parameters: Mapping[str, Any]
+    ) -> dict[str, Any]:
         """Parameters under an alias: what is given, and what the alias implies beside it."""
-        return {**implied, **given}
+        return {**implied, **parameters}
 
     def fill(self, shape: Shape, fans: Fans | None = None) -> Fill:
         """What fills a tensor of this shape.
@@ -225,12 +227,12 @@ class Scheme(BaseModel):
 
     def canonical(self) -> str | dict[str, Any]:
         """The shortest JSON that means this: the bare name, or only what differs from defaults."""
-        given = {
+        parameters = {
             name: short(value)
             for name, field in type(self).model_fields.items()
             if name != "scheme" and (value := getattr(self, name)) != field.default
         }
-        return {"scheme": self.scheme, **given} if given else self.scheme
+        return {"scheme": self.scheme, **parameters} if parameters else self.scheme
 
     @cached_property
     def spelling(self) -> str:

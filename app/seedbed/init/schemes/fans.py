@@ -164,11 +164,13 @@ class He(FanScheme):
         return self
 
     @classmethod
-    def with_implied(cls, implied: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    def with_implied(
+        cls, implied: Mapping[str, Any], parameters: Mapping[str, Any]
+    ) -> dict[str, Any]:
         """A gain that is given stands instead of the slope that an alias implies."""
-        if given.get("gain") not in (None, "null"):  # text has no null of its own
+        if parameters.get("gain") not in (None, "null"):  # text has no null of its own
             implied = {k: v for k, v in implied.items() if k not in ("nonlinearity", "a")}
-        return {**implied, **given}
+        return {**implied, **parameters}
 
     def std(self, fans: Fans) -> float:
         gain = CONVENTIONS[self.convention].he_gain if self.gain is None else self.gain

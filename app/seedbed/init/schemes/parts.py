@@ -205,8 +205,8 @@ def errors_in(*place: str | int) -> Iterator[None]:
 
 
 def _require_apart(parts: Sequence[composition.Part]) -> None:
-    for (i, one), (k, other) in itertools.combinations(enumerate(parts), 2):
-        if composition.meet(one.box, other.box):
+    for (i, part), (k, other) in itertools.combinations(enumerate(parts), 2):
+        if composition.meet(part.box, other.box):
             raise ParameterError(f"parts {i} and {k} overlap", ("init", "parts", k, "box"))
 
 

@@ -38,7 +38,7 @@ def _values(value: object, info: ValidationInfo) -> object:
             value = json.loads(value if value.lstrip()[:1] == "[" else f"[{value}]")
     if not isinstance(value, list | tuple):
         raise PydanticCustomError("values", "must be a list of numbers")
-    return tuple(as_number(one, info) for one in _flat(value))
+    return tuple(as_number(number, info) for number in _flat(value))
 
 
 Values = Annotated[
