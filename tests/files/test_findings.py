@@ -7,11 +7,12 @@ import pytest
 from pydantic import ValidationError
 
 from seedbed.compare import CompareRequest
-from seedbed.errors import Choices, SpecError
+from seedbed.errors import Choices, InvalidError, SpecError
 from seedbed.files import CheckpointSpec
 from seedbed.files.findings import MAX_FINDINGS, errors_of
+from seedbed.files.reading import SPEC, TextLimits, read
 from seedbed.files.words import suggestions
-from seedbed.init import LAYERS, SCHEMES
+from seedbed.init import LAYERS, SCHEMES, Limits
 from tests.strategies import REQUIRED
 
 TENSOR = {"name": "a", "shape": [2], "init": "zeros"}
@@ -157,6 +158,37 @@ def test_three_wrong_tensors_are_three_findings() -> None:
         ("tensors", 0, "initializer"), ("tensors", 2, "init"), ("tensors", 3, "name"),
         ("rules", 0), ("rules", 2, "match"), ("sed",),
     ]  # fmt: skip
+
+
+def test_wrong_entries_of_a_model_are_told_together() -> None:
+    """So are those of a manifest, whose check ends early too, and of a list."""
+    entries = {"a": {"shap": [1]}, "b": [2], "c": [-1], "d": {"shape": [1], "init": "zeors"}}
+    assert [path for path, _, _ in found({"model": {"manifest": entries}})] == [
+        ("model", "manifest", "a", "shape"), ("model", "manifest", "a", "shap"),
+        ("model", "manifest", "c", 0), ("model", "manifest", "d", "init"),
+    ]  # fmt: skip
+    listed = [{"name": name, **(entry if isinstance(entry, dict) else {"shape": entry})}
+              for name, entry in entries.items()]  # fmt: skip
+    paths = [path for path, _, _ in found({"model": {"list": listed}})]
+    assert [path[:3] for path in dict.fromkeys(paths)] == [
+        ("model", "list", 0), ("model", "list", 0), ("model", "list", 2), ("model", "list", 3),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("body", "count"),
+    [
+        ({"model": {"manifest": {f"t{i}": {"shape": "x"} for i in range(20_000)}}}, None),
+        ({**tensor_with(), **{f"x{i}": 1 for i in range(50_000)}}, 50_000),
+        ({**tensor_with(), "metadata": {f"x{i}": 1 for i in range(50_000)}}, 50_000),
+    ],
+)
+def test_however_many_are_wrong_the_first_are_shown(body: Any, count: int | None) -> None:
+    """A text with tens of thousands of faults is answered with some of them, not with a number."""
+    with pytest.raises(InvalidError) as caught:
+        read(SPEC, json.dumps(body).encode(), TextLimits(Limits()))
+    assert len(caught.value.findings) >= MAX_FINDINGS
+    assert count is None or caught.value.count == count
 
 
 def test_findings_are_bounded() -> None:

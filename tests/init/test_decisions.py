@@ -3,7 +3,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -12,6 +12,7 @@ from safetensors.numpy import load
 
 from seedbed.errors import SpecError
 from seedbed.files import Checkpoint, CheckpointSpec, VirtualFile, spec_from_token
+from seedbed.init import LAYERS, Framework
 
 
 def spec_of(body: dict[str, Any]) -> CheckpointSpec:
@@ -262,6 +263,72 @@ def test_a_whole_matrix_is_made_once() -> None:
     assert len(leases) == 1
     for lease in leases:
         lease.end()
+
+
+def said_of(kind: str, name: str) -> list[dict[str, Any]]:
+    """Ways to say of one parameter of a layer `x` what it does not hold by default."""
+    value = {"scheme": "constant", "value": 3}
+    layer = {"type": kind, "name": "x", **LAYERS[kind].example}
+    shape = next(one.shape for one in LAYERS[kind].model_validate(layer).parameters()
+                 if one.name == name)  # fmt: skip
+    other = {"tensors": [{"name": "t", "shape": list(shape), "init": value}]}
+    return [
+        {"layers": [layer], "rules": [{"match": f"x.{name}", "init": value}]},
+        {"layers": [{**layer, "init": {name: value}}]},
+        {"layers": [layer], **other, "rules": [{"match": f"x.{name}", "same_as": "t"}]},
+        {"layers": [{**layer, "same_as": {name: "t"}}], **other},
+        {"layers": [layer], "rules": [{"match": f"x.{name}", "drop": True}]},
+    ]
+
+
+@pytest.mark.parametrize("framework", get_args(Framework))
+@pytest.mark.parametrize("kind", LAYERS)
+def test_what_is_said_of_a_parameter_changes_the_file(kind: str, framework: str) -> None:
+    """Or it is refused: no framework takes a word about what it does not store in silence."""
+    layer = {"type": kind, "name": "x", **LAYERS[kind].example}
+    for parameter in LAYERS[kind].model_validate(layer).parameters():
+        for body in said_of(kind, parameter.name):
+            plain = {"framework": framework, "layers": [layer], "tensors": body.get("tensors", [])}
+            if not plain["tensors"]:
+                del plain["tensors"]
+            try:
+                changed = Checkpoint(spec_of({**body, "framework": framework}))
+            except SpecError:
+                continue
+            without = Checkpoint(spec_of(plain))
+            assert changed.tensors != without.tensors, (parameter.name, body)
+
+
+def test_a_counter_that_is_not_stored_and_yet_decides() -> None:
+    """A rule about it is refused at its place, unless another tensor equals it."""
+    norm = {"type": "batch_norm", "name": "x", "num_features": 2}
+    rule = {"match": "*.num_batches_tracked", "init": {"scheme": "constant", "value": 3}}
+    body: dict[str, Any] = {"framework": "keras", "layers": [norm], "rules": [rule]}
+    error = refusal(body)
+    assert error.path == ("rules", 0, "match")
+    assert "keras stores no num_batches_tracked" in error.message
+    equal = {"name": "t", "shape": [], "dtype": "I64", "same_as": "x.num_batches_tracked"}
+    assert arrays({**body, "tensors": [equal]})["t"] == 3
+    assert refusal({**body, "rules": [{"match": rule["match"], "drop": True}]}).path[0] == "rules"
+    own = {**norm, "init": {"num_batches_tracked": "ones"}}
+    assert refusal({**body, "layers": [own]}).path == ("layers", 0, "init", "num_batches_tracked")
+
+
+@pytest.mark.parametrize(
+    ("model", "place"),
+    [
+        ({"manifest": {"a": [2], "b": {"shape": [3], "same_as": "a"}}}, ("manifest", "b")),
+        ({"list": [{"name": "a", "shape": [2], "init": "ones"},
+                   {"name": "l.{1..3}.{0..1}.w", "shape": [3], "same_as": "a"}]}, ("list", 1)),
+        ({"list": [{"name": "l.{1..3}.v", "shape": [2], "init": "ones"},
+                   {"name": "l.{1..3}.w", "shape": [2], "same_as": "l.{1..3}.u"}]}, ("list", 1)),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_equal_in_a_model(
+    model: dict[str, Any], place: tuple[str | int, ...]
+) -> None:
+    """It is told of where the tensor is said, in a list by the place of its entry."""
+    assert refusal({"model": model}).path == ("model", *place, "same_as")
 
 
 @pytest.mark.parametrize(

@@ -14,16 +14,18 @@ from typing_extensions import TypeAliasType
 from seedbed.errors import Choices, Path, SpecError
 from seedbed.files.spec import CheckpointSpec
 from seedbed.init import LAYERS, SCHEMES, AnyLayer, Rule, TensorSpec
-from seedbed.models import MODEL_KINDS
+from seedbed.models import MODEL_KINDS, ListEntry, ManifestEntry
 from seedbed.stream import DTYPES
 
 MAX_FINDINGS = 20
 """Findings that are told of one body."""
 
-_ENDING_EARLY: dict[str, TypeAdapter[Any]] = {
-    "layers": TypeAdapter(AnyLayer),
-    "tensors": TypeAdapter(TensorSpec),
-    "rules": TypeAdapter(Rule),
+_ENDING_EARLY: dict[Path, TypeAdapter[Any]] = {
+    ("layers",): TypeAdapter(AnyLayer),
+    ("tensors",): TypeAdapter(TensorSpec),
+    ("rules",): TypeAdapter(Rule),
+    ("model", "of_manifest", "manifest"): TypeAdapter(ManifestEntry),
+    ("model", "of_list", "list"): TypeAdapter(ListEntry),
 }
 """Fields whose check ends at the first wrong part, and what a part is."""
 
@@ -55,22 +57,32 @@ def _further(place: Path, body: object, most: int) -> Iterator[Mapping[str, Any]
 
     The parts are checked one by one, so that the findings of millions never stand side by side.
     """
-    match place:
-        case (("layers" | "tensors" | "rules") as field, int(index), *_) if isinstance(body, dict):
-            parts = body[field]
-        case _:
-            return
-    for i in range(index + 1, len(parts)):
+    field = next((field for field in _ENDING_EARLY if place[: len(field)] == field), None)
+    if field is None or len(place) == len(field):
+        return
+    parts = _value_at(body, tuple(key for key in field if not str(key).startswith("of_")))
+    index = place[len(field)]
+    for key, part in _behind(parts, index):
         if most <= 0:
             return
         try:
-            _ENDING_EARLY[field].validate_json(to_json(parts[i]))
+            _ENDING_EARLY[field].validate_json(to_json(part))
         except ValidationError as error:
             for raw in error.errors(include_url=False, include_input=False)[:most]:
                 most -= 1
-                yield {**raw, "loc": (field, i, *raw["loc"])}
+                yield {**raw, "loc": (*field, key, *raw["loc"])}
         except ValueError:  # what cannot be written as JSON again is left to the next try
             continue
+
+
+def _behind(parts: object, index: str | int) -> Iterator[tuple[str | int, Any]]:
+    """The parts of a list or an object behind one of them."""
+    if isinstance(parts, list) and isinstance(index, int):
+        yield from enumerate(parts[index + 1 :], index + 1)
+    elif isinstance(parts, dict):
+        rest = iter(parts.items())
+        if any(key == index for key, _ in rest):
+            yield from rest
 
 
 def _finding(raw: Mapping[str, Any], body: object, root: type[BaseModel]) -> SpecError:

@@ -20,8 +20,12 @@ from seedbed.init import Limits
 
 Read = TypeVar("Read", bound=BaseModel)
 
-_LISTABLE = 1000
-"""Pydantic lists all of its findings or none, at about 1 KB each."""
+_LISTABLE = 100_000
+"""Pydantic lists all of its findings or none, at about 0.5 KB each.
+
+Lists and manifests end at the first wrong part, and other objects have `max_members`, so that no
+text that is allowed has more.
+"""
 
 _PLACED_BYTES = 1 << 20
 """Texts up to this size are parsed again when they are wrong, to say exactly where."""

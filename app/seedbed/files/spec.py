@@ -30,7 +30,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from seedbed.errors import SpecError
+from seedbed.errors import Path, SpecError
 from seedbed.files.shards import MAX_SHARD_BYTES, ShardSize
 from seedbed.init import (
     AnyLayer,
@@ -226,7 +226,12 @@ class CheckpointSpec(BaseModel):
             SpecError: a tensor cannot equal what it is said to, or there is no such model.
         """
         model = self.built.parameters if self.built else ()
-        return Decisions(self.rules, self.tensors, self.layers, model)
+        return Decisions(
+            self.rules, self.tensors, self.layers, model, self.framework, self._place_in_model
+        )
+
+    def _place_in_model(self, name: str) -> Path:
+        return ("model", *(self.model.place_of(name) if self.model else ()))
 
     def with_seed(self, seed: int | str) -> CheckpointSpec:
         """The same checkpoint from another seed.

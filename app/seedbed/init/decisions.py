@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from seedbed.errors import ParameterError, Path, SpecError
 from seedbed.init.fill import Fill
 from seedbed.init.globs import matcher
-from seedbed.init.layers import Layer, Parameter
+from seedbed.init.layers import Framework, Layer, Parameter
 from seedbed.init.rules import NOTHING, Rule, Rules, Said
 from seedbed.init.schemes import Scheme, Shape
 from seedbed.init.tensors import TensorSpec
@@ -75,6 +75,8 @@ class Decisions:
         tensors: of their own.
         layers: by whose parameters' names rules speak.
         model: parameters of a model.
+        framework: that stores the layers.
+        place_in_model: where in the spec a parameter of the model is said, by its name.
 
     Raises:
         SpecError: a tensor is said to equal one that there is not, that has another shape, or
@@ -87,8 +89,12 @@ class Decisions:
         tensors: Sequence[TensorSpec] = (),
         layers: Sequence[Layer] = (),
         model: Sequence[Parameter] = (),
+        framework: Framework = "torch",
+        place_in_model: Callable[[str], Path] = lambda _: ("model",),
     ) -> None:
+        self.place_in_model = place_in_model
         self.rules = rules
+        self._framework = framework
         self.changed = [0] * len(rules)
         self._deciding: set[tuple[int, str]] = set()  # rules with what of them decides something
         self._heard: set[int] = set()  # rules that are the last to say something of some name
@@ -181,6 +187,8 @@ class Decisions:
                     else "later rules overrule it, or what it matches is dropped; tensors of their "
                     "own are not"
                 )
+                if self._framework != "torch":
+                    said += f"; {self._framework} stores no num_batches_tracked"
             yield SpecError(f'{said}; with "optional": true it may', ("rules", index, field), near)
 
     def _subjects(self) -> Iterator[Subject]:
@@ -191,7 +199,7 @@ class Decisions:
             for parameter in layer.parameters():
                 yield Subject(f"{layer.name}.{parameter.name}", ("layers", i), parameter, layer)
         for parameter in model:
-            yield Subject(parameter.name, ("model", "manifest", parameter.name), parameter)
+            yield Subject(parameter.name, ("model",), parameter)
 
     def _decide(self) -> None:
         dropped: dict[str, int | None] = {}  # with the rule that filled them
@@ -203,13 +211,19 @@ class Decisions:
                 self._equal[subject.name] = said.same_as
             elif said.fill is None and (other := subject.same_as) is not None:
                 self._equal[subject.name] = other
-            if self.drops(subject.name):
+            if not self._is_stored(subject):
+                dropped[subject.name] = said.fill
+            elif self.drops(subject.name):
                 dropped[subject.name] = said.fill
                 self._count(drop=said.drop)
             else:
                 self._count(fill=said.fill, dtype=said.dtype, drop=said.drop)
         if self._equal:
             self._resolve(dropped)
+
+    def _is_stored(self, subject: Subject) -> bool:
+        """Whether the framework has such a thing in its files: only PyTorch has counters."""
+        return self._framework == "torch" or not (subject.layer and subject.is_counter)
 
     def _count(self, **deciding: int | None) -> None:
         """Count a name for the rules that decide these parts of it."""
@@ -279,7 +293,9 @@ class Decisions:
 
     def place_of_equal(self, subject: Subject) -> Path:
         """Where it is said what a subject is equal to."""
-        return self.source(subject.name, "init") or (*subject.place, "same_as")
+        of_model = subject.place == ("model",)
+        place = self.place_in_model(subject.name) if of_model else subject.place
+        return self.source(subject.name, "init") or (*place, "same_as")
 
 
 def fill_for(

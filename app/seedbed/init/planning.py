@@ -112,7 +112,7 @@ def plan(
     """
     limits.require("max_tensors", len(tensors) + len(layers) + len(model), "tensors and layers")
     limits.require("max_rules", len(rules), "rules")
-    decided = Decisions(rules, tensors, layers, model) if decisions is None else decisions()
+    decided = decisions() if decisions else Decisions(rules, tensors, layers, model, framework)
     planner = _Planner(decided, dtype, limits, framework)
     faults = _Faults()
     for i, tensor in enumerate(tensors):
@@ -237,6 +237,7 @@ class _Planner:
 
     def add_layer(self, layer: Layer, index: int) -> None:
         """Decide the parameters of a layer, then store them as the framework does."""
+        self._refuse_unstored(layer, index)
         decided: dict[str, _Decided] = {}
         for parameter in layer.parameters():
             stream = f"{layer.name}.{parameter.name}"
@@ -255,6 +256,20 @@ class _Planner:
             if error.path[:1] == ("rules",):
                 raise
             raise error.within("layers", index) from error
+
+    def _refuse_unstored(self, layer: Layer, index: int) -> None:
+        """Refuse what a layer says of a parameter that only PyTorch stores."""
+        if self._framework == "torch":
+            return
+        equal = layer.same_as if isinstance(layer.same_as, dict) else {}
+        for field, said in (("init", layer.init), ("same_as", equal)):
+            for parameter in layer.parameters() if said else ():
+                subject = Subject(parameter.name, (), parameter, layer)
+                if parameter.name in said and subject.is_counter:
+                    raise SpecError(
+                        f"{self._framework} stores no {parameter.name}",
+                        ("layers", index, field, parameter.name),
+                    )
 
     def add_of_model(
         self, parameter: Parameter, guessed: AbstractSet[str], unsaid: AbstractSet[str]
@@ -295,7 +310,7 @@ class _Planner:
             raise SpecError(
                 f"nothing says what {name!r} holds, and its name and dtype allow no guess: give it "
                 "an init or same_as, or a rule that does; or leave it out, if the model makes it",
-                ("model", "manifest", name),
+                self.decisions.place_in_model(name),
             )
 
     def refuse_rules_of_file_names(self) -> None:

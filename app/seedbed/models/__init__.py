@@ -1,6 +1,7 @@
 """Whole architectures: names, shapes and initial distributions as the real libraries have them."""
 
 from seedbed.models.base import Architecture, Model, Preset, collect, prefixed
+from seedbed.models.manifest import ListEntry, ManifestEntry
 from seedbed.models.ranges import Ranged, compressed
 from seedbed.models.registry import catalogue_types, preset, presets
 from seedbed.models.source import (
@@ -15,6 +16,8 @@ from seedbed.models.source import (
 __all__ = [
     "MODEL_KINDS",
     "Architecture",
+    "ListEntry",
+    "ManifestEntry",
     "Model",
     "ModelOfConfig",
     "ModelOfList",

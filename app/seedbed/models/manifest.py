@@ -73,10 +73,11 @@ def _entry(value: object) -> object:
     return value
 
 
-_EntryOrShape = Annotated[
+ManifestEntry = Annotated[
     Entry,
     BeforeValidator(_entry, json_schema_input_type=list[Annotated[int, Field(ge=0)]] | Entry),
 ]
+"""One tensor as it may be sent: an entry, or its shape alone."""
 
 
 def _headers(value: object) -> object:
@@ -102,7 +103,7 @@ def _headers(value: object) -> object:
 
 
 _Header = Annotated[
-    dict[str, _EntryOrShape],
+    dict[str, ManifestEntry],
     Field(
         min_length=1,
         json_schema_extra={
@@ -125,7 +126,8 @@ def _is_index(value: object) -> bool:
 
 
 Entries = Annotated[
-    dict[TensorName, _EntryOrShape],
+    dict[TensorName, ManifestEntry],
+    FailFast(),
     Field(min_length=1),
     BeforeValidator(_headers, json_schema_input_type=_Header | list[_Header]),
 ]

@@ -50,6 +50,16 @@ def count_of(name: str) -> int:
     return math.prod(max(int(b) - int(a) + 1, 0) for a, b in RANGE.findall(name))
 
 
+def covers(ranged: str, name: str) -> bool:
+    """Whether a name is one of those that a name with ranges stands for."""
+    texts = RANGE.split(ranged)[::3]
+    found = re.fullmatch("(0|[1-9][0-9]*)".join(map(re.escape, texts)), name)
+    if found is None:
+        return False
+    ranges = RANGE.findall(ranged)
+    return all(int(a) <= int(n) <= int(b) for n, (a, b) in zip(found.groups(), ranges, strict=True))
+
+
 def expanded(entries: Sequence[Ranged[T]]) -> Iterator[Ranged[T]]:
     """The entries without ranges, in the order that the ranged ones stand for."""
     for head, group in groupby(entries, lambda entry: _head(entry.name)):

@@ -17,7 +17,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from seedbed.errors import SpecError
+from seedbed.errors import Path, SpecError
 from seedbed.models import registry
 from seedbed.models.base import Model
 from seedbed.models.config import dtype_of
@@ -30,7 +30,7 @@ from seedbed.models.manifest import (
     list_to_json,
     manifest_to_json,
 )
-from seedbed.models.ranges import count_of
+from seedbed.models.ranges import count_of, covers
 from seedbed.stream import FloatCode
 
 
@@ -74,6 +74,10 @@ class ModelOfPreset(BaseModel):
         """
         return registry.preset(self.preset).build(dict(sorted(self.__pydantic_extra__.items())))
 
+    def place_of(self, _: str) -> Path:
+        """Where a tensor is said."""
+        return ()
+
     def canonical(self) -> dict[str, Any]:
         """The JSON of this source."""
         return {"preset": self.preset, **self.__pydantic_extra__}
@@ -109,6 +113,10 @@ class ModelOfConfig(BaseModel):
         except SpecError as error:
             raise error.within("config") from error
 
+    def place_of(self, _: str) -> Path:
+        """Where a tensor is said."""
+        return ()
+
     def canonical(self) -> dict[str, Any]:
         """The JSON of this source."""
         return {"config": self.config}
@@ -132,6 +140,10 @@ class ModelOfManifest(BaseModel):
     def build(self) -> Model:
         """The model."""
         return build_manifest(self.manifest, self.initializer_range)
+
+    def place_of(self, name: str) -> Path:
+        """Where a tensor is said."""
+        return ("manifest", name)
 
     def canonical(self) -> dict[str, Any]:
         """The JSON of this source."""
@@ -160,6 +172,10 @@ class ModelOfList(BaseModel):
     def build(self) -> Model:
         """The model."""
         return build_list(self.list)
+
+    def place_of(self, name: str) -> Path:
+        """Where a tensor is said."""
+        return ("list", *[i for i, entry in enumerate(self.list) if covers(entry.name, name)][:1])
 
     def canonical(self) -> dict[str, Any]:
         """The JSON of this source."""

@@ -108,11 +108,12 @@ export function decide(spec) {
       if (dtype && !INTEGERS.includes(dtype.dtype)) dtype = undefined;
       if (fill?.init && !holds(dtype?.dtype ?? subject.dtype, asObject(fill.init))) fill = undefined;
     }
-    subject.isDropped = drop?.drop ?? false;
+    const isStored = !(subject.counter && subject.owner === 'layer') || (spec.framework ?? 'torch') === 'torch';
+    subject.isDropped = !isStored || (drop?.drop ?? false);
     subject.dtype = dtype?.dtype ?? subject.dtype ?? spec.dtype ?? 'F32';
     if (fill) [subject.init, subject.same_as, subject.isGuess] = [asObject(fill.init), equal, false];
     subject.fill = fill;
-    drop?.decides.add('drop');
+    if (isStored) drop?.decides.add('drop');
     if (!subject.isDropped) {
       fill?.decides.add('fill');
       dtype?.decides.add('dtype');
