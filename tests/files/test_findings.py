@@ -169,9 +169,9 @@ def test_wrong_entries_of_a_model_are_told_together() -> None:
     ]  # fmt: skip
     listed = [{"name": name, **(entry if isinstance(entry, dict) else {"shape": entry})}
               for name, entry in entries.items()]  # fmt: skip
-    paths = [path for path, _, _ in found({"model": {"list": listed}})]
-    assert [path[:3] for path in dict.fromkeys(paths)] == [
-        ("model", "list", 0), ("model", "list", 0), ("model", "list", 2), ("model", "list", 3),
+    assert [path for path, _, _ in found({"model": {"list": listed}})] == [
+        ("model", "list", 0, "shape"), ("model", "list", 0, "shap"),
+        ("model", "list", 2, "shape", 0), ("model", "list", 3, "init"),
     ]  # fmt: skip
 
 

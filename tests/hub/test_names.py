@@ -5,9 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seedbed.files import Checkpoint, CheckpointSpec
-from seedbed.hub import Revision, RevisionError, commit_of, parse_revision, split_variants
+from seedbed.hub import Revision, RevisionError, parse_revision, split_variants
 from seedbed.hub.names import DTYPES_IN_COMMITS
 from seedbed.stream import DTYPES
+from tests.hub.test_repository import commit_of
 from tests.strategies import SEED_MAX, untimed
 
 

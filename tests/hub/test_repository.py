@@ -1,14 +1,12 @@
 from __future__ import annotations
 
 import hashlib
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from seedbed.files import Checkpoint, CheckpointSpec, SmallFile
-from seedbed.hub import Hashes, Hashing, commit_of, entries, file_of, repository
+from seedbed.hub import Hashes, Hashing, committing, entries, file_of
 from seedbed.hub.repository import git_sha1
 
 
@@ -20,6 +18,17 @@ def checkpoint(seed: int = 0, **fields: Any) -> Checkpoint:
         **fields,
     }
     return Checkpoint(CheckpointSpec.model_validate(body))
+
+
+def commit_of(one: Checkpoint) -> str:
+    """The commit of a checkpoint, with all of its steps."""
+    steps = committing(one)
+    try:
+        while True:
+            next(steps)
+    except StopIteration as done:
+        commit: str = done.value
+        return commit
 
 
 def test_commits_tell_apart_what_differs() -> None:
@@ -92,29 +101,3 @@ def test_a_sum_in_parts() -> None:
             assert 0 < hashing.left_bytes < file.size
         assert digest == hashlib.sha256(bytes(file.read(0, file.size))).hexdigest()
         assert asked == 2  # between three chunks
-
-
-def test_one_commit_for_all_who_ask(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many threads ask for a commit at once, one makes it; after an error, the next."""
-    begun, calls = threading.Barrier(8), 0
-
-    def make(_: Checkpoint) -> str:
-        nonlocal calls
-        calls += 1
-        if calls == 2:
-            raise RuntimeError("provoked")
-        return "c"
-
-    monkeypatch.setattr(repository, "_make_commit", make)
-    one, other = checkpoint(), checkpoint()
-
-    def ask(_: int) -> str:
-        begun.wait(60)
-        return commit_of(one)
-
-    with ThreadPoolExecutor(8) as pool:
-        assert list(pool.map(ask, range(8))) == ["c"] * 8
-    assert calls == 1
-    with pytest.raises(RuntimeError, match="provoked"):
-        commit_of(other)
-    assert commit_of(other) == "c"

@@ -12,7 +12,7 @@ from seedbed.hub.names import (
     parse_revision,
     split_variants,
 )
-from seedbed.hub.repository import Entry, commit_of, entries, entry_of, file_of
+from seedbed.hub.repository import Entry, committing, entries, entry_of, file_of
 
 __all__ = [
     "NAMESPACE",
@@ -21,7 +21,7 @@ __all__ = [
     "Hashing",
     "Revision",
     "RevisionError",
-    "commit_of",
+    "committing",
     "entries",
     "entry_of",
     "file_of",

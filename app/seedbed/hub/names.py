@@ -97,7 +97,7 @@ def _coded(text: str) -> str:
 
 
 def parse_commit(text: str) -> Revision:
-    """What a commit holds: the reverse of `commit_of`.
+    """What a commit holds: the reverse of `committing`.
 
     Raises:
         RevisionError: no checkpoint has this commit.

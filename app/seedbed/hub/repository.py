@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from concurrent.futures import Future
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from threading import Lock
-from weakref import WeakKeyDictionary
 
 from seedbed.files import Checkpoint, File, SmallFile
 from seedbed.hub.hashes import Hashes
@@ -37,41 +34,20 @@ class Entry:
         return not isinstance(self.file, SmallFile)
 
 
-def commit_of(checkpoint: Checkpoint) -> str:
-    """The commit of a checkpoint: 40 hexadecimal digits.
+def committing(checkpoint: Checkpoint) -> Generator[None, None, str]:
+    """Make the commit of a checkpoint, which is returned: 40 hexadecimal digits; a step a file.
 
     16 of the seed, 2 of the dtype, 22 of a digest of everything else that its files depend on. So
     it leads back to the checkpoint of a known repository with no table, after any restart; and if
     a later version of Seedbed would make other files, it has another commit.
     """
-    with _lock:
-        commit = _commits.get(checkpoint)
-        if is_first := commit is None:
-            commit = _commits[checkpoint] = Future()
-    if is_first:
-        try:
-            commit.set_result(_make_commit(checkpoint))
-        except BaseException as error:
-            with _lock:
-                del _commits[checkpoint]
-            commit.set_exception(error)
-            raise
-    return commit.result()
-
-
-_commits: WeakKeyDictionary[Checkpoint, Future[str]] = WeakKeyDictionary()
-"""Those that were asked for: the headers of all files have to be made for one, by one thread."""
-
-_lock = Lock()
-
-
-def _make_commit(checkpoint: Checkpoint) -> str:
     spec = checkpoint.spec
     whole = hashlib.sha256(
         f"seedbed/commit/{_VERSION}\n{spec.digest}\n{spec.max_shard_size}\n".encode()
     )
     for file in checkpoint.files():
         whole.update(f"{file.name} {file.etag}\n".encode())
+        yield
     dtype = DTYPES_IN_COMMITS.index(spec.dtype)
     return f"{spec.seed:016x}{dtype:02x}{whole.hexdigest()[:DIGEST_DIGITS]}"
 

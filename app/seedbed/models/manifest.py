@@ -161,6 +161,8 @@ TENSORS_MAX = 1_000_000
 
 
 def _few(entries: tuple[ListEntry, ...]) -> tuple[ListEntry, ...]:
+    if not entries:  # here, since a check that ended early leaves none
+        raise PydanticCustomError("list_empty", "a list has at least one entry")
     if sum(count_of(entry.name) for entry in entries) > TENSORS_MAX:
         raise PydanticCustomError(
             "tensors_many", "the ranges are of more than {most} tensors", {"most": TENSORS_MAX}
@@ -171,7 +173,7 @@ def _few(entries: tuple[ListEntry, ...]) -> tuple[ListEntry, ...]:
 ListEntries = Annotated[
     tuple[Annotated[ListEntry, AfterValidator(_sound_ranges)], ...],
     FailFast(),
-    Field(strict=False, min_length=1),
+    Field(strict=False, json_schema_extra={"minItems": 1}),
     AfterValidator(_few),
 ]
 

@@ -8,7 +8,6 @@ from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import threadpoolctl
-from fastapi import Request
 
 from seedbed.compare import Cancelled, CompareResult, Comparison, Progress
 from seedbed.web.problems import RequestProblem
@@ -128,12 +127,6 @@ class Running:
     def _raise_if_stopped(self) -> None:
         if self._stopped.is_set():
             raise Cancelled
-
-
-async def until_disconnected(request: Request) -> None:
-    """Return when the client, whose body has been read, is gone."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
 
 
 def _one_thread_each() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -21,7 +20,6 @@ from seedbed.hub import (
     NAMESPACE,
     Revision,
     RevisionError,
-    commit_of,
     parse_revision,
     split_variants,
 )
@@ -120,7 +118,7 @@ async def _try(
         )
     except (SpecError, InvalidError) as error:
         raise HubError("RepoNotFound", f"{repository} means no model: {said(error)}") from error
-    commit = await asyncio.to_thread(commit_of, checkpoint)
+    commit = await service.commits.of(request, checkpoint)
     return Snapshot(repository, checkpoint, commit, asked.digest is not None)
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import gc
 import pickle
-from collections.abc import Callable, Coroutine, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import aclosing
 from dataclasses import fields
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Request
-from starlette.requests import ClientDisconnect
 
 from seedbed.compare import CompareRequest, Comparison
 from seedbed.errors import EngineError, SpecError, TokenError, said
@@ -35,7 +34,8 @@ from seedbed.web import jobs
 from seedbed.web.admission import Admission
 from seedbed.web.bodies import Body, read_body
 from seedbed.web.clients import client_of
-from seedbed.web.comparisons import Comparisons, until_disconnected
+from seedbed.web.commits import Commits
+from seedbed.web.comparisons import Comparisons
 from seedbed.web.digests import Digests
 from seedbed.web.jobs import LinkLimits, Source
 from seedbed.web.observability import Metrics
@@ -46,7 +46,7 @@ from seedbed.web.queries import refuse_query
 from seedbed.web.responses import CACHE_CONTROL, FileResponse
 from seedbed.web.schemas import described
 from seedbed.web.settings import Settings
-from seedbed.web.shared import Shared
+from seedbed.web.shared import Shared, while_connected
 from seedbed.web.streaming import Streamer
 
 _Work = TypeVar("_Work")
@@ -114,6 +114,7 @@ class Service:
         self.digests = Digests(
             settings.max_hash_bytes, settings.max_client_hash_bytes, settings.retry_after_seconds
         )
+        self.commits = Commits()
         self._plans = Shared[Checkpoint]()
         self._links = LinkLimits(settings.max_token_bytes, settings.max_url_token_chars)
         self.planners = Planners(
@@ -397,25 +398,6 @@ def no_such_file(name: str, checkpoint: Checkpoint) -> RequestProblem:
     """The answer to a file that a checkpoint does not have."""
     there = ", ".join(sorted({FILE_NAME, *checkpoint.names[:_LISTED_FILES]}))
     return RequestProblem(404, "not-found", f"There is no file {name[:100]!r} here, but {there}.")
-
-
-async def while_connected(request: Request, work: Coroutine[Any, Any, _Work]) -> _Work:
-    """What some work comes to, unless the client, whose request has been read, leaves.
-
-    Raises:
-        ClientDisconnect: it has.
-    """
-    doing = asyncio.ensure_future(work)
-    leaving = asyncio.ensure_future(until_disconnected(request))
-    try:
-        await asyncio.wait({doing, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        if not doing.done():
-            raise ClientDisconnect
-        return doing.result()
-    finally:
-        for task in (doing, leaving):
-            task.cancel()
-        await asyncio.gather(doing, leaving, return_exceptions=True)
 
 
 async def _run(work: Callable[[], _Work], *, in_thread: bool) -> _Work:

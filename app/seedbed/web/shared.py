@@ -1,10 +1,13 @@
-"""Work that several clients wait for, done once."""
+"""Work that clients wait for: done once for several, and given up when nobody is left."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Hashable
 from typing import Any, Generic, TypeVar
+
+from fastapi import Request
+from starlette.requests import ClientDisconnect
 
 _Result = TypeVar("_Result")
 
@@ -49,3 +52,28 @@ class Shared(Generic[_Result]):
     def _forget(self, key: Hashable, task: asyncio.Task[_Result]) -> None:
         if self._tasks.get(key) is task:
             del self._tasks[key]
+
+
+async def while_connected(request: Request, work: Coroutine[Any, Any, _Result]) -> _Result:
+    """What some work comes to, unless the client, whose request has been read, leaves.
+
+    Raises:
+        ClientDisconnect: it has.
+    """
+    doing = asyncio.ensure_future(work)
+    leaving = asyncio.ensure_future(until_disconnected(request))
+    try:
+        await asyncio.wait({doing, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not doing.done():
+            raise ClientDisconnect
+        return doing.result()
+    finally:
+        for task in (doing, leaving):
+            task.cancel()
+        await asyncio.gather(doing, leaving, return_exceptions=True)
+
+
+async def until_disconnected(request: Request) -> None:
+    """Return when the client, whose body has been read, is gone."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

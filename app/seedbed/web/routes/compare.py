@@ -14,11 +14,12 @@ from seedbed.advice import Advice, Question, advise
 from seedbed.compare import CompareRequest, CompareResult, Comparison, Finished
 from seedbed.files import CheckpointSpec
 from seedbed.web import jobs
-from seedbed.web.comparisons import Running, until_disconnected
+from seedbed.web.comparisons import Running
 from seedbed.web.documentation import PROBLEMS
 from seedbed.web.problems import RequestProblem
 from seedbed.web.queries import query_options, refuse_others, refuse_query
 from seedbed.web.service import Service, ServiceOf
+from seedbed.web.shared import until_disconnected
 
 router = APIRouter(tags=["compare"])
 
