@@ -304,8 +304,8 @@ def _theory_column(
         which = metric.removeprefix("singular_value_")
         pairs = zip(spreads, weights, strict=True)
         return [_number(_singular(which, s, w)) for s, w in pairs]
-    found = by_name.get(metric)
-    return None if found is None else [_number(value) for value in found]
+    values = by_name.get(metric)
+    return None if values is None else [_number(value) for value in values]
 
 
 def _singular(which: str, spread: Spread, weight: Weight) -> float | None:
@@ -341,12 +341,12 @@ def _jacobian(
     """Singular values over the trials."""
     squares = [trial.jacobian_mean_square for trial in trials]
     mean, low, high = interval(squares, geometric=True)
-    found = [trial.jacobian for trial in trials if trial.jacobian is not None]
+    spectra = [trial.jacobian for trial in trials if trial.jacobian is not None]
     quantiles = {
-        f"{q:g}": interval([float(np.quantile(v, q)) for v in found], geometric=True)[0]
+        f"{q:g}": interval([float(np.quantile(v, q)) for v in spectra], geometric=True)[0]
         for q in QUANTILES
     }
-    first = found[0]
+    first = spectra[0]
     chosen = np.unique(np.linspace(0, len(first) - 1, _SPECTRUM).round().astype(int))
     sides = [math.prod(shape) for shape in (cotangent_shape(network, 1)[1:], input_shape(network))]
     ratio = sides[0] / sides[1]

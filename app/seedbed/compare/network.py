@@ -175,8 +175,8 @@ class Machine:
         count = len(self.matrices)
         by_product: list[Doubles] = [np.empty(0)] * count
         by_weight: list[Doubles] = [np.empty(0)] * count
-        found = self._backward(self.steps, gradient, kept, by_product, by_weight)
-        return found, by_product, by_weight
+        by_input = self._backward(self.steps, gradient, kept, by_product, by_weight)
+        return by_input, by_product, by_weight
 
     def _backward(
         self,
@@ -213,8 +213,8 @@ class Machine:
         shape = input_shape(self.network)
         count = int(np.prod(shape))
         tangents = np.eye(count).reshape(count, *shape)
-        found = self._tangents(self.steps, tangents, kept, example)
-        return found.reshape(count, -1).T
+        outputs = self._tangents(self.steps, tangents, kept, example)
+        return outputs.reshape(count, -1).T
 
     def _tangents(
         self, steps: tuple[Step, ...], x: Doubles, kept: list[_Kept], example: int

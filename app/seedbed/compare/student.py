@@ -69,7 +69,7 @@ def interval(
     half = half_width(array) if len(array) > 1 else None
     ends = (mean, None, None) if half is None else (mean, mean - half, mean + half)
     with np.errstate(over="ignore"):
-        found = [
+        bounds = [
             None if end is None else float(np.exp(end)) if logs else float(end) for end in ends
         ]
-    return found[0], found[1], found[2]
+    return bounds[0], bounds[1], bounds[2]

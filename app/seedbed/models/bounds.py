@@ -28,18 +28,18 @@ def require_bounded(config: Mapping[str, Any]) -> None:
         values = chars = 0
         todo = [(name, value)]
         while todo:
-            key, one = todo.pop()
+            key, item = todo.pop()
             values += 1
             if key in _LABELS:
                 continue
-            if isinstance(one, Mapping):
-                todo += one.items()
-                chars += sum(len(str(key)) for key in one)
-            elif isinstance(one, list | tuple):
-                todo += [("", part) for part in one]
-            elif isinstance(one, str):
-                chars += len(one)
-            elif isinstance(one, int) and abs(one) > INTEGER_MAX and name not in INERT:
+            if isinstance(item, Mapping):
+                todo += item.items()
+                chars += sum(len(str(key)) for key in item)
+            elif isinstance(item, list | tuple):
+                todo += [("", part) for part in item]
+            elif isinstance(item, str):
+                chars += len(item)
+            elif isinstance(item, int) and abs(item) > INTEGER_MAX and name not in INERT:
                 raise SpecError(f"must be at most {INTEGER_MAX:,}, in either direction", (name,))
         _require("values", values, MAX_FIELD_VALUES, name)
         _require("characters of text", chars, MAX_FIELD_CHARS, name)

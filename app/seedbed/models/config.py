@@ -133,26 +133,26 @@ class Config(Mapping[str, Any]):
             SpecError: a field is given twice, under two names and with two values.
         """
         aliases = aliases or {}
-        found: dict[str, Any] = {}
+        fields: dict[str, Any] = {}
         spelled: dict[str, str] = {}
         for key, value in config.items():
             name = aliases.get(key, key)
             meant = resolved(value)
-            if name in found and found[name] != meant:
+            if name in fields and fields[name] != meant:
                 raise SpecError(
                     f"{key} and {spelled.get(name, name)} are two names of one field, with "
                     f"different values",
                     (*prefix, key),
                 )
-            found[name] = meant
+            fields[name] = meant
             if name != key:
                 spelled[name] = key
-        labels = found.get("id2label")
+        labels = fields.get("id2label")
         if isinstance(labels, Mapping):
-            found["num_labels"] = len(labels)  # which wins in transformers, too
+            fields["num_labels"] = len(labels)  # which wins in transformers, too
             spelled.setdefault("num_labels", "id2label")
-        given = frozenset(found)
-        return cls({**(defaults or {}), **found}, spelled, given, prefix)
+        given = frozenset(fields)
+        return cls({**(defaults or {}), **fields}, spelled, given, prefix)
 
     def __getitem__(self, name: str) -> Any:
         return self.fields[name]
@@ -184,7 +184,7 @@ class Config(Mapping[str, Any]):
                 if self.fields[name] not in NEUTRAL[name]:
                     raise self.error(name, f"{name} would change the weights in a way not covered")
             elif not (name in INERT or name[:1] == "_" or any(name in some for some in known)):
-                studied = sorted({one for some in known for one in some})
+                studied = sorted({field for some in known for field in some})
                 raise self.error(
                     name,
                     f"{name[:100]} is no field that was studied for this model type: it might "
@@ -342,7 +342,7 @@ class Config(Mapping[str, Any]):
         context = first.get("ctx", {})
         allowed = context.get("allowed", ())
         if first["type"] == "literal_error":
-            allowed = [one.strip("'") for one in _split(context.get("expected", ""))]
+            allowed = [word.strip("'") for word in _split(context.get("expected", ""))]
         return SpecError(
             f"{first['msg']}, not {_said(first['input'])}", (*path, *rest), tuple(allowed)
         )

@@ -184,13 +184,13 @@ def build_list(entries: Sequence[ListEntry]) -> Model:
     return Model(
         tuple(
             Parameter(
-                one.name,
-                one.rest.shape,
-                one.rest.init or zero(),
-                dtype=one.rest.dtype,
-                same_as=one.same_as,
+                entry.name,
+                entry.rest.shape,
+                entry.rest.init or zero(),
+                dtype=entry.rest.dtype,
+                same_as=entry.same_as,
             )
-            for one in expanded(ranged)
+            for entry in expanded(ranged)
         ),
         library="list",
     )
@@ -260,11 +260,11 @@ _TRAP = re.compile("scale|absmax|zero|quant|masks?$", re.IGNORECASE)
 
 def manifest_to_json(entries: Mapping[str, Entry]) -> dict[str, Any]:
     """The shortest JSON that means these entries."""
-    found: dict[str, Any] = {}
+    spelled: dict[str, Any] = {}
     for name, entry in entries.items():
         full = _entry_to_json(entry)
-        found[name] = full if len(full) > 1 else full["shape"]
-    return found
+        spelled[name] = full if len(full) > 1 else full["shape"]
+    return spelled
 
 
 def _entry_to_json(entry: Entry) -> dict[str, Any]:

@@ -74,8 +74,8 @@ def expanded(entries: Sequence[Ranged[T]]) -> Iterator[Ranged[T]]:
 
 def _head(name: str) -> str | None:
     """The text up to and including the first range."""
-    found = RANGE.search(name)
-    return None if found is None else name[: found.end()]
+    match = RANGE.search(name)
+    return None if match is None else name[: match.end()]
 
 
 def compressed(entries: Sequence[Ranged[T]]) -> list[Ranged[T]]:
@@ -84,8 +84,8 @@ def compressed(entries: Sequence[Ranged[T]]) -> list[Ranged[T]]:
     Args:
         entries: without ranges; those that look like some are given back as they are.
     """
-    found = _loops([_Item(entry.name, entry.same_as, entry.rest) for entry in entries])
-    packed = [Ranged(item.name, item.same_as, item.rest) for item in found]
+    items = _loops([_Item(entry.name, entry.same_as, entry.rest) for entry in entries])
+    packed = [Ranged(item.name, item.same_as, item.rest) for item in items]
     return packed if list(expanded(packed)) == list(entries) else list(entries)
 
 
@@ -119,7 +119,7 @@ class _Item(Generic[T]):
 
 def _loops(items: Sequence[_Item[T]]) -> list[_Item[T]]:
     """Items with ranges, first those of the number that comes first in a name."""
-    found: list[_Item[T]] = []
+    loops: list[_Item[T]] = []
     last_loop: str | None = None
     blocks = [(key, list(group)) for key, group in groupby(items, _first_number)]
     at = 0
@@ -127,7 +127,7 @@ def _loops(items: Sequence[_Item[T]]) -> list[_Item[T]]:
         key, block = blocks[at]
         at += 1
         if key is None:
-            found += block
+            loops += block
             last_loop = None
             continue
         text, first = key
@@ -144,9 +144,9 @@ def _loops(items: Sequence[_Item[T]]) -> list[_Item[T]]:
             last_loop = None
         else:
             heads, last_loop = [head], head
-        for one in heads:
-            found += [item.after(one) for item in bodies[0]]
-    return found
+        for beginning in heads:
+            loops += [item.after(beginning) for item in bodies[0]]
+    return loops
 
 
 def _body(block: Sequence[_Item[T]], head: str) -> list[_Item[T]]:
@@ -155,5 +155,5 @@ def _body(block: Sequence[_Item[T]], head: str) -> list[_Item[T]]:
 
 def _first_number(item: _Item[T]) -> tuple[str, int] | None:
     """The text before the first number, and the number."""
-    found = _NUMBER.search(item.name)
-    return None if found is None else (item.name[: found.start()], int(found[1]))
+    match = _NUMBER.search(item.name)
+    return None if match is None else (item.name[: match.start()], int(match[1]))

@@ -23,10 +23,12 @@ LIBRARIES: tuple[str, ...] = ("vision", "transformers")
 @cache
 def presets() -> Mapping[str, Preset]:
     """All presets by name, in the order of the catalogue."""
-    found: dict[str, Preset] = {}
+    by_name: dict[str, Preset] = {}
     for library in LIBRARIES:
-        found |= {one.name: one for one in import_module(f"seedbed.models.{library}").PRESETS}
-    return found
+        by_name |= {
+            preset.name: preset for preset in import_module(f"seedbed.models.{library}").PRESETS
+        }
+    return by_name
 
 
 def catalogue_types() -> Mapping[str, Any]:

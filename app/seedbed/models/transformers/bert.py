@@ -145,9 +145,11 @@ class XLMRoberta(Roberta):
 
     def of_class(self, name: str) -> Iterator[Parameter]:
         """With the head before the body."""
-        found = list(super().of_class(name))
-        body = [one for one in found if one.name.startswith("roberta.")]
-        yield from (one for one in found if not one.name.startswith("roberta."))
+        parameters = list(super().of_class(name))
+        body = [parameter for parameter in parameters if parameter.name.startswith("roberta.")]
+        yield from (
+            parameter for parameter in parameters if not parameter.name.startswith("roberta.")
+        )
         yield from body
 
 

@@ -94,14 +94,14 @@ class Pair(Family):
 
     def written(self, config: Config, given: Json, name: str) -> Json:
         """With the fields of the halves spelled out."""
-        found = {**super().written(config, given, name)}
+        fields = {**super().written(config, given, name)}
         for half in self.halves:
             own = {key: value for key, value in (given.get(half) or {}).items() if key[:1] != "_"}
             own.pop("dtype", None)
             own.pop("torch_dtype", None)
-            found[half] = {**own, **getattr(self, half).model_dump()}
-            found.pop(f"{half}_dict", None)
-        return found
+            fields[half] = {**own, **getattr(self, half).model_dump()}
+            fields.pop(f"{half}_dict", None)
+        return fields
 
 
 def root(*numbers: float) -> float:

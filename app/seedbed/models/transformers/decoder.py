@@ -158,7 +158,7 @@ class Decoder(Family):
             yield from head
             return
         own = sorted_by_name(head)
-        before = [one for one in own if one.name < body]
+        before = [parameter for parameter in own if parameter.name < body]
         yield from before
         yield from self.bare(f"{body}.")
         yield from own[len(before) :]

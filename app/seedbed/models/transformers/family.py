@@ -92,9 +92,9 @@ class Family(Architecture):
         Raises:
             SpecError: with the path of what is wrong.
         """
-        found = config.into(cls, TRANSFORMER, cls.inert, cls.aliases)
-        found.check(config)
-        return found
+        family = config.into(cls, TRANSFORMER, cls.inert, cls.aliases)
+        family.check(config)
+        return family
 
     def check(self, config: Config) -> None:
         """Refuse fields that do not go together.
@@ -134,8 +134,8 @@ class Family(Architecture):
 
     def of_class(self, name: str) -> Iterator[Parameter]:
         """Of a class that `classes` has."""
-        found: Iterator[Parameter] = getattr(self, self.classes()[name])()
-        return found
+        parameters: Iterator[Parameter] = getattr(self, self.classes()[name])()
+        return parameters
 
     @classmethod
     def read(cls, given: Json) -> Model:
@@ -165,38 +165,38 @@ class Family(Architecture):
         library, whose defaults differ, build the same model; others are there if they were given.
         The dtype is the file's, not the model's, and whoever makes the file adds it.
         """
-        found: dict[str, Any] = {}
+        fields: dict[str, Any] = {}
         for field, info in type(self).model_fields.items():
             value = getattr(self, field)
             if field != "num_labels" and (value is not None or info.default is not None):
-                found[field] = value
+                fields[field] = value
         for key, value in given.items():
             field = self.aliases.get(key, key)
-            dull = value is None and getattr(self, field, 0) is None and field not in found
+            dull = value is None and getattr(self, field, 0) is None and field not in fields
             if key not in ELSEWHERE and key[:1] != "_" and not dull:
-                found[field] = value
-        found.pop("num_labels", None)
+                fields[field] = value
+        fields.pop("num_labels", None)
         labels = type(self).model_fields["num_labels"].default
-        if "num_labels" in config.given and "id2label" not in found and self.num_labels != labels:
-            found["id2label"] = {str(i): f"LABEL_{i}" for i in range(self.num_labels)}
-            found["label2id"] = {f"LABEL_{i}": i for i in range(self.num_labels)}
-        found |= {
+        if "num_labels" in config.given and "id2label" not in fields and self.num_labels != labels:
+            fields["id2label"] = {str(i): f"LABEL_{i}" for i in range(self.num_labels)}
+            fields["label2id"] = {f"LABEL_{i}": i for i in range(self.num_labels)}
+        fields |= {
             "architectures": [name],
             "model_type": self.model_type,
             "transformers_version": VERSION,
         }
-        return found
+        return fields
 
     def generation(self, config: Config, name: str) -> Json | None:
         """What generation_config.json says, of a class that generates."""
         if not name.endswith(self.generates):
             return None
-        found: dict[str, Any] = {"_from_model_config": True, "transformers_version": VERSION}
+        fields: dict[str, Any] = {"_from_model_config": True, "transformers_version": VERSION}
         for field in GENERATION:
             value = getattr(self, field, config.get(field))
             if value is not None:
-                found[field] = value
-        return found
+                fields[field] = value
+        return fields
 
 
 ELSEWHERE = ("auto_map", "custom_pipelines", "dtype", "torch_dtype")
@@ -229,13 +229,13 @@ class ConfigPreset(Preset):
     def arguments(self) -> Iterator[Argument]:
         """The fields that decide about the weights, and the class."""
         schema = self.architecture.model_json_schema()
-        for one in super().arguments():
-            accepts, default = one.json_schema, one.default
+        for argument in super().arguments():
+            accepts, default = argument.json_schema, argument.default
             if "$ref" in accepts:  # a config within the config
                 accepts = schema["$defs"][accepts["$ref"].rpartition("/")[2]]
             if isinstance(default, BaseModel):
                 default = default.model_dump()
-            yield Argument(one.name, default, one.description, accepts)
+            yield Argument(argument.name, default, argument.description, accepts)
         classes = list(self.architecture.classes())
         default = self.defaults.get("architectures", [self.architecture.default_class()])
         accepts = {

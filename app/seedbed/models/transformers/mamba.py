@@ -254,13 +254,13 @@ class Jamba(Decoder):
 
     def kinds(self) -> Sequence[Kind]:
         """What mixes positions, and what follows it."""
-        found = []
+        layers = []
         for index in range(self.num_hidden_layers):
             attends = index % self.attn_layer_period == self.attn_layer_offset
             sparse = index % self.expert_layer_period == self.expert_layer_offset
             mixer = "attention" if attends else "mamba"
-            found.append(f"{mixer} {'sparse' if sparse and self.num_experts > 1 else 'plain'}")
-        return found
+            layers.append(f"{mixer} {'sparse' if sparse and self.num_experts > 1 else 'plain'}")
+        return layers
 
     def mixer(self) -> Iterator[Parameter]:
         """A layer of Mamba, with norms on what it takes from its input."""

@@ -105,4 +105,4 @@ def sorted_by_name(
     parameters: Iterable[Parameter], name_of: Callable[[str], str] = lambda name: name
 ) -> list[Parameter]:
     """Parameters in the order of their names in memory, which `name_of` tells from those saved."""
-    return sorted(parameters, key=lambda one: natural(name_of(one.name)))
+    return sorted(parameters, key=lambda parameter: natural(name_of(parameter.name)))

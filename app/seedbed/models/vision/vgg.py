@@ -55,10 +55,10 @@ class VGG(Architecture):
 
 def _cfg(*depths: int) -> list[int | str]:
     """Stages of so many convolutions each, of 64 to 512 channels."""
-    found: list[int | str] = []
+    widths: list[int | str] = []
     for depth, width in zip(depths, (64, 128, 256, 512, 512), strict=True):
-        found += [*[width] * depth, "M"]
-    return found
+        widths += [*[width] * depth, "M"]
+    return widths
 
 
 PRESETS = tuple(
