@@ -23,6 +23,10 @@ VENV ?= .venv
 INTEROP ?= .venv-interop
 BIN := $(VENV)/bin
 
+# A process a core, each with whole files: what a file starts, it starts once. `make test PARALLEL=`
+# runs all in one, as a debugger wants it.
+PARALLEL ?= -n logical --maxprocesses 8 --dist loadfile
+
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: serve test test-stress check audit sbom test-interop lint-openapi bench fix constraints generate openapi clean study catalogue-report
@@ -31,7 +35,7 @@ serve: $(VENV)/.serve
 	SEEDBED_PORT=$(PORT) $(BIN)/seedbed serve
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -m "not interop and not stress" --ignore tests/interop $(PYTEST)
+	$(BIN)/python -m pytest $(PARALLEL) -m "not interop and not stress" --ignore tests/interop $(PYTEST)
 
 test-stress: $(VENV)/.dev
 	$(BIN)/python -m pytest -m stress --ignore tests/interop $(PYTEST)
