@@ -58,6 +58,11 @@ class Local:
         """What a second SIGINT does."""
         self._server.force_exit = True
 
+    @property
+    def protocols(self) -> list[Any]:
+        """What speaks HTTP on each connection there is."""
+        return [*self._server.server_state.connections]
+
     def client(self, **given: Any) -> httpx.Client:
         """A client of this server."""
         return httpx.Client(base_url=self.url, timeout=PATIENCE_SECONDS, **given)

@@ -291,6 +291,31 @@ def test_slow_reader_does_not_stall(impatient: Local) -> None:
     assert (status, body) == (200, CONTENT)
 
 
+def test_requests_behind_one_another_are_read_as_they_are_due() -> None:
+    """A few are read ahead; the rest waits in the system, not in the service, and is answered."""
+    count, pad = 2000, "X: " + "x" * 8000
+    with Local(engine="numpy") as local, Raw(local.port) as raw:
+        go = threading.Event()
+        CountingEngine(before=lambda _: go.wait(PATIENCE_SECONDS) and None).install(local.service)
+        raw.get(LARGE)
+        wait_until(lambda: local.protocols, "the connection")
+        (protocol,) = local.protocols
+
+        def ask() -> None:
+            for _ in range(count):
+                raw.get("/healthz", pad)
+
+        asking = threading.Thread(target=ask, daemon=True)
+        asking.start()
+        wait_until(lambda: protocol.flow.read_paused, "reading to stop")
+        # 16, and what came with the last of them in one piece: of 256 KiB at most.
+        assert 16 < len(protocol.pipeline) <= 16 + 2**18 // 8000 + 1
+        go.set()
+        assert raw.answer().body == CONTENT
+        assert all(raw.answer().status == 200 for _ in range(count))
+        asking.join(PATIENCE_SECONDS)
+
+
 @pytest.mark.parametrize("limit", ["max_connections", "max_host_connections"])
 def test_connections_past_the_limit(limit: str) -> None:
     """Beyond a limit of busy connections requests are 429, and are served when there is room."""
