@@ -4,6 +4,7 @@
 #   make test             set up and run the tests
 #   make check            formatting, lint, types, OpenAPI, docs
 #   make test-stress      tests under load and faults, some ten minutes; QUICK=1 for a tenth
+#   make mutants          change the core in many places; do its tests notice? MUTANTS_MINUTES=20
 #   make test-interop     the service against real clients: torch, JAX, Keras, Node, curl, aria2 …
 #   make lint-openapi     openapi/openapi.json by Redocly's linter; needs Node
 #   make bench            measure side by side with torch, JAX, NumPy, nginx
@@ -29,7 +30,7 @@ PARALLEL ?= -n logical --maxprocesses 8 --dist loadfile
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: serve test test-stress check audit sbom test-interop lint-openapi bench fix constraints generate openapi clean study catalogue-report
+.PHONY: mutants serve test test-stress check audit sbom test-interop lint-openapi bench fix constraints generate openapi clean study catalogue-report
 
 serve: $(VENV)/.serve
 	SEEDBED_PORT=$(PORT) $(BIN)/seedbed serve
@@ -39,6 +40,12 @@ test: $(VENV)/.dev
 
 test-stress: $(VENV)/.dev
 	$(BIN)/python -m pytest -m stress --ignore tests/interop $(PYTEST)
+
+# `make mutants MUTANTS_MINUTES=5 MUTANTS_SEED=3 MUTANTS='init web.keys'`.
+MUTANTS_MINUTES ?= 20
+MUTANTS_SEED ?= 0
+mutants: $(VENV)/.mutants
+	$(BIN)/python -m scripts.mutants --minutes $(MUTANTS_MINUTES) --seed $(MUTANTS_SEED) $(MUTANTS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -100,6 +107,10 @@ $(VENV)/.serve: pyproject.toml constraints.txt
 
 $(VENV)/.dev: $(VENV)/.serve
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+$(VENV)/.mutants: $(VENV)/.dev
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,mutants]'
 	touch $@
 
 $(INTEROP)/.interop: pyproject.toml constraints.txt tests/interop/old-clients.txt \
