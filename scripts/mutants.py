@@ -238,14 +238,18 @@ class Attempt:
         """Since it began."""
         return time.monotonic() - self.began
 
+    def end(self) -> None:
+        """End it, and what its tests have started."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid or 0, signal.SIGKILL)
+        self._process.join(WAIT_SECONDS)
+
     def outcome(self) -> str:
         """How it ended, or is ended now because it took too long."""
         alive = self.seconds > WAIT_SECONDS
         if not alive:
             self._process.join(WAIT_SECONDS)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid or 0, signal.SIGKILL)  # what its tests have started, too
-        self._process.join(WAIT_SECONDS)
+        self.end()
         if alive or self._process.exitcode in (-signal.SIGKILL, -signal.SIGXCPU):
             return ENDLESS
         return KILLED if self._process.exitcode else SURVIVED
@@ -269,8 +273,8 @@ class Trial:
             SystemExit: its mirror fails.
         """
         todo = deque(mutants)
-        while (todo and time.monotonic() < self._deadline) or self._running:
-            while todo and len(self._running) < self._jobs and time.monotonic() < self._deadline:
+        while (todo or self._running) and time.monotonic() < self._deadline:
+            while todo and len(self._running) < self._jobs:
                 self._start(todo.popleft())
             sentinels = [attempt.sentinel for attempt in self._running]
             ended = multiprocessing.connection.wait(sentinels, timeout=1)
@@ -278,6 +282,8 @@ class Trial:
                 if attempt.sentinel in ended or attempt.seconds > WAIT_SECONDS:
                     self._running.remove(attempt)
                     todo.extendleft(self._take(attempt))
+        for attempt in self._running:
+            attempt.end()
 
     def _start(self, mutant: Mutant) -> None:
         module = mutant.module

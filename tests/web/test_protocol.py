@@ -250,16 +250,15 @@ def test_unread_body_that_drips(impatient: Local) -> None:
 
 def test_waiting_is_not_held_against_a_client() -> None:
     """What a client waits for, an answer or its turn, does not count as its own slowness."""
-    with Local(
-        engine="numpy", head_seconds=0.2, stall_seconds=0.2, max_streams=1, queue_seconds=3600
-    ) as local:
+    with Local(engine="numpy", max_streams=1, queue_seconds=3600) as local:
         go = threading.Event()
         CountingEngine(before=lambda _: go.wait(PATIENCE_SECONDS) and None).install(local.service)
         with Raw(local.port) as first, Raw(local.port) as second:
             first.get(LARGE).send(b"GET /healthz HTTP/1.1\r\n")  # and a piece of the next head
             second.get(LARGE)
             wait_until(lambda: local.service.admission.waiting == 1, "the second to wait")
-            time.sleep(1)
+            for _ in range(3):
+                local.let_pass(3600)
             go.set()
             assert first.answer().body == CONTENT
             assert second.answer().body == CONTENT
@@ -527,13 +526,15 @@ def test_a_client_that_closes_in_the_queue(orderly: bool) -> None:  # noqa: FBT0
 def test_a_client_that_stops_sending_and_is_slow() -> None:
     """One that has stopped sending may wait for its turn, and read slowly, as any other."""
     with (
-        Local(engine="numpy", head_seconds=0.2, max_streams=1, queue_seconds=3600) as local,
+        Local(engine="numpy", max_streams=1, queue_seconds=3600) as local,
         Raw(local.port, receive_buffer=2**14) as first,
         Raw(local.port, receive_buffer=2**16) as second,
     ):
         first.get(TERABYTE).head()
         second.get(LARGE).socket.shutdown(socket.SHUT_WR)
         wait_until(lambda: local.service.admission.waiting == 1, "the second to wait")
+        for _ in range(5):
+            local.let_pass(30)  # half of what a head may take
         asked = [second.head()[0] for _ in range(5)]  # each time it is looked for, and is there
         assert asked == [100] * 5
         first.socket.close()
