@@ -69,20 +69,19 @@ class Service:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.memory = MemoryBudget(
-            settings.memory_bytes, "memory_bytes", settings.retry_after_seconds
-        )
+        retry_seconds = settings.retry_after_seconds
+        self.memory = MemoryBudget(settings.memory_bytes, "memory_bytes", retry_seconds)
         self._bodies = MemoryBudget(
-            settings.memory_bytes // 4, "memory_bytes", settings.retry_after_seconds, self.memory
+            settings.memory_bytes // 4, "memory_bytes", retry_seconds, self.memory
         )
         self.admission = Admission(
             settings.max_streams,
             settings.max_queued,
             settings.queue_seconds,
-            settings.retry_after_seconds,
+            retry_seconds,
             settings.client_share,
         )
-        self.comparisons = Comparisons(settings.max_comparisons, settings.retry_after_seconds)
+        self.comparisons = Comparisons(settings.max_comparisons, retry_seconds)
         engine = get_engine(settings.engine)
         self.metrics = Metrics(self.admission, engine.name)
         self.engine = self.metrics.counted(engine)
@@ -91,14 +90,9 @@ class Service:
             settings.matrix_cache_bytes,
             settings.worker_threads,
             self.metrics.lookups("matrices"),
-            MemoryBudget(
-                settings.max_dense_bytes,
-                "max_dense_bytes",
-                settings.retry_after_seconds,
-                self.memory,
-            ),
+            MemoryBudget(settings.max_dense_bytes, "max_dense_bytes", retry_seconds, self.memory),
             settings.max_queued,
-            settings.retry_after_seconds,
+            retry_seconds,
         )
         self.streamer = Streamer(
             settings.worker_threads, settings.chunk_bytes, settings.chunks_ahead, self.admission
@@ -109,10 +103,10 @@ class Service:
             connections=settings.registry_connections,
             queued=settings.registry_queued,
             seconds=settings.registry_seconds,
-            retry_seconds=settings.retry_after_seconds,
+            retry_seconds=retry_seconds,
         )
         self.digests = Digests(
-            settings.max_hash_bytes, settings.max_client_hash_bytes, settings.retry_after_seconds
+            settings.max_hash_bytes, settings.max_client_hash_bytes, retry_seconds
         )
         self.commits = Commits()
         self._plans = Shared[Checkpoint]()
@@ -123,7 +117,7 @@ class Service:
             patience_seconds=settings.queue_seconds,
             memory_bytes=settings.planner_bytes,
             cpu_seconds=settings.planner_seconds,
-            retry_seconds=settings.retry_after_seconds,
+            retry_seconds=retry_seconds,
             memory=self.memory,
         )
         self.started = False
