@@ -41,7 +41,7 @@ def unbounded(source: str) -> Iterator[int]:
                 yield node.lineno
         elif name in WAITS and id(node) not in awaited:
             bounded = node.args and name != "communicate"  # whose argument is what it sends
-            if not bounded and "timeout" not in named:
+            if not bounded and not named & {"timeout", "blocking"}:
                 yield node.lineno
 
 
@@ -79,7 +79,7 @@ def test_waits_are_found(source: str) -> None:
     [
         "', '.join(x)", "event.wait(3)", "child.communicate(b'x', timeout=3)",
         "while x: pass", "subprocess.run(['x'], timeout=3)", "subprocess.run(['x'], **usual)",
-        "async def f(): await event.wait()", "future.result(3)",
+        "async def f(): await event.wait()", "future.result(3)", "lock.acquire(blocking=False)",
     ],
 )  # fmt: skip
 def test_bounded_waits_are_not(source: str) -> None:

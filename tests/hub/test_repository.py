@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -22,13 +23,14 @@ def checkpoint(seed: int = 0, **fields: Any) -> Checkpoint:
 
 def commit_of(one: Checkpoint) -> str:
     """The commit of a checkpoint, with all of its steps."""
-    steps = committing(one)
-    try:
-        while True:
-            next(steps)
-    except StopIteration as done:
-        commit: str = done.value
-        return commit
+    commits: list[str] = []
+
+    def to_the_end() -> Iterator[None]:
+        commits.append((yield from committing(one)))
+
+    for _ in to_the_end():
+        pass
+    return commits[0]
 
 
 def test_commits_tell_apart_what_differs() -> None:
