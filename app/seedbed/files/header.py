@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Mapping
+from json.encoder import encode_basestring
 
 from seedbed.files.layout import Layout
 from seedbed.init import Limits
@@ -32,7 +33,7 @@ def make_header(layout: Layout, metadata: Mapping[str, str], limits: Limits) -> 
     for tensor, stop in zip(layout.tensors, layout.offsets[1:], strict=True):
         shape = ",".join(map(str, tensor.shape))
         entries.append(
-            f'{_dumps(tensor.name)}:{{"dtype":"{tensor.dtype.code}","shape":[{shape}],'
+            f'{encode_basestring(tensor.name)}:{{"dtype":"{tensor.dtype.code}","shape":[{shape}],'
             f'"data_offsets":[{start},{stop}]}}'
         )
         start = stop

@@ -16,6 +16,7 @@ import re
 import zlib
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from json.encoder import encode_basestring
 from typing import Annotated, Any, Self
 
 from pydantic import (
@@ -320,15 +321,15 @@ class CheckpointSpec(BaseModel):
 
 
 def _tensor_text(tensor: TensorSpec, default: DtypeCode) -> str:
-    """A tensor in canonical form, without the dtype it would have anyway."""
-    parts = {} if tensor.dtype in (None, default) else {"dtype": _dumps(tensor.dtype)}
-    if tensor.init is not None:
-        parts["init"] = tensor.init.spelling
-    if tensor.same_as is not None:
-        parts["same_as"] = _dumps(tensor.same_as)
-    parts["name"] = _dumps(tensor.name)
-    parts["shape"] = f"[{','.join(map(str, tensor.shape))}]"
-    return _object(parts)
+    """A tensor in canonical form, without the dtype it would have anyway.
+
+    Written out, since there may be many: keys are in their order.
+    """
+    dtype = "" if tensor.dtype in (None, default) else f'"dtype":"{tensor.dtype}",'
+    init = "" if tensor.init is None else f'"init":{tensor.init.spelling},'
+    equal = "" if tensor.same_as is None else f',"same_as":{_dumps(tensor.same_as)}'
+    shape = ",".join(map(str, tensor.shape))
+    return f'{{{dtype}{init}"name":{encode_basestring(tensor.name)}{equal},"shape":[{shape}]}}'
 
 
 def _layer_text(layer: Layer, default: DtypeCode) -> str:

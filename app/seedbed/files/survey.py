@@ -58,7 +58,8 @@ def survey(text: bytes, limits: Limits, max_values: int, max_members: int) -> No
     elif len(text) > max_values:  # each takes a byte or more, and most have one of these with them
         values = text.count(b",") + text.count(b"[") + text.count(b"{")
         _require("max_json_values", values, max_values, "JSON values")
-    _Scan(limits, max_members).run(text)
+    if _is_doubtful(text, limits, max_members):
+        _Scan(limits, max_members).run(text)
 
 
 def _repeats(text: bytes) -> bool:
@@ -75,6 +76,32 @@ def _repeats(text: bytes) -> bool:
     except (ValueError, RecursionError):
         return False
     return repeated
+
+
+def _is_doubtful(text: bytes, limits: Limits, max_members: int) -> bool:
+    """Whether a text may have to be refused, by the fastest parser: it keeps no object."""
+    doubtful = False
+    counted = {b"".join(place).decode(): getattr(limits, limit)
+               for place, (limit, _) in _COUNTED.items()}  # fmt: skip
+
+    def look(pairs: list[tuple[str, Any]]) -> None:
+        nonlocal doubtful
+        doubtful = (
+            doubtful
+            or len({key for key, _ in pairs}) < len(pairs)
+            or len(pairs) > max_members
+            or any(
+                len(value) > counted.get(key, len(value))
+                for key, value in pairs
+                if type(value) is list
+            )
+        )
+
+    try:
+        json.loads(text, object_pairs_hook=look, parse_int=len, parse_float=len)
+    except (ValueError, RecursionError):
+        return True
+    return doubtful
 
 
 class _Scan:

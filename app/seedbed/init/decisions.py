@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from seedbed.errors import ParameterError, Path, SpecError
 from seedbed.init.fill import Fill
@@ -32,8 +32,7 @@ _COMPARED = 1000
 """Names that are compared for that: each takes some microseconds."""
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(NamedTuple):
     """What has a name of its own, and so a random stream.
 
     Attributes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from seedbed.errors import Path, SpecError
 from seedbed.init.arrays import Array
@@ -172,8 +173,7 @@ _MOST_FAULTS = 100
 """Faults after which planning ends: one rule may be wrong for every tensor of a model."""
 
 
-@dataclass(frozen=True, slots=True)
-class _How:
+class _How(NamedTuple):
     """How a tensor or parameter is filled.
 
     Attributes:
