@@ -32,7 +32,7 @@ def test_one_thread_makes_a_commit_for_all_who_ask(monkeypatch: pytest.MonkeyPat
     def make(one: Checkpoint) -> Generator[None, None, str]:
         made.append(one)
         for _ in range(3):
-            assert at_work.acquire(blocking=False)
+            assert at_work.acquire(timeout=0)
             yield
             at_work.release()
         if len(made) == 2:
