@@ -90,6 +90,7 @@ class _Program:
             )
             for name, when, shape, dtype, init in one["tensors"]
         ]
+        self._passes = one.get("passes", {})
         self.body = self._nest(patterns, "", one["loops"])
 
     @staticmethod
@@ -112,7 +113,10 @@ class _Program:
     def _nest(
         self, patterns: Sequence[tuple[str, _Pattern]], prefix: str, loops: Json
     ) -> tuple[_Pattern | _Loop, ...]:
-        """Patterns with their loops around them, in order of first appearance."""
+        """Patterns with their loops around them, in order of first appearance.
+
+        Some have a loop of their own: the library writes them for all indices, then the others.
+        """
         inside: dict[Any, Any] = {}
         depth = prefix.count("*")
         for name, pattern in patterns:
@@ -120,10 +124,11 @@ class _Program:
                 # One name may stand for two kinds, such as a norm here and a convolution there.
                 inside[name, len(inside)] = pattern
             else:
-                parts = name.split("*")
-                inside.setdefault("*".join(parts[: depth + 1]), []).append((name, pattern))
+                loop = "*".join(name.split("*")[: depth + 1])
+                number = self._passes.get(loop, {}).get(name, 0)
+                inside.setdefault((loop, number), []).append((name, pattern))
         found: list[_Pattern | _Loop] = []
-        for key, value in inside.items():
+        for (key, _), value in inside.items():
             if isinstance(value, list):
                 start, stop = loops[key]
                 found.append(

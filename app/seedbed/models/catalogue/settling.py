@@ -112,13 +112,35 @@ class Settled:
         Raises:
             SpecError: a field or a value that was not studied, with its path.
         """
-        settled = self._merge(config, self._data["defaults"], "")
+        settled = self._merge(self._gathered(config), self._data["defaults"], "")
+        self._respell(settled)
         self._check(settled)
         for rule in self._class["derived"]:
             self._derive(settled, rule)
         return settled
 
     # ------------------------------------------------------------------ reading
+
+    def _gathered(self, config: Json) -> Json:
+        """A config whose text fields are flat, as some are published, with those in their object.
+
+        The library takes them only where the object itself is absent.
+        """
+        for path in self._data.get("flat", ()):
+            if config.get(path) is None:
+                names = {*self._data["defaults"][path], *self._data["aliases"].get(f"{path}.", ())}
+                inner = {key: config[key] for key in config if key in names - HARMLESS}
+                if inner:
+                    rest = {key: config[key] for key in config if key not in inner}
+                    config = {**rest, path: inner}
+        return config
+
+    def _respell(self, settled: dict[str, Any]) -> None:
+        """Words that a config once had for others: `mamba` for `linear_attention`."""
+        for path, words in self._data.get("respelt", {}).items():
+            value = at(settled, path)
+            if isinstance(value, list):
+                put(settled, path, [words.get(w, w) if isinstance(w, str) else w for w in value])
 
     def _merge(self, given: Json, defaults: Json, prefix: str) -> dict[str, Any]:
         """One object's fields over its defaults."""
@@ -183,6 +205,8 @@ class Settled:
             if facts.get("optional"):
                 return None
             value = facts.get("absent", {})
+        elif facts.get("over") and isinstance(value, Mapping):
+            value = {**facts.get("absent", {}), **value}
         if not isinstance(value, Mapping):
             raise SpecError(f"{value!r} is not an object", place)
         named = value.get("model_type", facts["type"])
@@ -197,6 +221,7 @@ class Settled:
     def _check(self, settled: Json) -> None:
         self._check_fixed(settled)
         self._check_choices(settled)
+        self._check_lengths(settled)
         for path, kinds in self._class["kinds"].items():
             found = at(settled, path, self)
             if found is self:
@@ -238,12 +263,27 @@ class Settled:
                     "an item was not studied", tuple(path.split(".")), [str(n) for n in names]
                 )
 
+    def _check_lengths(self, settled: Json) -> None:
+        """Lists of one length: of more or fewer stages it is not known what they hold."""
+        for path, length in self._class.get("lengths", {}).items():
+            value = at(settled, path)
+            if isinstance(value, list) and len(value) != length:
+                raise SpecError(
+                    f"{self._name} was seen with {length} items here, not with {len(value)}",
+                    tuple(path.split(".")),
+                )
+
     def _derive(self, settled: dict[str, Any], rule: Json) -> None:
         path = rule["field"]
         given = at(settled, path)
         declared = at(self._data["defaults"], path, self) is not self
-        if rule["mode"] == "absent" and given is not None and declared:
+        if rule["mode"] in {"absent", "asked"} and given is not None and declared:
             return
+        if rule["mode"] == "asked":
+            raise SpecError(
+                f"how the library fills in an absent {path} is not known: give it",
+                tuple(path.split(".")),
+            )
         try:
             if "count" in rule:
                 count = evaluate(rule["count"], settled)

@@ -182,7 +182,8 @@ class DebertaV2(Encoder):
         yield from self.unpooled()
         pooled = self.pooler_hidden_size or self.hidden_size
         yield from linear("pooler.dense", pooled, pooled, self.std)
-        yield from linear("classifier", labels or self.num_labels, pooled, self.std)
+        # The library's classifier does not know that the pooler may have a width of its own.
+        yield from linear("classifier", labels or self.num_labels, self.hidden_size, self.std)
 
     def choices(self) -> Iterator[Parameter]:
         """With a head that scores alternatives."""

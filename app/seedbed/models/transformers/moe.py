@@ -240,19 +240,13 @@ class GraniteMoe(Decoder):
         )
 
 
-class DeepseekV2(Decoder):
-    """DeepSeek V2: latent attention, experts after the first few layers, some shared."""
+class Latent(Decoder):
+    """Latent attention, experts after the first few layers, some of them shared."""
 
-    model_type = "deepseek_v2"
-    stem = "DeepseekV2"
-    aliases = {"num_experts": "n_routed_experts"}
     sorts = True
     inert = ROUTING | words("qk_head_dim head_dim rope_interleave num_nextn_predict_layers")
-    heads = {"ForCausalLM": "causal", "Model": "bare", "ForSequenceClassification": "sequences"}
 
-    vocab_size: Vocabulary = 102400
     attention_bias: Bias = False
-    mlp_bias: Bias = False
     first_k_dense_replace: Count = 0
     kv_lora_rank: Size = 512
     q_lora_rank: Size | None = 1536
@@ -303,7 +297,19 @@ class DeepseekV2(Decoder):
         yield parameter("weight", shape, normal(self.std))
 
 
-class DeepseekV3(DeepseekV2):
+class DeepseekV2(Latent):
+    """DeepSeek V2."""
+
+    model_type = "deepseek_v2"
+    stem = "DeepseekV2"
+    aliases = {"num_experts": "n_routed_experts"}
+    heads = {"ForCausalLM": "causal", "Model": "bare", "ForSequenceClassification": "sequences"}
+
+    vocab_size: Vocabulary = 102400
+    mlp_bias: Bias = False
+
+
+class DeepseekV3(Latent):
     """DeepSeek V3 and R1: the router has a correction for balance, which starts as zeros."""
 
     model_type = "deepseek_v3"
@@ -312,6 +318,7 @@ class DeepseekV3(DeepseekV2):
         "num_local_experts": "n_routed_experts",
         "num_mtp_layers": "num_nextn_predict_layers",
     }
+    inert = Latent.inert | words("mlp_bias")  # the library asks for it in V2 only
     heads = Decoder.heads
 
     vocab_size: Vocabulary = 129280

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from seedbed.init import Parameter, scheme
-from seedbed.models.base import Json, prefixed
+from seedbed.models.base import Json, Model, prefixed
 from seedbed.models.config import Config, words
 from seedbed.models.transformers.family import Family
 from seedbed.models.transformers.fields import (
@@ -51,7 +51,7 @@ class T5(Family):
     }
     inert = words(
         """
-        dense_act_fn dropout_rate is_gated_act n_positions relative_attention_max_distance
+        dense_act_fn dropout_rate n_positions relative_attention_max_distance
         scale_decoder_outputs
         """
     )
@@ -82,11 +82,23 @@ class T5(Family):
             description="Activation of the feed-forward blocks, after gated- if they are gated.",
         ),
     ] = "relu"
+    is_gated_act: Annotated[
+        bool | None, Field(description="Overrules what feed_forward_proj says of gates.")
+    ] = None
     tie_word_embeddings: Annotated[
         bool, Field(description="False: outputs are not scaled. The head is the embedding anyway.")
     ] = True
     eos_token_id: Tokens | None = 1
     pad_token_id: Token | None = 0
+
+    @classmethod
+    def read(cls, given: Json) -> Model:
+        """As any config; the library hears `num_hidden_layers` once the decoder has its layers."""
+        if "num_hidden_layers" in given and "num_layers" not in given:
+            decoder = cls.model_fields["num_layers"].default
+            if given.get("num_decoder_layers") is None:
+                given = {**given, "num_decoder_layers": decoder}
+        return super().read(given)
 
     def written(self, config: Config, given: Json, name: str) -> Json:
         """What the library writes where it is told of a head that it does not have."""
@@ -117,7 +129,9 @@ class T5(Family):
 
     def feed_forward(self) -> Iterator[Parameter]:
         """A feed-forward block, gated or not."""
-        gated = self.feed_forward_proj.startswith("gated-")
+        gated = self.is_gated_act
+        if gated is None:
+            gated = self.feed_forward_proj.startswith("gated-")
         for part in ("wi_0", "wi_1") if gated else ("wi",):
             name = f"DenseReluDense.{part}"
             yield from linear(name, self.d_ff, self.d_model, self.spread(self.d_model), bias=False)

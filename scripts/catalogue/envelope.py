@@ -1,0 +1,153 @@
+"""What an expression is worth outside of the samples that it was solved from.
+
+Some say more about the samples than about the library: `i in [0, 4, 5]`, a size that is one thing
+for three stages and another for four. Where the law is known it is written here, with its place in
+the library; else the field is held to the value that it was seen to hold for, or a list to its
+length, and the class refuses the rest by name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from scripts.catalogue import reading
+
+LAWS: Mapping[str, Mapping[str, str]] = {
+    # transformers.models.swin.modeling_swin.SwinModel.num_features, and those made like it
+    "swin": {r".*len\(depths\) == 5.*": "embed_dim * 2**(len(depths) - 1)"},
+    "swinv2": {r"len\(depths\) \* embed_dim if .*": "embed_dim * 2**(len(depths) - 1)"},
+    "maskformer-swin": {r"4 \* embed_dim if len.*": "embed_dim * 2**(len(depths) - 1)"},
+    # transformers.models.llama4.modeling_llama4.Llama4TextDecoderLayer.is_moe_layer
+    "llama4_text": {
+        r"i in \[0, 4, 5\]": "i not in moe_layers",
+        r"i in \[1, 2, 3\]": "i in moe_layers",
+    },
+    "llama4": {
+        r"i in \[0, 4, 5\]": "i not in text_config.moe_layers",
+        r"i in \[1, 2, 3\]": "i in text_config.moe_layers",
+    },
+    # stages after the first begin with a convolution of their own
+    "convnext": {r"i in \[1, 2, 3, 4, 5, 6\]": "i > 0"},
+    "convnextv2": {r"i in \[1, 2, 3, 4, 5\]": "i > 0"},
+}
+
+_STEPS = {
+    "count": "{p}num_hidden_layers // {p}interleave_moe_layer_step",
+    "value": "(i + 1) * {p}interleave_moe_layer_step - 1",
+}
+DERIVED: Mapping[str, Mapping[str, Any]] = {
+    # of Llama4TextConfig: every so many layers, the last of them
+    "llama4_text": {"field": "moe_layers", "prefix": ""},
+    "llama4": {"field": "text_config.moe_layers", "prefix": "text_config."},
+}
+
+INITS: Mapping[str, Mapping[str, str | None]] = {
+    # A spread that was one sample's `initializer_range`: that of a matrix of the same kind beside
+    # it. None where it depends on more than was varied: then the init is a guess, and said to be.
+    "blip": {r".*\.crossattention\.self\..*weight": ".crossattention.self.>.attention.self."},
+    "bert-generation": {r".*\.crossattention\..*weight": ".crossattention.>.attention."},
+    "wav2vec2": {r".*adapter_layer\.linear_.\.weight": "adapter_layer.linear_*>attention.k_proj"},
+    "xlnet": {r"lm_loss\.weight": None},
+    "data2vec-audio": {r"adapter\.proj\.weight": None},
+    "eomt": {r"upscale_block\.block\.\*\.conv2\.weight": None},
+    "videomt": {r"upscale_block\.block\.\*\.conv2\.weight": None},
+    "wav2vec2-bert": {r".*pos_bias_[uv]": None},
+}
+
+_LENGTH = re.compile(r"\blen\(([\w.]+)\) (?:[=!]=|[<>]=?) \d")
+_NUMBER = re.compile(r"\b([a-z_][\w.]{3,}) (?:[=!]=|[<>]=?) (?:[2-9]|\d\d+)\b")
+_PLACE = re.compile(r"\b([ijkl]) (?:in \[|(?:[=!]=|[<>]=?) (?:[2-9]|\d\d+)\b)")
+_CURVE = re.compile(r"\b\d{2,} \* ([a-z_][\w.]{3,}) \* \1|\b\d{4,} \+|- \d{2,} \* ")
+_FIELD = re.compile(r"[a-z_][\w.]{3,}")
+
+
+def bound(kind: str, data: dict[str, Any]) -> list[str]:
+    """Put laws in place of such expressions, and bounds on the fields of the others; says which."""
+    notes: list[str] = []
+    laws = {re.compile(form): text for form, text in LAWS.get(kind, {}).items()}
+    for one in data["classes"].values():
+        for tensor in one["tensors"]:
+            tensor[1] = _lawful(tensor[1], laws)
+            tensor[2] = [_lawful(text, laws) for text in tensor[2]]
+        if kind in DERIVED:
+            _derive(DERIVED[kind], one)
+        _start(INITS.get(kind, {}), one)
+        for field, why in sorted(set(_suspects(one))):
+            notes += _pin(field, why, one, data)
+    return notes
+
+
+def _start(facts: Mapping[str, str | None], one: dict[str, Any]) -> None:
+    """Give patterns the init of another, or none."""
+    by_name = {tensor[0]: tensor[4] for tensor in one["tensors"]}
+    for form, law in facts.items():
+        for tensor in one["tensors"]:
+            if not re.fullmatch(form, tensor[0]):
+                continue
+            if law is None:
+                tensor[4] = one["inits"].index([])
+                continue
+            old, new = law.split(">")
+            name = re.sub(re.escape(old).replace(r"\*", r"[^.]"), new, tensor[0])
+            tensor[4] = by_name[name]
+
+
+def _lawful(text: str, laws: Mapping[re.Pattern[str], str]) -> str:
+    return next((law for form, law in laws.items() if form.fullmatch(text)), text)
+
+
+def _derive(fact: Mapping[str, Any], one: dict[str, Any]) -> None:
+    field, prefix = fact["field"], fact["prefix"]
+    if all(rule["field"] != field for rule in one["derived"]):
+        texts = {key: text.format(p=prefix) for key, text in _STEPS.items()}
+        one["derived"].append({"field": field, "mode": "absent", **texts})
+    one["fixed"].pop(field, None)
+    one["kinds"][field] = "ln"
+
+
+def _suspects(one: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Fields, each with `value` or `length`."""
+    stops = one["loops"]
+    for name, when, shape, _, _ in one["tensors"]:
+        loops = ["*".join(name.split("*")[: d + 1]) for d in range(name.count("*"))]
+        for text in (when, *shape):
+            plain = re.sub(r"'[^']*'", "", text)
+            for match in _LENGTH.finditer(plain):
+                yield match[1], "length"
+            for match in _NUMBER.finditer(plain):
+                yield match[1], "value"
+            if _CURVE.search(plain):
+                for word in _FIELD.findall(plain):
+                    yield word, "value"
+            for match in _PLACE.finditer(plain):
+                depth = "ijkl".index(match[1])
+                if depth < len(loops):
+                    stop = stops[loops[depth]][1]
+                    found = re.findall(r"len\(([\w.]+)\)", stop)
+                    yield from ((field, "length") for field in found)
+                    if not found:
+                        yield from ((word, "value") for word in _FIELD.findall(stop))
+    for _, stop in stops.values():
+        for match in _LENGTH.finditer(stop):
+            yield match[1], "length"
+
+
+def _pin(field: str, why: str, one: dict[str, Any], data: Mapping[str, Any]) -> list[str]:
+    at = tuple(field.split("."))
+    try:
+        default = reading.level(data["defaults"], at)
+    except (KeyError, TypeError):
+        return []
+    if why == "length":
+        if isinstance(default, list):
+            one.setdefault("lengths", {})[field] = len(default)
+            return [f"{field}: {len(default)} items"]
+        return []
+    if isinstance(default, bool | str | list | Mapping) or default is None:
+        return []
+    one["fixed"][field] = default
+    one["kinds"].pop(field, None)
+    one["choices"].pop(field, None)
+    return [f"{field} = {default}"]
