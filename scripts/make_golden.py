@@ -11,12 +11,14 @@ import hashlib
 import json
 import sys
 from pathlib import Path
+from typing import get_args
 
 from seedbed.stream import (
     DTYPES,
     NUMPY,
     Distribution,
     Dtype,
+    FloatCode,
     LogUniform,
     Normal,
     TruncatedNormal,
@@ -49,7 +51,7 @@ KEYS = [
     (2**64 - 1, "größe.重み", "values"),
     (42, "fc.weight", "mask"),
 ]
-FLOATS = tuple(dtype for dtype in DTYPES.values() if dtype.is_float)
+FLOATS = tuple(DTYPES[code] for code in get_args(FloatCode))
 
 VECTOR_STARTS = (0, 5, 2**40 + 3)
 VECTOR_COUNT = 8

@@ -18,7 +18,10 @@ NUMPY_DTYPES: dict[str, np.dtype[Any]] = {
     "BF16": np.dtype(ml_dtypes.bfloat16),
     "F8_E4M3": np.dtype(ml_dtypes.float8_e4m3fn),
     "F8_E5M2": np.dtype(ml_dtypes.float8_e5m2),
-    **{code: np.dtype(dtype.storage) for code, dtype in DTYPES.items() if not dtype.mantissa_bits},
+    "F8_E4M3FNUZ": np.dtype(ml_dtypes.float8_e4m3fnuz),
+    "F8_E5M2FNUZ": np.dtype(ml_dtypes.float8_e5m2fnuz),
+    "F8_E8M0": np.dtype(ml_dtypes.float8_e8m0fnu),
+    **{code: np.dtype(dtype.storage) for code, dtype in DTYPES.items() if not dtype.exponent_bias},
 }
 """What holds a tensor of each dtype of the format."""
 

@@ -19,7 +19,7 @@ from seedbed.files import CheckpointSpec
 from seedbed.init import LAYERS, SCHEMES, Init, Scheme
 from seedbed.init.schemes.chains import FUNCTIONS
 from seedbed.init.schemes.parts import Part
-from seedbed.stream import DTYPES, SEED_MAX
+from seedbed.stream import DTYPES, SEED_MAX, FloatCode
 
 untimed = settings(
     deadline=None,
@@ -31,8 +31,10 @@ untimed = settings(
 )
 """No test is timed: not by its deadline, and not by how long its data took."""
 
-FLOATS = tuple(sorted(code for code, dtype in DTYPES.items() if dtype.is_float))
+FLOATS = tuple(sorted(get_args(FloatCode)))
 INTEGERS = tuple(sorted(code for code, dtype in DTYPES.items() if not dtype.is_float))
+CODES = tuple(sorted((*FLOATS, *INTEGERS)))
+"""Dtypes of any tensor; the others, of less than a byte, without a zero or of pairs, are apart."""
 
 REQUIRED: dict[str, dict[str, Any]] = {
     name: dict(scheme.example) for name, scheme in SCHEMES.items() if scheme.example
@@ -158,7 +160,7 @@ def inits(code: str, rank: int) -> st.SearchStrategy[Any]:
 @st.composite
 def tensors(draw: st.DrawFn, default: str, max_elements: int = 200) -> dict[str, Any]:
     """One tensor as JSON, in a checkpoint with this dtype."""
-    code = draw(st.one_of(st.none(), st.sampled_from(sorted(DTYPES))))
+    code = draw(st.one_of(st.none(), st.sampled_from(CODES)))
     shape = draw(shapes(max_elements))
     tensor: dict[str, Any] = {"name": draw(names), "shape": shape}
     tensor["init"] = draw(inits(code or default, len(shape)))
@@ -212,7 +214,7 @@ def bodies(draw: st.DrawFn, max_tensors: int = 5, max_elements: int = 200) -> di
         init = draw(st.sampled_from(("zeros", "ones")))
         rule = {"match": pattern, "init": init, "optional": True}
         if draw(st.booleans()):
-            rule["dtype"] = draw(st.sampled_from(sorted(DTYPES)))
+            rule["dtype"] = draw(st.sampled_from(CODES))
         rules.append(rule)
     if rules:
         body["rules"] = rules
@@ -426,7 +428,7 @@ def network_bodies(draw: st.DrawFn) -> dict[str, Any]:
         elif how == 2:
             rule["same_as"] = draw(st.sampled_from(("l0.weight", "l*.weight", "l0.bias")))
         if how in (1, 3):
-            rule["dtype"] = draw(st.sampled_from(sorted(DTYPES)))
+            rule["dtype"] = draw(st.sampled_from(CODES))
         elif how > 3:
             rule["drop"] = draw(st.sampled_from((True, False)))
         rules.append(rule)

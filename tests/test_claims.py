@@ -208,7 +208,7 @@ ELSEWHERE: dict[str, tuple[str, Callable[[], object]]] = {
     r"replicas × workers × (\d+)\.": (
         "docs/registry.md", lambda: default("registry_connections") + 1,
     ),
-    r"dtype and (\d+) of a digest": ("docs/hub.md", lambda: DIGEST_DIGITS),
+    r"quantisation and (\d+) of a digest": ("docs/hub.md", lambda: DIGEST_DIGITS),
     r"in another dtype: ([a-z0-9_, ]+) \|": (
         "docs/hub.md", lambda: ", ".join(code.lower() for code in get_args(FloatCode)),
     ),

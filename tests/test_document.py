@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from unicodedata import numeric
 
 import numpy as np
 import pytest
@@ -146,16 +147,16 @@ def test_the_key_s_message() -> None:
 
 def test_dtypes() -> None:
     """The table of section 4 has every floating dtype with its size and what is printed of it."""
-    table = re.findall(r"^\| (\w+) \| (\d) \| (.*) \|$", TEXT, re.MULTILINE)
-    found = {code: (int(size), how) for code, size, how in table if code in DTYPES}
+    table = re.findall(r"^\| (\w+) \| ([\d¾½]) \| (.*) \|$", TEXT, re.MULTILINE)
+    found = {code: (numeric(size), how) for code, size, how in table if code in DTYPES}
     assert set(found) == {code for code, dtype in DTYPES.items() if dtype.is_float}
     for code, (size, how) in found.items():
         dtype = DTYPES[code]
-        assert size == dtype.size_bytes
+        assert 8 * size == dtype.bits
         for bias in re.findall(r"bias (\d+)", how):
             assert int(bias) == dtype.exponent_bias
-        for largest in re.findall(r"largest (\d+)", how):
-            assert int(largest) == dtype.highest
+        for largest in re.findall(r"largest (\d+(?:\.\d)?)", how):
+            assert float(largest) == dtype.highest
 
 
 def test_order_of_dtypes() -> None:

@@ -29,16 +29,20 @@ from hypothesis import strategies as st
 
 from seedbed.files import CheckpointSpec, VirtualFile
 from seedbed.stream import DTYPES, get_engine
-from tests.strategies import byte_ranges, untimed
+from tests.strategies import CODES, byte_ranges, untimed
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "files-v1.json"
+
+
+CODES_OF_VERSION_1 = tuple(code for code in DTYPES if code in CODES)
+"""In the order of the golden file; later dtypes have tests of their own, in `test_narrow`."""
 
 
 def _body() -> dict[str, Any]:
     """A spec of every dtype and kind of shape, longer than two chunks and two engine blocks."""
     tensors: list[dict[str, Any]] = []
-    for code, dtype in DTYPES.items():
-        init = "truncated_normal" if dtype.is_float else "ones"
+    for code in CODES_OF_VERSION_1:
+        init = "truncated_normal" if DTYPES[code].is_float else "ones"
         tensors += [
             {"name": f"{code}.odd", "shape": [3, 5, 7], "init": init, "dtype": code},
             {"name": f"{code}.scalar", "shape": [], "init": init, "dtype": code},

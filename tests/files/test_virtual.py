@@ -22,7 +22,7 @@ from seedbed.stream.aesctr import keystream, scratch
 from tests.files.golden import GOLDEN, SEEDS, body_of, defaults, shapes_of
 from tests.files.suite import BODY, Reader, ReaderSuite, whole_file
 from tests.oracles import NUMPY_DTYPES, load, split_file, without_metadata, written
-from tests.strategies import FLOATS, bodies, byte_ranges, specs, untimed
+from tests.strategies import CODES, FLOATS, bodies, byte_ranges, specs, untimed
 
 engines = pytest.mark.parametrize("engine_name", [NUMPY, AUTO])
 
@@ -162,7 +162,7 @@ def test_golden_files_cover_every_scheme_and_dtype() -> None:
     for init in defaults():
         scheme = adapter.validate_python(init)
         fills = [scheme.fill(tuple(s)) for s in shapes_of(init) if takes(scheme, tuple(s))]
-        codes = [code for code in DTYPES if all(holds(code, fill) for fill in fills)]
+        codes = [code for code in CODES if all(holds(code, fill) for fill in fills)]
         assert {"F32", "F64", "BF16", "F16"} <= {*codes}
         assert {(scheme.scheme, code, seed) for code in codes for seed in SEEDS} <= found
     for entry in _golden:

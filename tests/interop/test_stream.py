@@ -25,6 +25,7 @@ from tests.interop.running import run
 from tests.neighbours import bodies_by_kind
 from tests.serving import Server
 from tests.strategies import (
+    CODES,
     FLOATS,
     INTEGERS,
     ODD_NAMES,
@@ -182,6 +183,7 @@ def test_constants_in_every_dtype(directory: Path) -> None:
         code: (0, 1, *((0.5, -0.0, 300, 2**53 + 1) if dtype.is_float else ()))
         + ((int(dtype.lowest), int(dtype.highest)) if code in INTEGERS else ())
         for code, dtype in DTYPES.items()
+        if code in CODES
     }
     files = [
         file_of(
@@ -194,6 +196,17 @@ def test_constants_in_every_dtype(directory: Path) -> None:
             ),
         )
         for code, constants in values.items()
+    ]
+    agrees(directory, *files)
+
+
+def test_dtypes_of_single_tensors(directory: Path) -> None:
+    """Floats without a sign of zero, of powers of two, and of less than a byte."""
+    draws = {"scheme": "uniform", "low": -5.0, "high": 5.0}
+    files = [
+        file_of({"shape": [40, 24], "init": init, "dtype": code})
+        for code in ("F8_E4M3FNUZ", "F8_E5M2FNUZ", "F8_E8M0", "F6_E2M3", "F6_E3M2", "F4")
+        for init in ("ones", {**draws, "low": 0.001} if code == "F8_E8M0" else draws)
     ]
     agrees(directory, *files)
 

@@ -56,6 +56,13 @@ def make_card(
         lines.append(f"- Names, shapes and initial distributions: {spec.built.library}")
         if guessed:
             lines.append(f"- How {guessed:,} of them start is a guess from name and rank.")
+    if spec.method is not None:
+        lines.append(
+            f"- Quantised: {spec.method.name}. A weight is the draw of the unquantised one ÷ a "
+            f"scale, rounded, so that both differ by half a step at most. Scales: "
+            f"{spec.method.about}, where the bound is the furthest that its distribution draws; "
+            "those of activations are 1."
+        )
     lines += ["", "## Make them again", ""]
     if whole and len(whole.encode()) <= _SPEC_BYTES:
         lines += [

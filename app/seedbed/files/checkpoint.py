@@ -149,7 +149,9 @@ class Checkpoint:
         return tuple(
             sorted(
                 self.tensors,
-                key=lambda tensor: b"" if tensor.name in of_model else tensor.name.encode(),
+                key=lambda tensor: (
+                    b"" if (tensor.view_of or tensor.name) in of_model else tensor.name.encode()
+                ),
             )
         )
 
@@ -245,7 +247,9 @@ class Checkpoint:
         files.update(model.beside)
         if model.config is not None:
             dtype = {"dtype": _TORCH_NAMES[self.spec.dtype]}
-            files["config.json"] = _json({**model.config, **dtype})
+            quantised = self.spec.quantization_config
+            more = {} if quantised is None else {"quantization_config": quantised}
+            files["config.json"] = _json({**model.config, **dtype, **more})
         if model.generation_config is not None:
             files["generation_config.json"] = _json(model.generation_config)
         return files

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 from seedbed.files.spec import CheckpointSpec
 from seedbed.init import Framework
@@ -24,6 +25,7 @@ class SpecIdentity:
     metadata: Mapping[str, str]
     canonical_json: str
     digest: str
+    quantization: Mapping[str, Any] | None
 
     @classmethod
     def of(cls, spec: CheckpointSpec) -> SpecIdentity:

@@ -18,6 +18,7 @@ from seedbed.files.shards import MAX_SHARD_BYTES, ShardSize
 from seedbed.files.spec import CheckpointSpec, Seed
 from seedbed.init import FloatDtype
 from seedbed.models import ModelOfPreset
+from seedbed.quantization import SHORT
 
 
 class OneModel(BaseModel):
@@ -27,6 +28,11 @@ class OneModel(BaseModel):
 
     seed: Seed = Field(0, description="0 … 2**64 − 1.")
     dtype: FloatDtype = Field("F32", description="Of all floating-point tensors.")
+    quantization: str | None = Field(
+        None,
+        description="How the weights of linear modules are stored, by a short name: fp8-block.",
+        json_schema_extra={"enum": [*SHORT]},
+    )
     max_shard_size: ShardSize = Field(
         MAX_SHARD_BYTES, description="Largest file, in bytes, or as text: 5GB."
     )

@@ -43,7 +43,8 @@ from seedbed.init import (
     TensorSpec,
     Text,
 )
-from seedbed.models import Model, ModelOfConfig, ModelSource, dumps
+from seedbed.models import Model, ModelOfConfig, ModelSource, dumps, plain
+from seedbed.quantization import SHORT, VERSION, Method, method_of
 from seedbed.stream import SEED_MAX, STREAM_VERSION, DtypeCode, FloatCode
 
 _DECIMAL = re.compile(r"0|[1-9][0-9]{0,19}")
@@ -93,6 +94,30 @@ def _some(tensors: tuple[TensorSpec, ...], info: ValidationInfo) -> tuple[Tensor
         )
     return tensors
 
+
+def _short(value: object) -> object:
+    """A short name as the config that it stands for."""
+    if isinstance(value, str):
+        if value not in SHORT:
+            raise PydanticCustomError(
+                "quantization_unknown",
+                "there is no quantization {given}",
+                {"given": repr(value[:100]), "word": value[:100], "allowed": [*SHORT]},
+            )
+        return dict(SHORT[value])
+    return value
+
+
+Quantization = Annotated[
+    dict[str, Any],
+    AfterValidator(plain),
+    BeforeValidator(
+        _short,
+        json_schema_input_type=Annotated[str, Field(json_schema_extra={"enum": [*SHORT]})]
+        | dict[str, Any],
+    ),
+]
+"""A `quantization_config`, or the short name of one."""
 
 MetadataKey = Annotated[Text, Field(min_length=1), AfterValidator(_not_reserved)]
 
@@ -169,6 +194,11 @@ class CheckpointSpec(BaseModel):
     model: ModelSource | None = Field(
         None, description="A whole architecture, with its library's own names."
     )
+    quantization: Quantization | None = Field(
+        None,
+        description="How the weights of linear modules are stored: a quantization_config as "
+        "published, or a short name, such as fp8-block. They are the same draws, rounded.",
+    )
     # The first wrong tensor or rule ends the check: millions of findings would take gigabytes.
     layers: Annotated[tuple[AnyLayer, ...], FailFast(), Field(strict=False)] = Field(
         (), description="Layers of a network, with unique names, in any order."
@@ -218,6 +248,44 @@ class CheckpointSpec(BaseModel):
             return self.model.build().in_dtype(self.dtype)
         except SpecError as error:
             raise error.within("model") from error
+
+    @cached_property
+    def method(self) -> Method | None:
+        """How weights are quantised, if they are.
+
+        Raises:
+            SpecError: there is no such method, it is said twice, or there is no such model.
+        """
+        of_model = self.built.quantization if self.built else None
+        if of_model is not None and self.quantization is not None:
+            raise SpecError(
+                "the config has a quantization_config; ignore_quantization beside it leaves that "
+                "aside",
+                ("quantization",),
+            )
+        config = of_model if self.quantization is None else self.quantization
+        if config is None:
+            return None
+        place = (
+            ("quantization",) if of_model is None else ("model", "config", "quantization_config")
+        )
+        if self.framework != "torch":
+            raise SpecError("quantised weights have torch's names and layouts", place)
+        try:
+            return method_of(config)
+        except SpecError as error:
+            raise error.within(*place) from error
+
+    @property
+    def model_type(self) -> object:
+        """What the model's config says it is, if it has one."""
+        config = self.built.config if self.built else None
+        return None if config is None else config.get("model_type")
+
+    @property
+    def quantization_config(self) -> Mapping[str, Any] | None:
+        """What config.json says of it, as it was given."""
+        return self.quantization or (self.built.quantization if self.built else None)
 
     @cached_property
     def decisions(self) -> Decisions:
@@ -277,6 +345,8 @@ class CheckpointSpec(BaseModel):
             parts["layers"] = f"[{','.join(_layer_text(layer, self.dtype) for layer in named)}]"
         if self.model is not None:
             parts["model"] = dumps(self.model)
+        if self.quantization is not None:
+            parts["quantization"] = _dumps(self.quantization)
         if self.framework != "torch":
             parts["framework"] = _dumps(self.framework)
         if self.dtype != _usual(self.model):
@@ -302,6 +372,8 @@ class CheckpointSpec(BaseModel):
         message = f"seedbed/spec/{STREAM_VERSION}\n{self.canonical_json}"
         if self.built is not None:
             message += f"\n{self.built.digest}"
+        if self.method is not None:
+            message += f"\nquantization/{VERSION}"
         return hashlib.sha256(message.encode()).hexdigest()
 
     @cached_property

@@ -18,6 +18,7 @@ from seedbed.files.layout import Layout, lay_out
 from seedbed.files.price import price
 from seedbed.files.spec import CheckpointSpec
 from seedbed.init import Lease, Limits, MatrixCache, Source, TensorPlan, plan
+from seedbed.quantization import quantise
 from seedbed.stream import STREAM_VERSION, Engine, get_engine
 
 CHUNK_BYTES = 1 << 20
@@ -41,7 +42,8 @@ def plan_of(spec: CheckpointSpec, limits: Limits) -> tuple[TensorPlan, ...]:
     """
     price(spec, limits)
     model = spec.built
-    return plan(
+    method = spec.method
+    plans = plan(
         spec.tensors,
         spec.rules,
         spec.dtype,
@@ -53,6 +55,7 @@ def plan_of(spec: CheckpointSpec, limits: Limits) -> tuple[TensorPlan, ...]:
         model.unsaid if model else frozenset(),
         lambda: spec.decisions,
     )
+    return plans if method is None else quantise(plans, method, limits, spec.model_type)
 
 
 class VirtualFile:
@@ -216,8 +219,9 @@ class VirtualFile:
             for index in self._made_whole(start, stop):
                 tensor, begin = self.tensors[index], self.offset(index)
                 size = tensor.dtype.size_bytes
-                first = max(start - begin, 0) // size
-                last = min(-(-(stop - begin) // size), tensor.elements)
+                first = max(start - begin, 0) // size * tensor.dtype.per_unit
+                last = -(-(stop - begin) // size) * tensor.dtype.per_unit
+                last = min(last, tensor.elements)
                 for job in tensor.fill.matrices(self._source(tensor), first, last):
                     if job.key not in leases and not job.is_small:
                         leases[job.key] = self._matrices.lease(job)
@@ -239,16 +243,17 @@ class VirtualFile:
             yield self.read(first, last)
 
     def _read_tensor(self, index: int, start: int, out: memoryview) -> None:
-        """Bytes from `start` on of one tensor; whole elements are written in place."""
+        """Bytes from `start` on of one tensor; whole units are written in place."""
         tensor = self._layout.tensors[index]
         source = self._source(tensor)
         size = tensor.dtype.size_bytes
-        cut = min(-start % size, len(out))  # what is left of a first element that is cut
+        cut = min(-start % size, len(out))  # what is left of a first unit that is cut
         whole = cut + (len(out) - cut) // size * size
         if cut:
             self._read_cut(tensor, source, start, out[:cut])
         if cut < whole:
-            tensor.fill.write(source, (start + cut) // size, out[cut:whole])
+            first = (start + cut) // size * tensor.dtype.per_unit
+            tensor.fill.write(source, first, out[cut:whole])
         if whole < len(out):
             self._read_cut(tensor, source, start + whole, out[whole:])
 
@@ -256,11 +261,11 @@ class VirtualFile:
         return Source(self._engine, self.spec.seed, tensor.name, tensor.dtype, self._matrices)
 
     def _read_cut(self, tensor: TensorPlan, source: Source, start: int, out: memoryview) -> None:
-        """Some of the bytes of one element."""
-        element = bytearray(tensor.dtype.size_bytes)
-        index, skip = divmod(start, len(element))
-        tensor.fill.write(source, index, memoryview(element))
-        out[:] = element[skip : skip + len(out)]
+        """Some of the bytes of one unit."""
+        unit = bytearray(tensor.dtype.size_bytes)
+        index, skip = divmod(start, len(unit))
+        tensor.fill.write(source, index * tensor.dtype.per_unit, memoryview(unit))
+        out[:] = unit[skip : skip + len(out)]
 
 
 def split(start: int, stop: int, size: int) -> Iterator[tuple[int, int]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from seedbed.files import Checkpoint, File, SmallFile
 from seedbed.hub.hashes import Hashes
-from seedbed.hub.names import DIGEST_DIGITS, DTYPES_IN_COMMITS
+from seedbed.hub.names import DIGEST_DIGITS, form_of
 
 _VERSION = 1
 """Of what a commit is made of."""
@@ -37,9 +37,9 @@ class Entry:
 def committing(checkpoint: Checkpoint) -> Generator[None, None, str]:
     """Make the commit of a checkpoint, which is returned: 40 hexadecimal digits; a step a file.
 
-    16 of the seed, 2 of the dtype, 22 of a digest of everything else that its files depend on. So
-    it leads back to the checkpoint of a known repository with no table, after any restart; and if
-    a later version of Seedbed would make other files, it has another commit.
+    16 of the seed, 2 of dtype and quantisation, 22 of a digest of everything else that its files
+    depend on. So it leads back to the checkpoint of a known repository with no table, after any
+    restart; and if a later version of Seedbed would make other files, it has another commit.
     """
     spec = checkpoint.spec
     whole = hashlib.sha256(
@@ -48,8 +48,8 @@ def committing(checkpoint: Checkpoint) -> Generator[None, None, str]:
     for file in checkpoint.files():
         whole.update(f"{file.name} {file.etag}\n".encode())
         yield
-    dtype = DTYPES_IN_COMMITS.index(spec.dtype)
-    return f"{spec.seed:016x}{dtype:02x}{whole.hexdigest()[:DIGEST_DIGITS]}"
+    form = form_of(spec.dtype, spec.quantization)
+    return f"{spec.seed:016x}{form:02x}{whole.hexdigest()[:DIGEST_DIGITS]}"
 
 
 def entries(checkpoint: Checkpoint, hashes: Hashes) -> Iterator[Entry]:

@@ -3,7 +3,7 @@
 from seedbed.init.decisions import Decisions
 from seedbed.init.dense import Dense
 from seedbed.init.fill import Fill
-from seedbed.init.fills import Doubles, Indices, Pattern, moments
+from seedbed.init.fills import Constant, Counted, Doubles, Indices, Listed, Pattern, moments
 from seedbed.init.hints import hints_of
 from seedbed.init.layers import LAYERS, AnyLayer, Framework, Layer, Parameter
 from seedbed.init.layers.base import (
@@ -28,6 +28,7 @@ from seedbed.init.names import (
     Text,
 )
 from seedbed.init.planning import Origin, TensorPlan, plan
+from seedbed.init.quantised import Packed, Quantised
 from seedbed.init.rules import Rule
 from seedbed.init.schemes import (
     SCHEMES,
@@ -42,6 +43,7 @@ from seedbed.init.schemes.base import Fans, Shape
 from seedbed.init.schemes.patterns import sampled
 from seedbed.init.source import Source
 from seedbed.init.tensors import TensorSpec
+from seedbed.init.views import Named
 
 __all__ = [
     "DIMENSION_MAX",
@@ -53,6 +55,8 @@ __all__ = [
     "AnyLayer",
     "Block",
     "Bounds",
+    "Constant",
+    "Counted",
     "Decisions",
     "Dense",
     "Dimension",
@@ -66,10 +70,14 @@ __all__ = [
     "Layer",
     "Lease",
     "Limits",
+    "Listed",
     "MatrixCache",
+    "Named",
     "Origin",
+    "Packed",
     "Parameter",
     "Pattern",
+    "Quantised",
     "Rule",
     "Scheme",
     "Shape",

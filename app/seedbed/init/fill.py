@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from seedbed.errors import ParameterError, Path
 from seedbed.init.matrices import Job
 from seedbed.init.source import Source
-from seedbed.stream import DTYPES, Box, Dtype, Summary
+from seedbed.stream import DTYPES, Box, Dtype, Summary, packed_bytes
 
 Elements = NDArray[Any]
 
@@ -42,8 +42,16 @@ class Fill(ABC):
         """
 
     def write(self, source: Source, start: int, out: memoryview) -> None:
-        """Write elements `[start, start + len(out) // size)` into `out`, whole elements."""
-        elements = np.frombuffer(out, source.dtype.storage)
+        """Write the elements from `start` on into `out`, whole units of them."""
+        dtype = source.dtype
+        if isinstance(dtype, Dtype) and dtype.per_unit > 1:
+            count = len(out) // dtype.size_bytes * dtype.per_unit
+            codes = np.empty(count, dtype.storage)
+            if count:
+                self.write_box(source, Box.run(start, count), codes)
+            out[:] = packed_bytes(codes, dtype.bits).data
+            return
+        elements = np.frombuffer(out, dtype.storage)
         if len(elements):
             self.write_box(source, Box.run(start, len(elements)), elements)
 
@@ -75,6 +83,9 @@ class Fill(ABC):
         return iter(())
 
 
+DRAWS = "draws"
+
+
 def require_room(dtype: Dtype, reach: tuple[float, float], what: str) -> None:
     """Refuse a dtype that is no float, or too narrow for values that reach so far.
 
@@ -83,8 +94,13 @@ def require_room(dtype: Dtype, reach: tuple[float, float], what: str) -> None:
     """
     if not dtype.is_float:
         raise ParameterError(
-            f"{dtype.code} holds whole numbers; only constants, literals and arange can fill it",
+            f"{dtype.code} holds whole numbers; only constants, literals, arange and "
+            "random_integers can fill it",
             ("dtype",),
+        )
+    if dtype.is_complex and what != DRAWS:
+        raise ParameterError(
+            f"{dtype.code} holds pairs of independent draws, or constants; not {what}", ("dtype",)
         )
     # A float64 element is a widened float32, so float32's range is its range too.
     range_of = DTYPES["F32"] if dtype.code == "F64" else dtype
@@ -104,7 +120,7 @@ def require_holds(dtype: Dtype, value: float, path: Path) -> None:
         ParameterError: with the number and the dtype's range.
     """
     if not math.isfinite(value):
-        if (math.isnan(value) and dtype.is_float) or dtype.has_infinity:
+        if dtype.has_infinity or (math.isnan(value) and dtype.has_nan):
             return
         raise ParameterError(f"{dtype.code} has no {value!r}", path)
     if not dtype.is_float and value != int(value):

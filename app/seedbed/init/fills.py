@@ -14,13 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seedbed.errors import ParameterError
-from seedbed.init.fill import Elements, Fill, require_holds, require_room
+from seedbed.init.fill import DRAWS, Elements, Fill, require_holds, require_room
 from seedbed.init.source import Source
 from seedbed.stream import (
     DTYPES,
     Box,
     Distribution,
     Dtype,
+    Form,
     LogUniform,
     Summary,
     TruncatedNormal,
@@ -49,7 +50,7 @@ class Drawn(Fill):
 
     def check(self, dtype: Dtype) -> None:
         """Draws need a float, wide enough for the furthest of them."""
-        require_room(dtype, self.reach, "draws")
+        require_room(dtype, self.reach, DRAWS)
 
     def write_box(self, source: Source, box: Box, out: Elements) -> None:
         """Draw straight into the caller's buffer."""
@@ -80,7 +81,7 @@ class Constant(Fill):
         """Repeat one element."""
         out[...] = self._element(source.dtype)
 
-    def _element(self, dtype: Dtype) -> NDArray[np.generic]:
+    def _element(self, dtype: Form) -> NDArray[np.generic]:
         """An array of one element."""
         return encoded((self.value,), dtype)
 
@@ -90,7 +91,7 @@ class Constant(Fill):
         return Summary(value, 0.0, value, value, None)
 
 
-def encoded(values: Sequence[int | float], dtype: Dtype) -> Elements:
+def encoded(values: Sequence[int | float], dtype: Form) -> Elements:
     """Numbers that a dtype can hold, as its elements: a float32 by definition if it is a float."""
     if not dtype.is_float:
         return np.array([int(value) for value in values], dtype.storage)
@@ -121,7 +122,7 @@ class Listed(Fill):
         for piece, part in boxes.pieces(box, out, BLOCK):
             part[...] = elements[piece.indices()].reshape(part.shape)
 
-    def _elements(self, dtype: Dtype) -> Elements:
+    def _elements(self, dtype: Form) -> Elements:
         if dtype.code not in self._encoded:
             self._encoded[dtype.code] = encoded(self.values, dtype)
         return self._encoded[dtype.code]
@@ -183,7 +184,7 @@ class Counted(Fill):
             places = (piece.indices() // self.stride) % self.length
             part[...] = self._at(places, source.dtype).reshape(part.shape)
 
-    def _at(self, places: Indices, dtype: Dtype) -> Elements:
+    def _at(self, places: Indices, dtype: Form) -> Elements:
         if dtype.is_float:
             values = float(self.start) + places.astype(np.float64) * float(self.step)
             return dtype.encode(values.astype(np.float32))
@@ -238,7 +239,7 @@ class Pattern(Fill):
             values = self.formula.at(piece.indices())
             part[...] = self.stored(values, source.dtype).reshape(part.shape)
 
-    def stored(self, values: Doubles, dtype: Dtype) -> Elements:
+    def stored(self, values: Doubles, dtype: Form) -> Elements:
         """Values as elements of a dtype."""
         return dtype.encode(values.astype(np.float32))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
@@ -71,17 +71,17 @@ def _code(value: object) -> object:
 def _float_code(value: object) -> object:
     """Likewise, where only a floating-point dtype will do."""
     code = _code(value)
-    if isinstance(code, str) and code in DTYPES and not DTYPES[code].is_float:
+    if isinstance(code, str) and code in DTYPES and code not in FLOAT_CODES:
         raise PydanticCustomError(
             "dtype_integer",
-            "{code} can only be the dtype of a single tensor that holds a constant",
+            "{code} can only be the dtype of a single tensor",
             {"code": code, "allowed": FLOAT_CODES},
         )
     return code
 
 
 ALL_CODES = [*DTYPES]
-FLOAT_CODES = [code for code, dtype in DTYPES.items() if dtype.is_float]
+FLOAT_CODES = [*get_args(FloatCode)]
 
 if TYPE_CHECKING:
     AnyDtype = DtypeCode

@@ -36,6 +36,7 @@ class TensorPlan:
         guessed: whether nothing but its name and rank says how it starts.
         known_fans: that a model knows where the shape would mislead, if the scheme used them.
         same_as: name of the stream that it draws from, if it is said to equal what has that name.
+        view_of: name of the weight that it is stored for, if it is a part of a quantised one.
     """
 
     name: str
@@ -48,11 +49,12 @@ class TensorPlan:
     guessed: bool = False
     known_fans: Fans | None = None
     same_as: str | None = None
+    view_of: str | None = None
 
     @property
     def size_bytes(self) -> int:
         """Bytes of all elements."""
-        return self.elements * self.dtype.size_bytes
+        return self.dtype.bytes_of(self.elements)
 
     @property
     def fans(self) -> Fans | None:
@@ -134,6 +136,13 @@ def plan(
     faults.check()
     if not planner.plans and any(rule.drop for rule in rules):
         raise SpecError("the rules drop every tensor", ("rules",))
+    for one in planner.plans:
+        if one.dtype.per_unit > 1 and one.elements % one.dtype.per_unit:
+            raise SpecError(
+                f"{one.name!r} has {one.elements:,} elements of {one.dtype.bits} bits, which fill "
+                f"no whole bytes: {one.dtype.code} comes in multiples of {one.dtype.per_unit}",
+                ("tensors",),
+            )
     return tuple(planner.plans)
 
 

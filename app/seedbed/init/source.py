@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from seedbed.init.matrices import MatrixCache
-from seedbed.stream import Dtype, Engine
+from seedbed.stream import Engine, Form
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,12 +16,12 @@ class Source:
         engine: who draws.
         seed: of the checkpoint.
         name: the tensor's.
-        dtype: of its elements.
+        dtype: of its elements, or what else draws are written as.
         matrices: where whole matrices are kept.
     """
 
     engine: Engine
     seed: int
     name: str
-    dtype: Dtype
+    dtype: Form
     matrices: MatrixCache

@@ -27,7 +27,8 @@ class TensorSpec(BaseModel):
         None, description="In place of init: the tensor of this spec that this one is equal to."
     )
     dtype: AnyDtype | None = Field(
-        None, description="Overrides the checkpoint's dtype. Integers and BOOL hold constants only."
+        None,
+        description="Overrides the checkpoint's dtype. Integers and BOOL hold whole numbers only.",
     )
 
     @model_validator(mode="after")

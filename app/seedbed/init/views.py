@@ -32,7 +32,7 @@ _SUM_ELEMENTS = 1 << 16
 
 
 @dataclass(frozen=True)
-class _View(Fill):
+class View(Fill):
     """One fill, read in another way: its values, and what they need, are those of the fill."""
 
     fill: Fill
@@ -66,7 +66,7 @@ class _View(Fill):
 
 
 @dataclass(frozen=True)
-class Named(_View):
+class Named(View):
     """A fill that draws from the stream of another name than that of the file's tensor."""
 
     name: str
@@ -81,7 +81,7 @@ class Named(_View):
 
 
 @dataclass(frozen=True)
-class Suffixed(_View):
+class Suffixed(View):
     """A fill that draws from the stream of a name that goes on so: `x[0]`, a part of `x`."""
 
     suffix: str
@@ -99,7 +99,7 @@ class Suffixed(_View):
 
 
 @dataclass(frozen=True)
-class Sliced(_View):
+class Sliced(View):
     """Elements from `offset` on of a fill."""
 
     offset: int
@@ -255,7 +255,7 @@ class Summed(Fill):
 
 
 @dataclass(frozen=True)
-class Transposed(_View):
+class Transposed(View):
     """A fill with its axes in another order.
 
     Attributes:

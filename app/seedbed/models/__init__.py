@@ -11,6 +11,7 @@ from seedbed.models.source import (
     ModelOfPreset,
     ModelSource,
     dumps,
+    plain,
 )
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "collect",
     "compressed",
     "dumps",
+    "plain",
     "prefixed",
     "preset",
     "presets",

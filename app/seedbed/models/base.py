@@ -35,6 +35,7 @@ class Model:
         files: others that its library keeps beside the weights, by name: a tokenizer.
         library: whose names and initial distributions these are, with the version.
         guessed: names whose initialisation is a guess, since the library's was not studied.
+        quantization: how its config says that its weights are stored, if it does.
         unsaid: names of which not even a guess is sound: whoever asks for them says how they start.
         kept: names that the library keeps in F32 where the others are of a narrower dtype.
     """
@@ -46,6 +47,7 @@ class Model:
     library: str = ""
     guessed: frozenset[str] = field(default_factory=frozenset)
     unsaid: frozenset[str] = field(default_factory=frozenset)
+    quantization: Json | None = None
     kept: frozenset[str] = field(default_factory=frozenset)
 
     def in_dtype(self, code: str) -> Model:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any
 
 from pydantic import (
@@ -34,7 +35,7 @@ from seedbed.models.ranges import count_of, covers
 from seedbed.stream import FloatCode
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """A value as JSON in one order and one spelling.
 
     Members are sorted, since the canonical spec sorts them and must mean the same; numbers that are
@@ -43,9 +44,9 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return {"__float__": "NaN" if math.isnan(value) else ("-" * (value < 0) + "Infinity")}
     if isinstance(value, list):
-        return [_plain(part) for part in value]
+        return [plain(part) for part in value]
     if isinstance(value, dict) and all(isinstance(key, str) for key in value):
-        return {key: _plain(value[key]) for key in sorted(value)}
+        return {key: plain(value[key]) for key in sorted(value)}
     if value is not None and not isinstance(value, str | int | float):
         raise PydanticCustomError(
             "json", "must be JSON, not {kind}", {"kind": type(value).__name__}
@@ -53,7 +54,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-AnyJson = Annotated[Any, AfterValidator(_plain)]
+AnyJson = Annotated[Any, AfterValidator(plain)]
 
 
 class ModelOfPreset(BaseModel):
@@ -88,9 +89,14 @@ class ModelOfConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    config: Annotated[dict[str, Any], AfterValidator(_plain)] = Field(
+    config: Annotated[dict[str, Any], AfterValidator(plain)] = Field(
         description="A config.json: model_type, architectures, and its fields; absent ones have "
-        "the defaults of transformers."
+        "the defaults of transformers. A quantization_config says how the weights are stored."
+    )
+    ignore_quantization: bool = Field(
+        default=False,
+        description="Whether to leave the config's quantization_config aside: the model is the "
+        "unquantised one.",
     )
 
     @property
@@ -102,16 +108,25 @@ class ModelOfConfig(BaseModel):
             return None  # which `build` refuses
 
     def build(self) -> Model:
-        """The model.
+        """The model, and how it is quantised.
 
         Raises:
             SpecError: the model type is not known, or a field or value was not studied; path
                 within the model.
         """
+        config = dict(self.config)
+        quantization = config.pop("quantization_config", None)
+        if self.ignore_quantization and quantization is None:
+            raise SpecError(
+                "the config has no quantization_config to ignore", ("ignore_quantization",)
+            )
+        if quantization is not None and not isinstance(quantization, dict):
+            raise SpecError("must be an object", ("config", "quantization_config"))
         try:
-            return registry.of_config(self.config)
+            model = registry.of_config(config)
         except SpecError as error:
             raise error.within("config") from error
+        return model if self.ignore_quantization else replace(model, quantization=quantization)
 
     def place_of(self, _: str) -> Path:
         """Where a tensor is said."""
@@ -119,7 +134,10 @@ class ModelOfConfig(BaseModel):
 
     def canonical(self) -> dict[str, Any]:
         """The JSON of this source."""
-        return {"config": self.config}
+        found: dict[str, Any] = {"config": self.config}
+        if self.ignore_quantization:
+            found["ignore_quantization"] = True
+        return found
 
 
 class ModelOfManifest(BaseModel):

@@ -28,6 +28,8 @@ from seedbed.stream.engine import AUTO, ENGINES, NUMPY, Engine, compile_and_keep
 from seedbed.stream.householder import working_bytes
 from seedbed.stream.keys import SEED_MAX, STREAM_VERSION, derive_key
 from seedbed.stream.levels import LEVELS, host_levels, machine_levels
+from seedbed.stream.packing import packed_bytes
+from seedbed.stream.scaled import Form, Grid, Levels, Scaled, Whole
 
 __all__ = [
     "AUTO",
@@ -43,13 +45,18 @@ __all__ = [
     "DtypeCode",
     "Engine",
     "FloatCode",
+    "Form",
+    "Grid",
+    "Levels",
     "LogUniform",
     "Normal",
     "ParameterProblem",
+    "Scaled",
     "Summary",
     "TruncatedNormal",
     "UnclearDtype",
     "Uniform",
+    "Whole",
     "boxes",
     "compile_and_keep",
     "derive_key",
@@ -58,6 +65,7 @@ __all__ = [
     "host_levels",
     "keystream",
     "machine_levels",
+    "packed_bytes",
     "scratch",
     "working_bytes",
 ]

@@ -28,13 +28,15 @@ from seedbed.stream.distributions import Distribution, LogUniform, Normal, Trunc
 from seedbed.stream.dtypes import Dtype
 from seedbed.stream.householder import PANEL, STRIPE, Doubles, Reflectors
 from seedbed.stream.levels import Level
+from seedbed.stream.packing import pack as pack_with_numpy
+from seedbed.stream.scaled import Form, Scaled, Whole
 
 Elements = NDArray[Any]
 
 UNIFORM, NORMAL, TRUNCATED_NORMAL, LOG_UNIFORM = range(4)
 """Kinds of distribution, as kernels know them."""
 
-FLOAT32, FLOAT64, BFLOAT16, NARROW_16, NARROW_8 = range(5)
+FLOAT32, FLOAT64, BFLOAT16, NARROW_16, NARROW_8, WHOLE_8 = range(6)
 """Forms of an element."""
 
 PIECE_WORDS = 1024
@@ -48,6 +50,8 @@ TOGETHER = 8
 
 _GROUP_BLOCKS = 16
 """Blocks that any level encrypts together: so many may be one too many."""
+
+_NIBBLE = 4  # bits that are packed by a kernel
 
 _DIGEST_BYTES = 32
 
@@ -77,29 +81,56 @@ class _Held:
 
 
 @lru_cache(maxsize=4096)
-def pack(distribution: Distribution) -> tuple[int, _Held]:
+def pack_distribution(distribution: Distribution) -> tuple[int, _Held]:
     """A distribution as its kind and the bits of its parameters."""
     parameters = (np.asarray(p).view(np.uint32) for p in distribution.parameters)
     return _KINDS[type(distribution)], _Held(np.array([*parameters], np.uint32))
 
 
-@lru_cache(maxsize=64)
-def pack_dtype(dtype: Dtype) -> tuple[int, _Held]:
-    """A dtype as its form, and what rounding to it needs to know: the expressions of `dtypes`."""
+def is_compiled(form: Form) -> bool:
+    """Whether kernels know a form; what they do not know is made of float32 draws."""
+    grid = form.grid if isinstance(form, Scaled) else form
+    if isinstance(grid, Dtype):
+        return grid.zeros == 2 and not grid.is_complex
+    return isinstance(grid, Whole)
+
+
+@lru_cache(maxsize=4096)
+def pack_form(form: Form) -> tuple[int, _Held]:
+    """A form as its number, and what rounding to it needs to know: the expressions of `dtypes`.
+
+    The last of these is the scale, by which draws are divided unless it is 0.
+    """
+    scale = 0.0
+    grid: object = form
+    if isinstance(form, Scaled):
+        scale, grid = form.scale, form.grid
+    if isinstance(grid, Whole):
+        number, constants = WHOLE_8, [grid.zero, 0, 0, 0, 0, 0]
+    elif isinstance(grid, Dtype):
+        number, constants = _rounding(grid)
+    else:
+        raise EngineError(f"no kernel writes {form.code}")
+    held = np.array([*constants, 0], np.uint32)
+    held[6:].view(np.float32)[0] = scale
+    return number, _Held(held)
+
+
+def _rounding(dtype: Dtype) -> tuple[int, list[int]]:
+    """The number of a dtype, and its constants."""
     size = dtype.size_bytes
     m, bias = dtype.mantissa_bits, dtype.exponent_bias
     if not m:
-        return (FLOAT32 if size == 4 else FLOAT64), _Held(np.zeros(6, np.uint32))
-    constants = (
+        return (FLOAT32 if size == 4 else FLOAT64), [0] * 6
+    constants = [
         23 - m,
         (1 << (22 - m)) - 1,
         (127 - bias) << m,
         (127 + 23 + 1 - bias - m) << 23,
         (128 - bias) << 23,
-        32 - 8 * size,
-    )
-    form = BFLOAT16 if dtype.code == "BF16" else NARROW_16 if size == 2 else NARROW_8
-    return form, _Held(np.array(constants, np.uint32))
+        32 - dtype.bits,
+    ]
+    return BFLOAT16 if dtype.code == "BF16" else NARROW_16 if size == 2 else NARROW_8, constants
 
 
 class _Room(threading.local):
@@ -183,6 +214,7 @@ class Kernels:
         from_where = integer, integer, pointer, integer, integer
         types = {
             "fill": (*from_where, *[pointer] * 5),
+            "pack": (pointer, integer, pointer),
             "gram": (pointer, integer, pointer),
             "reflect": (pointer, pointer, integer, integer, *[pointer] * 3),
             "box": (*from_where, *[pointer] * 2, *[integer] * 3, *[pointer] * 10),
@@ -192,11 +224,11 @@ class Kernels:
         self._room = _Room()
 
     def fill(
-        self, key: bytes, distribution: Distribution, dtype: Dtype, box: Box, out: Elements
+        self, key: bytes, distribution: Distribution, wanted: Form, box: Box, out: Elements
     ) -> None:
         """Write the draws of a box into `out`, in order and aligned to the element's size."""
-        kind, parameters = pack(distribution)
-        form, narrow = pack_dtype(dtype)
+        kind, parameters = pack_distribution(distribution)
+        form, narrow = pack_form(wanted)  # type: ignore[arg-type]  # all forms can be hashed
         room = self._room
         if not self._fused:
             self._fill_from_words(key, (kind, parameters, form, narrow), box, out)
@@ -234,6 +266,14 @@ class Kernels:
                 kind, form, words.ctypes.data, 0, part.size, parameters.address, narrow.address,
                 room.words, room.values, part.ctypes.data,
             )  # fmt: skip
+
+    def pack(self, codes: NDArray[np.uint8], bits: int, storage: str) -> Elements:
+        """`packing.pack`."""
+        if bits != _NIBBLE or codes.size % 8 or not codes.flags.c_contiguous:
+            return pack_with_numpy(codes, bits, storage)
+        out = np.empty(codes.size // 8, "<u4")
+        self._calls["pack"](codes.ctypes.data, len(out), out.ctypes.data)
+        return out.view(storage).reshape(codes.shape[:-1])
 
     def gram(self, vectors: Doubles) -> Doubles:
         """`householder.Gram`."""

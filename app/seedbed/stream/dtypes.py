@@ -1,22 +1,29 @@
-"""The dtypes of the safetensors format that Seedbed can write, and what frameworks call them.
+"""The dtypes of the safetensors format, and what frameworks call them.
 
 A draw is a float32 by definition. `F64` is its widening and every narrower float the one nearest
 to it, ties to even, with gradual underflow: one rounding, by integer arithmetic stated here.
 Values past a dtype's range never reach this module: plans that could make one are refused.
+
+Elements of less than a byte have a byte each wherever they are computed (`storage`); they are put
+together, the first in the lowest bits, when a file's bytes are written (`packing`).
 """
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 FloatCode = Literal["F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2"]
+"""Those of whole checkpoints; the other floats are of single tensors."""
+
 DtypeCode = Literal[
-    "F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2",
+    "F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2", "F8_E4M3FNUZ", "F8_E5M2FNUZ",
+    "F8_E8M0", "F6_E2M3", "F6_E3M2", "F4", "C64",
     "I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8", "BOOL",
 ]  # fmt: skip
 
@@ -32,6 +39,8 @@ class Dtype:
         lowest, highest: the finite range, exact.
         mantissa_bits, exponent_bias: of a narrow float (IEEE 754 or OCP 8-bit floats); 0 elsewhere.
         about: one line for people.
+        bits: of one element, where that is less than its storage.
+        zeros: 2 where a zero has a sign, 1 where it has none, 0 where there is no zero.
         spellings: what frameworks call it, in lower case, without the framework's name.
     """
 
@@ -43,21 +52,39 @@ class Dtype:
     about: str
     mantissa_bits: int = 0
     exponent_bias: int = 0
+    bits: int = field(default=0, kw_only=True)
+    zeros: int = field(default=2, kw_only=True)
     spellings: tuple[str, ...] = field(default=(), kw_only=True)
 
     size_bytes: int = field(init=False)
-    """Bytes of one element; a field, since it is asked for at every turn."""
+    """Bytes of a unit, which is one element or the fewest that fill whole bytes."""
+
+    per_unit: int = field(init=False)
+    """Elements of a unit; fields both, since they are asked for at every turn."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "size_bytes", np.dtype(self.storage).itemsize)
+        bits = self.bits or 8 * np.dtype(self.storage).itemsize
+        per_unit = 8 // math.gcd(8, bits)
+        object.__setattr__(self, "bits", bits)
+        object.__setattr__(self, "per_unit", per_unit)
+        object.__setattr__(self, "size_bytes", bits * per_unit // 8)
 
     def __reduce__(self) -> tuple[object, ...]:
         return _of_code, (self.code,)  # one object for each dtype, in every process
 
     @property
     def is_float(self) -> bool:
-        """Whether it can hold draws; the others hold known whole numbers only."""
-        return self.code in _FLOATS
+        """Whether it can hold draws; the others hold whole numbers only."""
+        return self.code[0] in "FBC" and self.code != "BOOL"
+
+    @property
+    def is_complex(self) -> bool:
+        """Whether an element is two draws."""
+        return self.code == "C64"
+
+    def bytes_of(self, elements: int) -> int:
+        """Bytes of so many elements, which fill whole bytes."""
+        return elements * self.bits // 8
 
     def encode(self, values: NDArray[np.float32]) -> NDArray[np.generic]:
         """The elements nearest to float32 `values`, ties to even, as this dtype's storage.
@@ -66,13 +93,17 @@ class Dtype:
         """
         if self.code == "F32":
             return values.astype(self.storage, copy=False)
-        if self.code == "F64":
+        if self.code in ("F64", "C64"):
             return values.astype(self.storage)
         bits = values.view(np.uint32)
         if self.code == "BF16":
             return round_bfloat16(bits).astype(self.storage)
+        if not self.zeros:
+            return round_exponent(bits).astype(self.storage)
         rounded = round_narrow(bits, self.mantissa_bits, self.exponent_bias)
-        sign = (bits >> np.uint32(31)) << np.uint32(8 * self.size_bytes - 1)
+        sign = (bits >> np.uint32(31)) << np.uint32(self.bits - 1)
+        if self.zeros == 1:
+            sign[rounded == 0] = 0
         return (rounded | sign).astype(self.storage)
 
     def encode_any(self, values: NDArray[np.float32]) -> NDArray[np.generic]:
@@ -88,16 +119,25 @@ class Dtype:
 
     @property
     def has_infinity(self) -> bool:
-        """Whether it has infinities; every float has NaN."""
-        return self.is_float and self.code != "F8_E4M3"
+        """Whether it has infinities; those floats have NaN, too."""
+        return self.code in _WITH_INFINITY
+
+    @property
+    def has_nan(self) -> bool:
+        """Whether it has a NaN."""
+        return self.is_float and self.bits >= 8
 
     def _bits(self, value: float) -> float | int:
         """An infinity or NaN as `storage` has it."""
         if self.storage[1:2] == "f":
             return value
-        width = 8 * self.size_bytes - 1
+        width = self.bits - 1
         top = (1 << width) - (1 << self._fraction_bits)
         if np.isnan(value):
+            if self.zeros == 1:
+                return 1 << width  # in the place of −0
+            if not self.zeros:
+                return (1 << self.bits) - 1
             return (1 << width) - 1 if not self.has_infinity else top | 1 << self._fraction_bits - 1
         return top | (value < 0) << width
 
@@ -139,7 +179,22 @@ def round_narrow(
     return np.where(magnitude < smallest_normal, subnormal, normal)
 
 
-_FLOATS = frozenset(get_args(FloatCode))
+def round_exponent(bits: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """The biased exponent of the power of two nearest to a positive float32, ties to even.
+
+    Nearest as its own writers have it, ml_dtypes and torch: by one more bit, of the fraction. A
+    fraction of more than a half goes up, and of just a half if the exponent is odd.
+    """
+    exponent = bits >> np.uint32(23)
+    fraction = bits & np.uint32(0x7FFFFF)
+    half = np.uint32(0x400000)
+    odd = (exponent & np.uint32(1)) == 1
+    up = (fraction > half) | ((fraction == half) & odd)
+    rounded: NDArray[np.uint32] = exponent + up.astype(np.uint32)
+    return rounded
+
+
+_WITH_INFINITY = frozenset({"F64", "F32", "F16", "BF16", "F8_E5M2"})
 
 # Ranks are positions in the `Dtype` enum of safetensors 0.8 (safetensors/src/tensor.rs), by which
 # its writer sorts; a test holds them equal to what that writer does for every pair.
@@ -164,23 +219,47 @@ DTYPES: dict[str, Dtype] = {
         Dtype("F8_E5M2", 6, "u1", -57344.0, 57344.0,
               "OCP 8-bit float, 5 exponent and 2 mantissa bits", 2, 15,
               spellings=("float8_e5m2", "fp8_e5m2", "f8e5m2", "e5m2")),
-        Dtype("I64", 20, "<i8", -(2**63), 2**63 - 1, "signed 64-bit; known numbers only",
+        Dtype("F8_E4M3FNUZ", 9, "u1", -240.0, 240.0,
+              "8-bit float of 4 exponent and 3 mantissa bits, no infinities, one zero", 3, 8,
+              zeros=1,
+              spellings=("float8_e4m3fnuz", "fp8_e4m3fnuz", "f8e4m3fnuz", "e4m3fnuz")),
+        Dtype("F8_E5M2FNUZ", 10, "u1", -57344.0, 57344.0,
+              "8-bit float of 5 exponent and 2 mantissa bits, no infinities, one zero", 2, 16,
+              zeros=1,
+              spellings=("float8_e5m2fnuz", "fp8_e5m2fnuz", "f8e5m2fnuz", "e5m2fnuz")),
+        Dtype("F8_E8M0", 8, "u1", 2.0**-127, 2.0**127,
+              "OCP scale: powers of two, neither zero nor sign", 0, 127,
+              zeros=0,
+              spellings=("float8_e8m0fnu", "fp8_e8m0", "f8e8m0", "e8m0", "ue8m0", "float8_e8m0")),
+        Dtype("F6_E2M3", 2, "u1", -7.5, 7.5,
+              "OCP 6-bit float, 2 exponent and 3 mantissa bits; four in three bytes", 3, 1,
+              bits=6, spellings=("float6_e2m3fn", "fp6_e2m3", "e2m3")),
+        Dtype("F6_E3M2", 3, "u1", -28.0, 28.0,
+              "OCP 6-bit float, 3 exponent and 2 mantissa bits; four in three bytes", 2, 3,
+              bits=6, spellings=("float6_e3m2fn", "fp6_e3m2", "e3m2")),
+        Dtype("F4", 1, "u1", -6.0, 6.0,
+              "OCP 4-bit float, 2 exponent bits and 1 mantissa bit; two in a byte", 1, 1,
+              bits=4, spellings=("float4_e2m1fn", "float4_e2m1fn_x2", "fp4_e2m1", "e2m1", "fp4")),
+        Dtype("C64", 18, "<c8", -3.4028234663852886e38, 3.4028234663852886e38,
+              "two binary32, the real and the imaginary part",
+              spellings=("complex64", "torch.cfloat")),
+        Dtype("I64", 20, "<i8", -(2**63), 2**63 - 1, "signed 64-bit; whole numbers only",
               spellings=("int64", "long")),
-        Dtype("I32", 15, "<i4", -(2**31), 2**31 - 1, "signed 32-bit; known numbers only",
+        Dtype("I32", 15, "<i4", -(2**31), 2**31 - 1, "signed 32-bit; whole numbers only",
               spellings=("int32", "torch.int")),
-        Dtype("I16", 11, "<i2", -(2**15), 2**15 - 1, "signed 16-bit; known numbers only",
+        Dtype("I16", 11, "<i2", -(2**15), 2**15 - 1, "signed 16-bit; whole numbers only",
               spellings=("int16", "short")),
-        Dtype("I8", 5, "i1", -128, 127, "signed 8-bit; known numbers only",
+        Dtype("I8", 5, "i1", -128, 127, "signed 8-bit; whole numbers only",
               spellings=("int8",)),
-        Dtype("U64", 21, "<u8", 0, 2**64 - 1, "unsigned 64-bit; known numbers only",
+        Dtype("U64", 21, "<u8", 0, 2**64 - 1, "unsigned 64-bit; whole numbers only",
               spellings=("uint64",)),
-        Dtype("U32", 16, "<u4", 0, 2**32 - 1, "unsigned 32-bit; known numbers only",
+        Dtype("U32", 16, "<u4", 0, 2**32 - 1, "unsigned 32-bit; whole numbers only",
               spellings=("uint32",)),
-        Dtype("U16", 12, "<u2", 0, 2**16 - 1, "unsigned 16-bit; known numbers only",
+        Dtype("U16", 12, "<u2", 0, 2**16 - 1, "unsigned 16-bit; whole numbers only",
               spellings=("uint16",)),
-        Dtype("U8", 4, "u1", 0, 255, "unsigned 8-bit; known numbers only",
+        Dtype("U8", 4, "u1", 0, 255, "unsigned 8-bit; whole numbers only",
               spellings=("uint8",)),
-        Dtype("BOOL", 0, "?", 0, 1, "one byte, 0 or 1; known numbers only",
+        Dtype("BOOL", 0, "?", 0, 1, "one byte, 0 or 1; whole numbers only",
               spellings=("boolean", "bool_")),
     )
 }  # fmt: skip

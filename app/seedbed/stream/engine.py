@@ -21,9 +21,9 @@ from seedbed.errors import EngineError
 from seedbed.stream.aesctr import scratch, words_of
 from seedbed.stream.boxes import Box, ordered, pieces
 from seedbed.stream.build import build, fingerprint
-from seedbed.stream.compiled import Kernels, find, keep
+from seedbed.stream.compiled import Kernels, find, is_compiled, keep
 from seedbed.stream.distributions import Distribution
-from seedbed.stream.dtypes import Dtype
+from seedbed.stream.dtypes import DTYPES, Dtype
 from seedbed.stream.householder import (
     Check,
     Doubles,
@@ -35,10 +35,15 @@ from seedbed.stream.householder import (
 )
 from seedbed.stream.keys import VALUES, derive_key
 from seedbed.stream.levels import LEVELS, Level, host_levels
+from seedbed.stream.packing import pack
+from seedbed.stream.scaled import Form
 
 Elements = NDArray[Any]
-Fill = Callable[[bytes, Distribution, Dtype, Box, Elements], None]
-"""Writes the elements of a box: key, distribution, dtype, box, aligned array in order."""
+Fill = Callable[[bytes, Distribution, Form, Box, Elements], None]
+"""Writes the elements of a box: key, distribution, form, box, aligned array in order."""
+
+Pack = Callable[[NDArray[np.uint8], int, str], Elements]
+"""Codes put together: `packing.pack`."""
 
 NUMPY = "numpy"
 AUTO = "auto"
@@ -70,6 +75,7 @@ class Engine:
     fill: Fill
     gram: Gram = gram_with_numpy
     reflect: Reflect = reflect_with_numpy
+    pack: Pack = pack
     why: str = ""
     """Why it is this one, where a faster one was wanted."""
 
@@ -93,7 +99,7 @@ class Engine:
         seed: int,
         tensor: str,
         distribution: Distribution,
-        dtype: Dtype,
+        form: Form,
         box: Box,
         out: Elements,
         lane: str = VALUES,
@@ -109,13 +115,37 @@ class Engine:
         key = derive_key(seed, tensor, lane)
         if not box.is_run:
             box, out = ordered(box, out)
+        if form.is_complex:
+            self._draw_pairs(key, distribution, box, out)
+            return
+        if not is_compiled(form) and self.name != NUMPY:
+            self._encode_here(key, distribution, form, box, out)
+            return
         if out.flags.c_contiguous and out.flags.aligned:
-            self.fill(key, distribution, dtype, box, out)
+            self.fill(key, distribution, form, box, out)
             return
         for piece, part in pieces(box, out, _APART_ELEMENTS):
-            drawn = np.empty(piece.extents, dtype.storage)
-            self.fill(key, distribution, dtype, piece, drawn)
+            drawn = np.empty(piece.extents, form.storage)
+            self.fill(key, distribution, form, piece, drawn)
             part[...] = drawn
+
+    def _encode_here(
+        self, key: bytes, distribution: Distribution, form: Form, box: Box, out: Elements
+    ) -> None:
+        """Draw as float32, and let the definition make the form of it: of those that are rare."""
+        for piece, part in pieces(box, out, _APART_ELEMENTS):
+            drawn = np.empty(piece.extents, np.float32)
+            self.fill(key, distribution, DTYPES["F32"], piece, drawn)
+            part[...] = form.encode(drawn)
+
+    def _draw_pairs(self, key: bytes, distribution: Distribution, box: Box, out: Elements) -> None:
+        """Element *i* of draws 2i and 2i + 1, the real and the imaginary part."""
+        for piece, part in pieces(box, out, _APART_ELEMENTS):
+            drawn = np.empty((*piece.extents, 2), np.float32)
+            strides = (*(2 * stride for stride in piece.strides), 1)
+            pairs = Box(2 * piece.start, drawn.shape, strides)
+            self.fill(key, distribution, DTYPES["F32"], *ordered(pairs, drawn))
+            part[...] = drawn.view(np.complex64)[..., 0]
 
     def orthogonal(
         self, gaussian: NDArray[np.float32], threads: int = 1, check: Check = lambda: None
@@ -125,13 +155,13 @@ class Engine:
 
 
 def fill_with_numpy(
-    key: bytes, distribution: Distribution, dtype: Dtype, box: Box, out: Elements
+    key: bytes, distribution: Distribution, form: Form, box: Box, out: Elements
 ) -> None:
     """The definition, block by block."""
     room = scratch(_NUMPY_BLOCK)
     for piece, part in pieces(box, out, _NUMPY_BLOCK):
         words = words_of(key, piece, room)
-        part[...] = dtype.encode(distribution.draw(words)).reshape(part.shape)
+        part[...] = form.encode(distribution.draw(words)).reshape(part.shape)
 
 
 def get_engine(name: str = AUTO) -> Engine:
@@ -168,7 +198,7 @@ def _fastest() -> Engine:
 @cache
 def _compiled(level: Level) -> Engine:
     kernels = Kernels(level, obtain(level))
-    return Engine(level.name, kernels.fill, kernels.gram, kernels.reflect)
+    return Engine(level.name, kernels.fill, kernels.gram, kernels.reflect, kernels.pack)
 
 
 @cache

@@ -31,6 +31,7 @@ from seedbed.stream.compiled import (
     PIECE_WORDS,
     TRUNCATED_NORMAL,
     UNIFORM,
+    WHOLE_8,
 )
 from seedbed.stream.distributions import SQRT_HALF_BITS, A, B, C, E
 
@@ -279,6 +280,23 @@ def encode_narrow(values: Any, narrow: Any, count: Any, out: Any) -> None:
 
 
 @_compile
+def divide(values: Any, narrow: Any, count: Any) -> None:
+    """In place, by the scale of codes."""
+    scale = float_of(narrow[6])
+    for i in range(count):
+        values[i] = values[i] / scale
+
+
+@_compile
+def encode_whole(values: Any, narrow: Any, count: Any, out: Any) -> None:
+    """`scaled.Whole`: the sum's lowest bits are the nearest whole number, ties to even."""
+    magic = _F(3.0 * 2.0**22)
+    zero = narrow[0]
+    for i in range(count):
+        out[i] = np.uint8(_U(_U(bits_of(values[i] + magic)) + zero))
+
+
+@_compile
 def encode(
     kind: Any, form: Any, words: Any, count: Any, parameters: Any, narrow: Any, values: Any,
     out: Any, place: Any,
@@ -288,12 +306,16 @@ def encode(
         draw(kind, words, parameters, count, pointer_at(as_float32(out), place))
         return
     draw(kind, words, parameters, count, values)
+    if narrow[6]:
+        divide(values, narrow, count)
     if form == FLOAT64:
         widen(values, count, pointer_at(as_float64(out), place))
     elif form == NARROW_16:
         encode_narrow(values, narrow, count, pointer_at(as_uint16(out), place))
     elif form == NARROW_8:
         encode_narrow(values, narrow, count, pointer_at(out, place))
+    elif form == WHOLE_8:
+        encode_whole(values, narrow, count, pointer_at(out, place))
     else:
         encode_bfloat16(values, count, pointer_at(as_uint16(out), place))
 
@@ -337,3 +359,15 @@ def fill_entry(vector_blocks: int) -> Any:
             block += PIECE_WORDS >> 2
 
     return from_key
+
+
+_U8 = np.uint64
+
+
+def pack_nibbles(codes: Any, count: Any, out: Any) -> None:
+    """`packing.pack` of 4 bits: eight codes of a byte each as 32 bits, `count` times."""
+    for i in range(count):
+        lane = codes[i]
+        lane = (lane | (lane >> _U8(4))) & _U8(0x00FF00FF00FF00FF)
+        lane = (lane | (lane >> _U8(8))) & _U8(0x0000FFFF0000FFFF)
+        out[i] = np.uint32(lane | (lane >> _U8(16)))

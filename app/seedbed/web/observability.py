@@ -32,7 +32,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from seedbed.stream import STREAM_VERSION, Box, Distribution, Dtype, Engine
+from seedbed.stream import STREAM_VERSION, Box, Distribution, Engine, Form
 from seedbed.web.admission import Admission
 from seedbed.web.clients import KEY_NAME
 from seedbed.web.problems import PROBLEM_KIND, failure
@@ -163,10 +163,10 @@ class Metrics:
         count, count_seconds = self._elements.inc, self._draw_seconds.inc
 
         def counting(
-            key: bytes, distribution: Distribution, dtype: Dtype, box: Box, out: Any
+            key: bytes, distribution: Distribution, form: Form, box: Box, out: Any
         ) -> None:
             began = clock()
-            fill(key, distribution, dtype, box, out)
+            fill(key, distribution, form, box, out)
             count_seconds(clock() - began)
             count(out.size)
 

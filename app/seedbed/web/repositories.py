@@ -111,7 +111,7 @@ async def _try(
     request: Request, service: Service, repository: str, template: _Template, asked: Revision
 ) -> Snapshot:
     """What a revision means, if this is the spec of the repository."""
-    key = ("hub", repository, template.key, asked.seed, asked.dtype)
+    key = ("hub", repository, template.key, asked.seed, asked.dtype, asked.quantization)
     try:
         checkpoint = await service.checkpoint_of(
             request, key, len(repository) + len(template.key), lambda: template.source_of(asked)
@@ -136,7 +136,7 @@ class _Template:
 
     def source_of(self, asked: Revision) -> Source:
         """What gives the spec of a revision."""
-        wanted = {"seed": asked.seed, "dtype": asked.dtype}
+        wanted = {"seed": asked.seed, "dtype": asked.dtype, "quantization": asked.quantization}
         changes = {key: value for key, value in wanted.items() if value is not None}
         return replace(self.source, changes=changes)
 

@@ -124,8 +124,11 @@ class DtypeDescription(BaseModel):
     """A dtype of the format."""
 
     code: str
-    size_bytes: int
-    floating: bool = Field(description="Whether it can hold draws; others hold constants only.")
+    size_bytes: int = Field(description="Of an element, or of the fewest that fill whole bytes.")
+    bits: int = Field(description="Of an element.")
+    floating: bool = Field(
+        description="Whether it can hold draws; others hold whole numbers, given or random."
+    )
     lowest: int | float
     highest: int | float
     about: str
@@ -304,6 +307,7 @@ def describe_dtype(dtype: Dtype) -> DtypeDescription:
     return DtypeDescription(
         code=dtype.code,
         size_bytes=dtype.size_bytes,
+        bits=dtype.bits,
         floating=dtype.is_float,
         lowest=dtype.lowest,
         highest=dtype.highest,

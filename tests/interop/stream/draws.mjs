@@ -108,8 +108,9 @@ export const distributions = {
 
 // In the order of section 6: descending dtype rank.
 export const SIZES = {
-  U64: 8, I64: 8, F64: 8, F32: 4, U32: 4, I32: 4, BF16: 2, F16: 2, U16: 2, I16: 2,
-  F8_E4M3: 1, F8_E5M2: 1, I8: 1, U8: 1, BOOL: 1,
+  U64: 8, I64: 8, F64: 8, C64: 8, F32: 4, U32: 4, I32: 4, BF16: 2, F16: 2, U16: 2, I16: 2,
+  F8_E5M2FNUZ: 1, F8_E4M3FNUZ: 1, F8_E8M0: 1, F8_E4M3: 1, F8_E5M2: 1, I8: 1, U8: 1,
+  F6_E3M2: 0.75, F6_E2M3: 0.75, F4: 0.5, BOOL: 1,
 };
 export const RANKS = Object.keys(SIZES);
 
@@ -130,6 +131,34 @@ function narrow(pattern, width, fraction, bias) {
   return (sign << (width - 1)) | ((Math.max(exponent, 0) << fraction) + rounded);
 }
 
+/** The same where there is no −0, and NaN has its pattern. */
+function oneZero(pattern, fraction, bias) {
+  if ((pattern & 0x7fffffff) > 0x7f800000) return 0x80;
+  const rounded = narrow(pattern, 8, fraction, bias);
+  return rounded === 0x80 ? 0 : rounded;
+}
+
+/** The exponent of the nearest power of two, by one more bit of the fraction. */
+function powerOfTwo(pattern) {
+  const [exponent, fraction] = [pattern >>> 23, pattern & 0x7fffff];
+  if (pattern > 0x7f800000) return 0xff;
+  return exponent + (fraction > 0x400000 || (fraction === 0x400000 && exponent & 1) ? 1 : 0);
+}
+
+/** Numbers of a few bits each as bytes, from the lowest bit up. */
+function packed(codes, bits) {
+  const out = new Uint8Array((codes.length * bits) / 8);
+  codes.forEach((code, index) => {
+    for (let bit = 0; bit < bits; bit++) {
+      const at = index * bits + bit;
+      out[at >> 3] |= ((code >> bit) & 1) << (at & 7);
+    }
+  });
+  return out;
+}
+
+const rounded = (v, one) => Array.from(new Uint32Array(v.buffer), one);
+
 const encoders = {
   F32: (v) => v,
   F64: (v) => Float64Array.from(v),
@@ -137,6 +166,13 @@ const encoders = {
   F16: (v) => Uint16Array.from(new Uint32Array(v.buffer), (b) => narrow(b, 16, 10, 15)),
   F8_E4M3: (v) => Uint8Array.from(new Uint32Array(v.buffer), (b) => narrow(b, 8, 3, 7)),
   F8_E5M2: (v) => Uint8Array.from(new Uint32Array(v.buffer), (b) => narrow(b, 8, 2, 15)),
+  F8_E4M3FNUZ: (v) => Uint8Array.from(rounded(v, (b) => oneZero(b, 3, 8))),
+  F8_E5M2FNUZ: (v) => Uint8Array.from(rounded(v, (b) => oneZero(b, 2, 16))),
+  F8_E8M0: (v) => Uint8Array.from(rounded(v, powerOfTwo)),
+  F6_E2M3: (v) => packed(rounded(v, (b) => narrow(b, 6, 3, 1)), 6),
+  F6_E3M2: (v) => packed(rounded(v, (b) => narrow(b, 6, 2, 3)), 6),
+  F4: (v) => packed(rounded(v, (b) => narrow(b, 4, 1, 1)), 4),
+  C64: () => { throw new Error('pairs of draws are not read here'); },
 };
 
 /** The bytes of float32 numbers in a float dtype, or of integers in one of theirs. */

@@ -185,6 +185,7 @@ async function* weights(spec, canonical, seed, tensors) {
     for await (const { values, constant, length } of pieces(seed)) {
       const place = `${name} (${dtype})`;
       if (values) yield { place, bytes: encode(dtype, values) };
+      else if (SIZES[dtype] < 1) yield { place, bytes: encode(dtype, Array(length).fill(float32Of(constant))) };
       else if (length) yield { place, bytes: Buffer.alloc(length * SIZES[dtype], encodeConstant(dtype, constant)) };
     }
   }

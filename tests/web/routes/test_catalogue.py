@@ -70,6 +70,9 @@ def test_dtypes(client: httpx.Client) -> None:
     floats = {
         "F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": ml_dtypes.bfloat16,
         "F8_E4M3": ml_dtypes.float8_e4m3fn, "F8_E5M2": ml_dtypes.float8_e5m2,
+        "F8_E4M3FNUZ": ml_dtypes.float8_e4m3fnuz, "F8_E5M2FNUZ": ml_dtypes.float8_e5m2fnuz,
+        "F8_E8M0": ml_dtypes.float8_e8m0fnu, "F6_E2M3": ml_dtypes.float6_e2m3fn,
+        "F6_E3M2": ml_dtypes.float6_e3m2fn, "F4": ml_dtypes.float4_e2m1fn, "C64": np.complex64,
     }  # fmt: skip
     for code, entry in listed.items():
         assert entry["floating"] == (code in floats)
@@ -77,7 +80,7 @@ def test_dtypes(client: httpx.Client) -> None:
         if code in floats:
             info = ml_dtypes.finfo(floats[code])
             assert (entry["lowest"], entry["highest"]) == (float(info.min), float(info.max))
-            assert entry["size_bytes"] * 8 == info.bits
+            assert entry["bits"] == info.bits * (2 if code == "C64" else 1)
         elif code != "BOOL":
             bits, signed = int(code[1:]), code[0] == "I"
             assert entry["size_bytes"] * 8 == bits

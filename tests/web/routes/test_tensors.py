@@ -8,8 +8,8 @@ import pytest
 
 from seedbed.files import CheckpointSpec, VirtualFile
 from seedbed.init import SCHEMES
-from seedbed.stream import DTYPES, SEED_MAX
-from tests.strategies import FLOATS, ODD_NAMES, REQUIRED, in_query
+from seedbed.stream import SEED_MAX
+from tests.strategies import CODES, FLOATS, ODD_NAMES, REQUIRED, in_query
 from tests.web.local import bytes_of
 
 
@@ -41,7 +41,7 @@ def test_seed_and_dtype(client: httpx.Client, seed: int, dtype: str) -> None:
     assert client.get(url).content == one([7], "normal", seed, dtype)
 
 
-@pytest.mark.parametrize("dtype", sorted(DTYPES))
+@pytest.mark.parametrize("dtype", CODES)
 def test_constants_of_every_dtype(client: httpx.Client, dtype: str) -> None:
     """Constants may have any dtype."""
     url = f"/v1/tensors/constant/3.safetensors?value=1&dtype={dtype}"

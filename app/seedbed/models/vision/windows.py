@@ -27,7 +27,7 @@ from seedbed.init import (
     moments,
     sampled,
 )
-from seedbed.stream import Dtype, Summary, elementary
+from seedbed.stream import Dtype, Form, Summary, elementary
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Counted(Pattern):
                 ("init",),
             )
 
-    def stored(self, values: Doubles, dtype: Dtype) -> NDArray[Any]:
+    def stored(self, values: Doubles, dtype: Form) -> NDArray[Any]:
         """Integers without rounding."""
         return super().stored(values, dtype) if dtype.is_float else values.astype(dtype.storage)
 

@@ -1,0 +1,147 @@
+"""A weight on its way into a quantised file, and the tensors that it becomes.
+
+Methods say scale, grid and order of words; what all of them need of the unquantised weight is here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from seedbed.errors import SpecError
+from seedbed.init import (
+    Constant,
+    Counted,
+    Fill,
+    Listed,
+    Named,
+    Packed,
+    Quantised,
+    Shape,
+    TensorPlan,
+)
+from seedbed.quantization.scales import Scale, bound_of
+from seedbed.stream import DTYPES, DtypeCode, Grid, Scaled
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """The weight of a linear module, or of a stack of them.
+
+    Attributes:
+        plan: of the unquantised tensor.
+        module: name of the module that it is of.
+        prefix: of the tensors that stand in its place: its module's name and a dot.
+    """
+
+    plan: TensorPlan
+    module: str
+    prefix: str
+
+    @property
+    def shape(self) -> Shape:
+        """(out, in), as PyTorch has it, perhaps with a stack before."""
+        return self.plan.shape
+
+    @property
+    def rows(self) -> int:
+        """Outputs."""
+        return self.plan.shape[-2]
+
+    @property
+    def columns(self) -> int:
+        """Inputs."""
+        return self.plan.shape[-1]
+
+    @property
+    def dtype(self) -> DtypeCode:
+        """That the unquantised weight has."""
+        return self.plan.dtype.code
+
+    @property
+    def bound(self) -> float:
+        """The greatest magnitude that is drawn."""
+        return bound_of(self.plan.fill, self.plan.name)
+
+    def require_multiple(self, number: int, of: int, what: str) -> None:
+        """Refuse a shape that does not divide.
+
+        Raises:
+            SpecError: with both numbers, and where.
+        """
+        if of < 1 or number % of:
+            raise SpecError(
+                f"{self.plan.name!r} has the shape {list(self.shape)}, whose {number} is no "
+                f"multiple of {of}, {what}",
+                ("quantization",),
+            )
+
+    def codes(self, scale: float, grid: Grid) -> Fill:
+        """The weight as codes of a scale, in its own order, a byte each."""
+        return Quantised(Named(self.plan.fill, self.plan.name), Scaled(scale, grid))
+
+    def tensor(self, name: str, dtype: DtypeCode, shape: Sequence[int], fill: Fill) -> TensorPlan:
+        """A tensor that stands in place of the weight.
+
+        Args:
+            name: full.
+            dtype: of the file.
+            shape: likewise.
+            fill: of that shape.
+        """
+        plan = replace(
+            self.plan,
+            name=name,
+            dtype=DTYPES[dtype],
+            shape=tuple(shape),
+            fill=fill,
+            elements=math.prod(shape),
+            view_of=self.plan.view_of or self.plan.name,
+        )
+        fill.check(plan.dtype)
+        return plan
+
+    def own(self, suffix: str, dtype: DtypeCode, shape: Sequence[int], fill: Fill) -> TensorPlan:
+        """The same, named by what follows the module's name."""
+        return self.tensor(f"{self.prefix}{suffix}", dtype, shape, fill)
+
+    def coded(self, suffix: str, dtype: DtypeCode, scale: float, grid: Grid) -> TensorPlan:
+        """The weight in its own shape, an element a code."""
+        return self.own(suffix, dtype, self.shape, self.codes(scale, grid))
+
+    def scale(self, suffix: str, shape: Sequence[int], scale: Scale) -> TensorPlan:
+        """A tensor of one scale throughout."""
+        return self.own(suffix, scale.dtype.code, shape, Constant(scale.value))
+
+    def constant(
+        self, suffix: str, dtype: DtypeCode, shape: Sequence[int], value: float
+    ) -> TensorPlan:
+        """A tensor of one number throughout."""
+        return self.own(suffix, dtype, shape, Constant(value))
+
+    def numbers(self, suffix: str, dtype: DtypeCode, values: Sequence[int | float]) -> TensorPlan:
+        """A vector of these numbers."""
+        return self.own(suffix, dtype, (len(values),), Listed(tuple(values)))
+
+    def groups(self, suffix: str, count: int, size: int) -> TensorPlan:
+        """The index of the group of each of so many columns, as I32."""
+        fill = Counted(0, 1, max(-(-count // size), 1), size)
+        return self.own(suffix, "I32", (count,), fill)
+
+    def packed_along(self, suffix: str, dtype: DtypeCode, codes: Fill, bits: int) -> TensorPlan:
+        """Codes put together along the last axis, the first in the lowest bits."""
+        each = DTYPES[dtype].bits // bits
+        self.require_multiple(self.columns, each, f"codes of {bits} bits in one {dtype}")
+        shape = (*self.shape[:-1], self.columns // each)
+        strides = [math.prod(self.shape[axis + 1 :]) for axis in range(len(shape))]
+        strides[-1] = each
+        return self.own(
+            suffix, dtype, shape, Packed(codes, shape, tuple(strides), tuple(range(each)), bits)
+        )
+
+
+def repeated(code: int, bits: int) -> int:
+    """A signed 32-bit word of one code in every place."""
+    word = sum(code << shift for shift in range(0, 32, bits))
+    return word - (1 << 32) if word >> 31 else word

@@ -1,0 +1,201 @@
+"""Quantised checkpoints by the definition; `tests/interop` reads them with their owners' code."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seedbed.errors import SpecError
+from seedbed.files import Checkpoint, CheckpointSpec
+from seedbed.quantization import METHODS, SHORT
+from seedbed.quantization.modules import compressed_patterns, module_of, transformers_patterns
+from seedbed.quantization.scales import scale_up, value_of
+from seedbed.stream import DTYPES, get_engine
+from tests.strategies import byte_ranges, untimed
+
+VECTORS = Path(__file__).with_name("vectors.json")
+
+TENSORS = [
+    {"name": "layers.0.k_proj.weight", "shape": [16, 128], "init": "he_normal"},
+    {"name": "layers.0.mlp.weight", "shape": [8, 256], "init": {"scheme": "uniform", "low": -0.5}},
+    {"name": "layers.0.experts.down_proj", "shape": [2, 64, 8], "init": "normal"},
+    {"name": "layers.0.mlp.bias", "shape": [16], "init": "zeros"},
+    {"name": "embed_tokens.weight", "shape": [8, 8], "init": "normal"},
+    {"name": "layers.0.mlp.gate.weight", "shape": [4, 128], "init": "normal"},
+    {"name": "norm.weight", "shape": [8], "init": "ones"},
+]
+
+
+def checkpoint(quantization: Any, engine: str = "auto", **more: Any) -> Checkpoint:
+    """Those tensors, quantised, of seed 3."""
+    body = {"seed": 3, "tensors": TENSORS, "quantization": quantization, **more}
+    return Checkpoint(CheckpointSpec.model_validate(body), engine=get_engine(engine))
+
+
+def contents(found: Checkpoint) -> dict[str, list[Any]]:
+    """Dtype, shape and bytes of each tensor."""
+    file = found.whole
+    return {
+        tensor.name: [
+            tensor.dtype.code,
+            list(tensor.shape),
+            bytes(file.read(file.offset(i), file.offset(i) + tensor.size_bytes)).hex(),
+        ]
+        for i, tensor in enumerate(file.tensors)
+    }
+
+
+@pytest.mark.parametrize("name", SHORT)
+@pytest.mark.parametrize("engine", ["numpy", "auto"])
+def test_vectors(name: str, engine: str) -> None:
+    """Every byte is that of version 1, by the definition and by the kernels."""
+    vectors = json.loads(VECTORS.read_text(encoding="utf-8"))[name]
+    found = contents(checkpoint(name, engine))
+    assert {
+        key: [code, shape, text[:64], hashlib.sha256(bytes.fromhex(text)).hexdigest()]
+        for key, (code, shape, text) in found.items()
+    } == vectors
+
+
+@cache
+def whole(name: str) -> bytes:
+    """The quantised file."""
+    file = checkpoint(name).whole
+    return bytes(file.read(0, file.size))
+
+
+@settings(untimed, max_examples=40)
+@given(st.sampled_from([*SHORT]), st.data())
+def test_any_range_is_that_of_the_whole(name: str, data: st.DataObject) -> None:
+    """Words are put together alike wherever a range begins and ends."""
+    file = checkpoint(name).whole
+    start, stop = data.draw(byte_ranges(file.size))
+    assert file.read(start, stop) == whole(name)[start:stop]
+
+
+def test_what_is_left_alone() -> None:
+    """Embeddings, routers, norms and biases are the unquantised ones, to the byte."""
+    plain = contents(checkpoint(None))
+    for name in SHORT:
+        found = contents(checkpoint(name))
+        kept = {key for key in plain if found.get(key) == plain[key]}
+        assert {"embed_tokens.weight", "layers.0.mlp.gate.weight", "norm.weight"} <= kept
+        assert kept < plain.keys()
+
+
+@pytest.mark.parametrize("code", ["F32", "F16", "BF16", "F8_E4M3", "F8_E8M0"])
+@given(wanted=st.floats(2.0**-14, 400.0))
+@untimed
+def test_a_scale_is_the_least_that_is_not_below(code: Any, wanted: float) -> None:
+    """No number of the dtype lies between what was wanted and the scale."""
+    found = scale_up(wanted, code).value
+    types: dict[str, Any] = {
+        "F32": np.float32, "F16": np.float16, "BF16": ml_dtypes.bfloat16,
+        "F8_E4M3": ml_dtypes.float8_e4m3fn, "F8_E8M0": ml_dtypes.float8_e8m0fnu,
+    }  # fmt: skip
+    dtype = types[code]
+    assert float(np.array(found).astype(dtype)) == found
+    pattern = int(np.array(found).astype(dtype).view(f"u{np.dtype(dtype).itemsize}"))
+    assert value_of(DTYPES[code], pattern) == found
+    assert value_of(DTYPES[code], pattern - 1) < wanted <= found
+
+
+def test_a_rule_is_of_the_unquantised_name() -> None:
+    """What a rule says of a weight decides what its codes are a view of."""
+    rules = [{"match": "*.k_proj.weight", "init": "zeros"}]
+    found = contents(checkpoint("gptq-4bit", rules=rules))
+    assert {*bytes.fromhex(found["layers.0.k_proj.qweight"][2])} == {0x88}
+
+
+@pytest.mark.parametrize(
+    ("quantization", "said"),
+    [
+        ("fp9", "there is no quantization"),
+        ({"quant_method": "hqq"}, "is not taken"),
+        ({"quant_method": "gptq", "bits": 3}, "bits|2, 4"),
+        ({"quant_method": "gptq", "group_size": 100}, "multiple of 100"),
+        ({"quant_method": "fp8", "weight_blok_size": [1, 1]}, "Extra inputs"),
+        ({"quant_method": "fp8", "modules_to_not_convert": ["("]}, "no regular expression"),
+        ({"quant_method": "fp8", "modules_to_not_convert": ["layers"]}, "quantises no tensor"),
+        ({**SHORT["w4a16"], "format": "marlin-24"}, "is not taken"),
+        ({**SHORT["w4a16"], "config_groups": {"a": {"targets": ["Embedding"], "weights": {}}}},
+         "only one that is taken"),
+    ],
+)  # fmt: skip
+def test_what_is_not_taken_is_refused(quantization: Any, said: str) -> None:
+    """By name, with what is."""
+    with pytest.raises((SpecError, ValueError), match=said):
+        checkpoint(quantization)
+
+
+def test_every_method_has_a_short_name() -> None:
+    """Each can be asked for by a word, and each word means a method."""
+    assert {config["quant_method"] for config in SHORT.values()} == {*METHODS}
+
+
+def test_patterns_of_modules() -> None:
+    """A pattern ends at the end of a name, or is an end; `re:` is an expression."""
+    match = transformers_patterns(("layers.1", "mlp.gate", r"model\.\w+\.2"), "x")
+    wanted = {"layers.1": 1, "layers.1.a": 1, "layers.11": 0, "a.mlp.gate": 1, "a.mlp.gate_proj": 0,
+              "model.h.2.a": 1, "model.h.21": 0}  # fmt: skip
+    assert {name: bool(match(name)) for name in wanted} == wanted
+    match = compressed_patterns(("lm_head", r"re:.*\.q_proj$"), "x")
+    wanted = {"lm_head": 1, "a.lm_head": 0, "a.q_proj": 1, "a.q_proj.b": 0}
+    assert {name: bool(match(name)) for name in wanted} == wanted
+
+
+def test_a_config_says_how_it_is_quantised() -> None:
+    """`quantization_config` in a config means what `quantization` does, and can be left aside."""
+    config = {
+        "model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": 128,
+        "intermediate_size": 128, "num_hidden_layers": 1, "num_attention_heads": 2,
+        "vocab_size": 64,
+    }  # fmt: skip
+
+    def made(model: Any, **more: Any) -> Checkpoint:
+        return Checkpoint(CheckpointSpec.model_validate({"model": model, **more}))
+
+    said = {**config, "quantization_config": dict(SHORT["fp8-block"])}
+    plain, given, own = made({"config": config}), made({"config": said}), None
+    own = made({"config": config}, quantization="fp8-block")
+    left = made({"config": said, "ignore_quantization": True})
+    assert contents(given) == contents(own) != contents(plain)
+    assert contents(left) == contents(plain)
+    assert len({one.whole.etag for one in (plain, given, own, left)}) == 4
+    for one, quantised in ((given, True), (own, True), (left, False), (plain, False)):
+        file = one.file("config.json")
+        assert file is not None
+        written = json.loads(bytes(file.read(0, file.size)))
+        assert (written.get("quantization_config") == SHORT["fp8-block"]) is quantised
+        again = CheckpointSpec.model_validate_json(one.spec.canonical_json)
+        assert (again.canonical_json, again.digest) == (one.spec.canonical_json, one.spec.digest)
+    with pytest.raises(SpecError, match="ignore_quantization"):
+        made({"config": said}, quantization="w4a16")
+    with pytest.raises(SpecError, match="to ignore"):
+        made({"config": config, "ignore_quantization": True})
+
+
+def test_conv1d_is_not_linear() -> None:
+    """GPT-2's projections are stored (in, out), and no library quantises them as linear ones."""
+    body = {"model": {"preset": "tiny-gpt2"}, "quantization": "fp8-dynamic"}
+    with pytest.raises(SpecError, match="quantises no tensor"):
+        _ = Checkpoint(CheckpointSpec.model_validate(body)).whole
+
+
+def test_modules_by_name() -> None:
+    """A matrix called weight is linear, but in modules that look up or choose."""
+    plans = {plan.name: module_of(plan) for plan in checkpoint(None).tensors}
+    assert {name for name, module in plans.items() if module} == {
+        "layers.0.k_proj.weight", "layers.0.mlp.weight",
+    }  # fmt: skip
+    assert math.isfinite(value_of(DTYPES["F16"], 1))
