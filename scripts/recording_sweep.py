@@ -5,8 +5,9 @@
     PYTHONPATH=… python scripts/recording_sweep.py diffusers
 
 Types and configs are drawn with `--seed`; those of transformers are small, by the sampler of
-scripts/catalogue, and timm's have their full size. What the log has already is not done again. A
-line for each is printed and appended to the log, the counts at the end are of the whole log.
+scripts/catalogue, or with `--defaults` as their config class has them. timm's models have their
+full size. What the log has already is not done again. A line for each is printed and appended to
+the log, the counts at the end are of the whole log.
 """
 
 from __future__ import annotations
@@ -39,13 +40,16 @@ import torch  # noqa: E402
 from seedbed.torch import record  # noqa: E402
 from tests.interop.recording.checking import check  # noqa: E402
 
-Case = tuple[str, Callable[[], torch.nn.Module] | None]
-"""A name, and how to build it; None if that has been done."""
+Case = tuple[str, Callable[[], torch.nn.Module] | str | None]
+"""A name, and how to build it; None if that has been done, or why there is nothing to build."""
 
 BUILD_SECONDS = 300
 
-SMALL = 20_000_000
-"""Elements of a model of transformers, at most."""
+SMALL = 5_000_000
+"""Elements of a model of transformers at a sampled config, at most."""
+
+DEFAULT = 200_000_000
+"""Elements at its default config, where the sampler finds none that builds."""
 
 
 def of_transformers(choice: random.Random, skip: Callable[[str], bool]) -> Iterator[Case]:
@@ -56,28 +60,59 @@ def of_transformers(choice: random.Random, skip: Callable[[str], bool]) -> Itera
     importlib.import_module("transformers").utils.logging.disable_progress_bar()
     classes = building.architectures()
     for kind in choice.sample(sorted(classes), len(classes)):
+        seed = choice.randrange(1 << 30)
         if skip(kind):
             yield kind, None
             continue
+        errors: Counter[str] = Counter()
         for name in classes[kind][:3]:
             try:
                 builder = studying.Builder(kind, name)
-                sampler = sampling.Sampler(builder.config_class, seed=choice.randrange(1 << 30))
+                sampler = sampling.Sampler(builder.config_class, seed=seed)
                 end = time.process_time() + 10
                 walk = sampler.walk(builder.build, lambda end=end: time.process_time() > end)
-                if not any(_size(builder.last) < SMALL for _ in walk):
-                    continue
-            except Exception:  # noqa: BLE001  another class of this type may be whole
+                found = any(_size(builder.last) < SMALL for _ in walk)
+            except Exception as error:  # noqa: BLE001  another class of this type may be whole
+                errors[f"{name}: {type(error).__name__}: {str(error)[:100]}"] += 1
                 continue
-            given = builder.last.given
+            errors.update({f"{name}: {text}": n for text, n in builder.errors.items()})
+            if found or (builder.build({}, 60.0) and _size(builder.last) < DEFAULT):
+                yield kind, _model(builder, builder.last.given)
+                break
+        else:
+            yield kind, f"no config builds: {errors.most_common(2)}"
 
-            def build(builder: Any = builder, given: Any = given) -> torch.nn.Module:
-                config = building.make_config(builder.config_class, given)
-                model: torch.nn.Module = builder.architecture(config)
-                return model
 
-            yield kind, build
-            break
+def of_transformers_defaults(choice: random.Random, skip: Callable[[str], bool]) -> Iterator[Case]:
+    """Types in a random order, each with its first class that its defaults build."""
+    building: Any = importlib.import_module("building")
+    studying: Any = importlib.import_module("studying")
+    importlib.import_module("transformers").utils.logging.disable_progress_bar()
+    classes = building.architectures()
+    for kind in choice.sample(sorted(classes), len(classes)):
+        if skip(kind):
+            yield kind, None
+            continue
+        builder: Any = None
+        for name in classes[kind][:3]:
+            builder = studying.Builder(kind, name)
+            if builder.build({}, 60.0):
+                yield kind, _model(builder, {})
+                break
+        else:
+            yield kind, f"the defaults do not build: {builder.errors}"
+
+
+def _model(builder: Any, given: dict[str, Any]) -> Callable[[], torch.nn.Module]:
+    """How to build a class at a config."""
+    building: Any = importlib.import_module("building")
+
+    def build() -> torch.nn.Module:
+        config = building.make_config(builder.config_class, given)
+        model: torch.nn.Module = builder.architecture(config)
+        return model
+
+    return build
 
 
 def _size(build: Any) -> int:
@@ -147,20 +182,30 @@ def of_diffusers(_choice: random.Random, _skip: Callable[[str], bool]) -> Iterat
         yield name, functools.partial(getattr(diffusers, name), **arguments)
 
 
-LIBRARIES = {"transformers": of_transformers, "timm": of_timm, "diffusers": of_diffusers}
+LIBRARIES = {
+    "transformers": of_transformers,
+    "transformers-defaults": of_transformers_defaults,
+    "timm": of_timm,
+    "diffusers": of_diffusers,
+}
 
 
-def attempt(name: str, build: Callable[[], torch.nn.Module], most: int) -> dict[str, Any]:
+def attempt(
+    name: str, build: Callable[[], torch.nn.Module] | str, most: int, builds: int
+) -> dict[str, Any]:
     """What comes of one model; nothing, if it has more elements."""
     studying: Any = importlib.import_module("studying")
     started = time.time()
     line: dict[str, Any] = {"name": name}
+    if isinstance(build, str):
+        return {**line, "failed": build}
     try:
         with studying.limited(BUILD_SECONDS), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            if record(build, looks=True).report.elements > most:
+            recording = record(build, looks=True)
+            if recording.report.elements > most:
                 return {}
-            recording, findings = check(build)
+            recording, findings = check(build, builds, recording)
     except studying.Timeout:
         return {**line, "failed": "too slow"}
     except Exception as error:  # noqa: BLE001  counted
@@ -170,6 +215,7 @@ def attempt(name: str, build: Callable[[], torch.nn.Module], most: int) -> dict[
     return {
         **line,
         "tensors": recording.report.tensors,
+        "elements": recording.report.elements,
         "counts": dict(findings.counts),
         "refused": dict(list(recording.report.refused.items())[:4]),
         "looked": dict(recording.report.looked),
@@ -206,6 +252,7 @@ def main() -> None:
     parser.add_argument("library", choices=LIBRARIES)
     parser.add_argument("--count", type=int, default=150)
     parser.add_argument("--most", type=int, default=400_000_000, help="Elements of a model.")
+    parser.add_argument("--builds", type=int, default=1, help="Real ones, each with its seed.")
     parser.add_argument("--seed", type=int, default=20_261_130)
     parser.add_argument("--name", action="append", help="These alone; may be repeated.")
     parser.add_argument("--log", type=Path, default=Path("build/recording-sweep.jsonl"))
@@ -226,7 +273,7 @@ def main() -> None:
     for name, build in itertools.islice(wanted, given.count):
         if build is None or skip(name):
             continue
-        line = attempt(name, build, given.most)
+        line = attempt(name, build, given.most, given.builds)
         if not line:
             print(f"{name}: too large")
             continue

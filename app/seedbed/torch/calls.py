@@ -23,7 +23,6 @@ class Operation:
         flat: all arguments in a row, with `tree` to put them back.
         before: values by the id of their tensors.
         replay: to carry it out.
-        own_generator: whether a generator was given.
     """
 
     func: Any
@@ -33,7 +32,6 @@ class Operation:
     tree: Any
     before: Mapping[int, Value]
     replay: Replay
-    own_generator: bool
 
     def value_of(self, argument: Any) -> Value | None:
         """What a tensor held."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import torch
@@ -14,6 +15,8 @@ from seedbed.torch.operations import meaning
 from seedbed.torch.recorder import FOREIGN, META, ForeignWriteError, Recorder, current, place
 from seedbed.torch.replays import CPU, Replay
 from seedbed.torch.values import REAL, Value, reality, unfilled
+
+Gives = Callable[[Value, int], Value]
 
 _EMPTY = frozenset(
     (
@@ -50,13 +53,13 @@ class Dispatch(TorchDispatchMode):
             return self._scalar(tensors[0])
         if name.startswith("_foreach_"):
             return self._foreach(name, args, kwargs)
-        seeded = kwargs.get("generator") is not None
-        if "generator" in kwargs:
+        generator = kwargs.get("generator")
+        if generator is not None:
             kwargs["generator"] = None
         device = self._device(func, ghosts, kwargs)
         if len(ghosts) < len(tensors):
             args, kwargs = self._adopted(func, args, kwargs)
-        return self._record(func, name, args, kwargs, device, seeded=seeded)
+        return self._record(func, name, args, kwargs, device, generator)
 
     def _real_only(self, func: Any, name: str, args: Any, kwargs: Any) -> Any:
         """Nothing of this recording: as it would be, but for changes of what others own."""
@@ -92,7 +95,7 @@ class Dispatch(TorchDispatchMode):
         if any(a.name == "device" for a in func._schema.arguments):
             asked = kwargs.get("device")
             if asked is not None:
-                device = torch.device(asked)
+                device = self.recorder.placed or torch.device(asked)
             if asked is not None or not ghosts:
                 kwargs["device"] = META
             kwargs.pop("pin_memory", None)
@@ -122,8 +125,7 @@ class Dispatch(TorchDispatchMode):
         args: Any,
         kwargs: Any,
         device: torch.device,
-        *,
-        seeded: bool,
+        generator: torch.Generator | None,
     ) -> Any:
         schema = func._schema
         flat, tree = tree_flatten((args, kwargs))
@@ -141,8 +143,9 @@ class Dispatch(TorchDispatchMode):
             self._refuse_from_meta(bound, device)
         plain = name.rstrip("_")
         operation = Operation(
-            func, plain, bound, flat, tree, before, Replay(func, flat, tree, before), seeded
+            func, plain, bound, flat, tree, before, Replay(func, flat, tree, before)
         )
+        gives = self._turn(func, generator, flat)
         try:
             out = func(*args, **kwargs)
         except Exception:  # no shape is known without the numbers
@@ -152,12 +155,19 @@ class Dispatch(TorchDispatchMode):
         if name in _BATCH_NORM and bound.get("training"):
             self._statistics(bound)
         if schema.is_mutable:
-            self._changed(operation)
+            self._changed(operation, gives)
             return out
         for number, x in enumerate(tree_flatten(out)[0]):
             if isinstance(x, torch.Tensor) and self.memory.has(x):
-                self.memory.write(x, meaning(operation, Target(x, number)), device)
+                value = gives(meaning(operation, Target(x, number)), number)
+                self.memory.write(x, value, device)
         return out
+
+    def _turn(self, func: Any, generator: torch.Generator | None, flat: list[Any]) -> Gives:
+        """What an operation's results become by where its generator stands."""
+        if torch.Tag.nondeterministic_seeded not in func.tags:
+            return lambda value, _: value
+        return self.recorder.generators.draw(generator, (str(func), *map(_asked, flat))).gives
 
     def _refuse_from_meta(self, bound: Any, device: torch.device) -> None:
         """As torch does: what is on meta has no numbers to be copied."""
@@ -166,7 +176,7 @@ class Dispatch(TorchDispatchMode):
         if self.recorder.device_of(source) == META and target != META:
             raise NotImplementedError("Cannot copy out of meta tensor; no data!")
 
-    def _changed(self, operation: Operation) -> None:
+    def _changed(self, operation: Operation, gives: Gives) -> None:
         """What an operation writes to."""
         found: list[tuple[torch.Tensor, Value]] = []
         for argument in operation.func._schema.arguments:
@@ -175,7 +185,8 @@ class Dispatch(TorchDispatchMode):
             for x in _listed(operation.bound.get(argument.name)):
                 if isinstance(x, torch.Tensor):
                     at = next(n for n, y in enumerate(operation.flat) if y is x)
-                    found.append((x, meaning(operation, Target(x, place=at))))
+                    value = meaning(operation, Target(x, place=at))
+                    found.append((x, gives(value, at)))
         for x, value in found:
             self.memory.write(x, value)
 
@@ -208,6 +219,13 @@ class Dispatch(TorchDispatchMode):
         return tree_map(
             lambda x: self.recorder.adopt(x, chance) if isinstance(x, torch.Tensor) else x, out
         )
+
+
+def _asked(x: Any) -> object:
+    """An argument of a draw, as far as it decides on what is drawn; or no other has the same."""
+    if isinstance(x, torch.Tensor):
+        return tuple(x.shape), x.stride(), x.dtype
+    return x if isinstance(x, Hashable) else object()
 
 
 def _refuse_foreign(func: Any) -> None:

@@ -34,7 +34,7 @@ from seedbed.torch.laws import (
     Whole,
 )
 from seedbed.torch.recognise import known_table, transformed
-from seedbed.torch.values import REAL, Value, reality
+from seedbed.torch.values import REAL, Value, has_minus_zeros, reality
 
 CODES = {
     torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16",
@@ -157,7 +157,7 @@ def _table(value: Value, *, listing: bool) -> Init | Unsaid:
     real = value.real()
     with reality():
         first = real.flatten()[0]
-        same = bool((real == first).all())
+        same = bool((real == first).all()) and not has_minus_zeros(real)
     if same:
         return constant(first.item(), rounded=_rounds(value.dtype))
     with reality():

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
+import numpy as np
 import torch
 from torch.overrides import TorchFunctionMode
 
-from seedbed.torch.recorder import FOREIGN, Recorder, current
+from seedbed.torch.recorder import FOREIGN, META, Recorder, current
 from seedbed.torch.replays import CPU
 from seedbed.torch.values import reality
 
@@ -19,6 +20,12 @@ _PLACES: dict[Any, Any] = {
     torch.Tensor.is_cuda.__get__: lambda _: False,
     torch.Tensor.get_device: lambda _: -1,
 }
+_STAYS = frozenset(("cuda", "share_memory_"))
+"""Give the tensor itself: there is no other place, and no memory to be shared."""
+
+_INFERRED = frozenset(("to", "type_as", "tensor", "new", "new_tensor"))
+"""Put what they make where a tensor among their arguments is, if nothing else is asked for."""
+
 _HANDED_OUT = frozenset(("tolist", "numpy", "__array__", "__repr__", "__dlpack__", "data_ptr"))
 
 
@@ -49,16 +56,46 @@ class Functions(TorchFunctionMode):
                 copy = tensor.detach().clone().requires_grad_(tensor.requires_grad)
                 memo[id(tensor)] = copy
             return memo[id(tensor)]
-        if name == "cuda" and func is torch.Tensor.cuda:
+        if name in _STAYS and isinstance(args[0], torch.Tensor):
             return args[0]
+        return self._called(func, name, args, kwargs)
+
+    def _called(self, func: Any, name: str, args: Any, kwargs: Any) -> Any:
+        """What torch makes of ghosts, as ghosts."""
+        if name in ("__getitem__", "__setitem__"):
+            with self:
+                args = args[0], _index(args[1]), *args[2:]
         args, kwargs = _here(name, args, kwargs)
-        out = func(*args, **kwargs)
+        call = self._inferred if name in _INFERRED else _plainly
+        out = call(func, name, args, kwargs)
         if type(out) is torch.Tensor and name != "__get__":
             with torch._C.DisableTorchFunction():
                 if not self.recorder.memory.has(out) and out.layout is torch.strided:
                     foreign = any(isinstance(x, torch.Tensor) for x in args)
                     return self.recorder.adopt(out, note=FOREIGN if foreign else None)
         return out
+
+    def _inferred(self, func: Any, name: str, args: Any, kwargs: Any) -> Any:
+        """What is made where another tensor is, which torch itself sees on meta."""
+        asked = [x for x in (*args, kwargs.get("device")) if isinstance(x, str | torch.device)]
+        tensors = [x for x in args if isinstance(x, torch.Tensor)]
+        with torch._C.DisableTorchFunction():
+            places = [self.recorder.device_of(x) for x in tensors]
+        if name == "to" and asked and torch.device(asked[0]) == META and places[0] != META:
+            dtypes = (x for x in (*args, *kwargs.values()) if isinstance(x, torch.dtype))
+            return torch.empty_like(args[0], dtype=next(dtypes, None), device=META)
+        if asked or not args:
+            return func(*args, **kwargs)
+        made = name in ("new", "new_tensor")
+        place = next((x for x in (places[:1] if made else reversed(places)) if x), None)
+        if place is None:
+            return func(*args, **kwargs)
+        if made and len(args) == 2 and _is_data(args[1], name):
+            with self:
+                like = {"dtype": tensors[0].dtype, "device": place, **kwargs}
+                return torch.tensor(args[1], **like)
+        with self.recorder.placing(place):
+            return func(*args, **kwargs)
 
     def _handed_out(self, func: Any, name: str, args: Any, kwargs: Any) -> Any:
         """Numbers given to code outside of torch."""
@@ -74,6 +111,30 @@ class Functions(TorchFunctionMode):
             self.recorder.looked(name, value)
             with reality():
                 return func(value.real().clone(), *args[1:], **kwargs)
+
+
+def _plainly(func: Any, _name: str, args: Any, kwargs: Any) -> Any:
+    return func(*args, **kwargs)
+
+
+def _index(x: Any) -> Any:
+    """An index with tensors for lists of numbers, which torch would make on meta, without them."""
+    if isinstance(x, list) and any(isinstance(part, list | slice | torch.Tensor) for part in x):
+        x = tuple(x)  # as torch takes it
+    return tuple(map(_along_axis, x)) if isinstance(x, tuple) else _along_axis(x)
+
+
+def _along_axis(x: Any) -> Any:
+    if isinstance(x, np.ndarray):
+        return torch.from_numpy(x)
+    return torch.tensor(list(x)) if isinstance(x, list | range) and x else x
+
+
+def _is_data(x: Any, name: str) -> bool:
+    """Whether an argument of `new_tensor` or `new` is numbers, not a size or a tensor."""
+    if isinstance(x, torch.Tensor | torch.Size):
+        return False
+    return name == "new_tensor" or not isinstance(x, int)
 
 
 def _here(name: str, args: Any, kwargs: Any) -> Any:

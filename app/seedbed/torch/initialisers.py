@@ -93,12 +93,14 @@ def instead(name: str, tensor: torch.Tensor, *rest: Any) -> torch.Tensor:
         with reality():
             return original(torch.empty(shape, dtype=dtype), *plain)
 
-    own = any(isinstance(x, torch.Generator) for x in rest)
-    notes = frozenset({"drawn with a generator of its own"} if own else ())
-    value = Value(shape, dtype, _LAWS[name](*rest), make, notes=notes)
+    value = Value(shape, dtype, _LAWS[name](*rest), make)
     with torch._C.DisableTorchFunction():
         if isinstance(value.law, Constant):
             value = Value(shape, dtype, value.law)
+        elif value.is_random:
+            generator = next((x for x in rest if isinstance(x, torch.Generator)), None)
+            asked = name, shape, tensor.stride(), dtype, plain
+            value = recorder.generators.draw(generator, asked).gives(value)
         recorder.memory.write(tensor, value)
     return tensor
 

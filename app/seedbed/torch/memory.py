@@ -200,11 +200,23 @@ def joined(
     make: Any,
 ) -> Value:
     """Values side by side, given as disjoint ranges that cover the whole."""
-    values = [value for _, value in pieces]
+    flat = [inner for box, value in pieces for inner in _flattened(box, value)]
+    values = [value for _, value in flat]
     draws = frozenset[int]().union(*(value.draws for value in values))
-    law = _common(values) or Pieces(tuple(pieces))
+    law = _common(values) or Pieces(tuple(flat))
     notes = frozenset[str]().union(*(value.notes for value in values))
     return Value(shape, dtype, law, make, draws=draws, notes=notes, sources=tuple(pieces))
+
+
+def _flattened(box: Box, value: Value) -> list[tuple[Box, Value]]:
+    """A piece that itself is in pieces, as those."""
+    if not isinstance(value.law, Pieces):
+        return [(box, value)]
+    starts = [start for start, _ in box]
+    return [
+        (tuple((a + s, b + s) for (a, b), s in zip(inner, starts, strict=True)), piece)
+        for inner, piece in value.law.pieces
+    ]
 
 
 def _common(values: list[Value]) -> Constant | Drawn | None:
@@ -280,6 +292,13 @@ def _part_of_pieces(
     return found.like(shape=shape, make=make, **changes)
 
 
+def unwrapped(tensor: torch.Tensor) -> torch.Tensor:
+    """The tensor that `torch.func` has wrapped, for vmap as an example."""
+    while torch._C._functorch.is_functorch_wrapped_tensor(tensor):
+        tensor = torch._C._functorch.get_unwrapped(tensor)
+    return tensor
+
+
 class Memory:
     """All storages of a recording."""
 
@@ -288,11 +307,11 @@ class Memory:
 
     def find(self, tensor: torch.Tensor) -> Store | None:
         """The store of a tensor of this recording."""
-        return self.stores.get(tensor.untyped_storage()._cdata)
+        return self.stores.get(unwrapped(tensor).untyped_storage()._cdata)
 
     def has(self, tensor: torch.Tensor) -> bool:
         """Whether a tensor has no memory: of this recording, or torch's own on `meta`."""
-        storage = tensor.untyped_storage()
+        storage = unwrapped(tensor).untyped_storage()
         return storage._cdata in self.stores or storage.device.type == "meta"
 
     def read(self, tensor: torch.Tensor) -> Value:

@@ -23,6 +23,7 @@ def recording() -> Iterator[Recorder]:
     recorder = Recorder()
     with contextlib.ExitStack() as stack:
         stack.enter_context(exchanged())
+        stack.enter_context(recorder.generators.kept())
         RECORDERS.stack.append(recorder)
         stack.callback(RECORDERS.stack.remove, recorder)
         stack.enter_context(Dispatch(recorder))

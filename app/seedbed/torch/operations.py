@@ -27,6 +27,7 @@ from seedbed.torch.laws import (
 )
 from seedbed.torch.memory import joined, view
 from seedbed.torch.pointwise import pointwise
+from seedbed.torch.rows import with_rows
 from seedbed.torch.values import Value, constant, reality
 
 
@@ -43,8 +44,6 @@ def meaning(op: Operation, target: Target) -> Value:
         if isinstance(x, torch.Tensor) and not (written_only and x is tensor)
     ]
     notes = frozenset[str]().union(*(value.notes for value in read))
-    if op.own_generator:
-        notes |= {"drawn with a generator of its own"}
     found = _special(op, target, make)
     if found is not None:
         return found.like(notes=found.notes | notes) if notes - found.notes else found
@@ -75,15 +74,24 @@ def _special(op: Operation, target: Target, make: Any) -> Value | None:
         return _side_by_side(op, target, make)
     if op.name in _PERMUTATION:
         return _permuted(op, target, make)
-    if op.name in ("linalg_qr", "qr") and target.number == 0:
-        law = op.inputs[0].law
-        if isinstance(law, Drawn) and isinstance(law.closed, Normal) and law.closed.mean == 0:
-            shape, dtype, draws = target.tensor.shape, target.tensor.dtype, op.inputs[0].draws
-            return Value(shape, dtype, Whole("qr", (1.0,)), make, draws=draws)
-        return None
+    if op.name in ("index_put", "index_fill"):
+        return with_rows(op, make)
+    if op.name in ("linalg_qr", "qr"):
+        return _q(op, target, make)
     if torch.Tag.pointwise in op.func.tags or op.name in _POINTWISE:
         return pointwise(op, target, make)
     return None
+
+
+def _q(op: Operation, target: Target, make: Any) -> Value | None:
+    """Q of a Gaussian matrix."""
+    law = op.inputs[0].law
+    if target.number or not isinstance(law, Drawn) or not isinstance(law.closed, Normal):
+        return None
+    if law.closed.mean:
+        return None
+    shape, dtype, draws = target.tensor.shape, target.tensor.dtype, op.inputs[0].draws
+    return Value(shape, dtype, Whole("qr", (1.0,)), make, draws=draws)
 
 
 _OVERWRITE = frozenset(
@@ -246,21 +254,10 @@ def _side_by_side(op: Operation, target: Target, make: Any) -> Value | None:
         moved = (
             view(row_major(value.shape), value, row_major(part)) if part != value.shape else value
         )
-        pieces += _flattened(box, moved.like(dtype=dtype))
+        pieces.append((box, moved.like(dtype=dtype)))
     if len(pieces) == 1:
         return pieces[0][1].like(shape=shape, make=make)
     return joined(shape, dtype, pieces, make) if pieces else None
-
-
-def _flattened(box: Box, value: Value) -> list[tuple[Box, Value]]:
-    """A piece that itself is in pieces, as those."""
-    if not isinstance(value.law, Pieces):
-        return [(box, value)]
-    starts = [start for start, _ in box]
-    return [
-        (tuple((a + s, b + s) for (a, b), s in zip(inner, starts, strict=True)), piece)
-        for inner, piece in value.law.pieces
-    ]
 
 
 def _permuted(op: Operation, target: Target, make: Any) -> Value | None:

@@ -23,8 +23,8 @@ def pointwise(op: Operation, target: Target, make: Any) -> Value | None:
     if all(isinstance(v.law, Constant) for v in operands):
         return _folded(op, values, tensor)
     random = [v for v in operands if not isinstance(v.law, Constant)]
-    if op.name == "mul" and any(isinstance(v.law, Whole) for v in random):
-        return _scaled_matrix(operands, random, tensor, make)
+    if op.name in ("mul", "div") and any(isinstance(v.law, Whole) for v in random):
+        return _scaled_matrix(op, operands, tensor, make)
     if torch.Tag.nondeterministic_seeded in op.func.tags:
         return None
     if any(not isinstance(v.law, Drawn) or v.elements != tensor.numel() for v in random):
@@ -114,23 +114,27 @@ def _folded(op: Operation, values: list[Any], tensor: torch.Tensor) -> Value | N
 
 
 def _scaled_matrix(
-    operands: list[Value], random: list[Value], tensor: torch.Tensor, make: Any
+    op: Operation, operands: list[Value], tensor: torch.Tensor, make: Any
 ) -> Value | None:
     """A matrix times a number, or Q times the signs of R's diagonal, which make it uniform."""
-    matrix, law = next((v, v.law) for v in random if isinstance(v.law, Whole))
+    matrix, law = next((v, v.law) for v in operands if isinstance(v.law, Whole))
     others = [v for v in operands if v is not matrix]
-    if len(others) != 1 or matrix.elements != tensor.numel():
+    if matrix.elements != tensor.numel():
         return None
-    other = others[0]
-    if other.constant is not None:
-        kind, (gain, *rest) = law.kind, law.parameters
-        if kind == "sparse":
-            scaled = Whole(kind, (gain, abs(float(other.constant)) * rest[0]))  # type: ignore[arg-type]
-        else:
-            scaled = Whole(kind, (gain * float(other.constant),))  # type: ignore[arg-type]
-        return Value(tensor.shape, tensor.dtype, scaled, make, draws=matrix.draws)
-    signs = isinstance(other.law, Chance) and other.law.last in ("sign", "sgn")
-    if law.kind == "qr" and signs and other.draws & matrix.draws:
+    number = others[0].constant if others else op.bound["other"]
+    if isinstance(number, int | float):
+        if op.name == "div":
+            plain = op.bound.get("rounding_mode") is None
+            if op.value_of(op.bound["self"]) is not matrix or not number or not plain:
+                return None
+            number = 1.0 / number
+        if number == 0:
+            return constant(tensor.shape, tensor.dtype, 0.0)
+        gain, *spread = law.parameters
+        scaled = (gain * number,) if law.kind != "sparse" else (gain, abs(number) * spread[0])
+        return Value(tensor.shape, tensor.dtype, Whole(law.kind, scaled), make, draws=matrix.draws)
+    signs = others and isinstance(others[0].law, Chance) and others[0].law.last in ("sign", "sgn")
+    if op.name == "mul" and law.kind == "qr" and signs and others[0].draws & matrix.draws:
         whole = Whole("orthogonal", law.parameters)
         return Value(tensor.shape, tensor.dtype, whole, make, draws=matrix.draws)
     return None

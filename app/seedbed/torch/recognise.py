@@ -17,8 +17,23 @@ from seedbed.torch.values import reality
 Doubles = NDArray[np.float64]
 Init = dict[str, Any]
 
-_U = torch.linspace(0.0005, 0.9995, 1000, dtype=torch.float64)
-"""Probabilities at which a transformed draw is compared with a scheme's."""
+_FAR = [10.0**-n for n in range(9, 3, -1)]
+_MIDDLE = torch.linspace(0.0005, 0.9995, 1000, dtype=torch.float64).tolist()
+_U = torch.tensor([*_FAR, *_MIDDLE, *(1 - x for x in reversed(_FAR))], dtype=torch.float64)
+"""Probabilities at which a transformed draw is compared with a scheme's, far ends too."""
+
+_SMOOTH = frozenset(
+    (
+        "add", "sub", "rsub", "mul", "div", "neg", "positive", "reciprocal", "pow", "square",
+        "sqrt", "rsqrt", "exp", "exp2", "expm1", "log", "log1p", "log2", "log10", "erfinv",
+        "special_erfinv", "sigmoid", "logit", "tanh", "atanh", "softplus",
+        "clamp", "clamp_min", "clamp_max", "clip",
+    )
+)  # fmt: skip
+"""Operations of which a few hundred values tell what they are between: no steps, no holes.
+
+Clamps have a step, at an end where the expression rises or falls all along.
+"""
 
 
 def evaluated(expression: Expression, x: torch.Tensor) -> torch.Tensor:
@@ -68,10 +83,23 @@ def _line(z: torch.Tensor, u: torch.Tensor) -> tuple[float, float] | None:
     return float(start), float(start + slope)
 
 
+def _is_smooth(expression: Any) -> bool:
+    if not isinstance(expression, Call):
+        return True
+    options = dict(expression.options)
+    return (
+        expression.name in _SMOOTH
+        and options.get("rounding_mode") is None
+        and all(map(_is_smooth, expression.arguments))
+    )
+
+
 def transformed(law: Drawn) -> Init | None:
     """The scheme that a transformed draw is, if it is one; equal to 10⁻⁶ at 1,000 quantiles."""
+    if not _is_smooth(law.expression):
+        return None
     y = quantiles(law)
-    if y is None:
+    if y is None or float(y[0]) == float(y[-1]):
         return None
     with reality():
         steps = y.diff()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 
+from seedbed.torch.generators import Generators
 from seedbed.torch.laws import Chance
 from seedbed.torch.memory import Memory
 from seedbed.torch.values import Value, reality, table
@@ -39,12 +42,25 @@ class Recorder:
 
     Attributes:
         memory: what every storage holds.
+        generators: where random numbers come from.
         looks: where code looked at numbers that are random or were never filled, and how.
+        placed: where what is made says it is, though torch asks for meta, as it sees ghosts there.
     """
 
     def __init__(self) -> None:
         self.memory = Memory()
+        self.generators = Generators()
         self.looks: dict[str, str] = {}
+        self.placed: torch.device | None = None
+
+    @contextlib.contextmanager
+    def placing(self, device: torch.device) -> Iterator[None]:
+        """Let what torch itself puts where a ghost is say that it is there."""
+        before, self.placed = self.placed, device
+        try:
+            yield
+        finally:
+            self.placed = before
 
     def looked(self, how: str, value: Value) -> None:
         """Note that code asks for numbers that another build would not have."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -23,6 +25,7 @@ class Replay:
         self._tree = tree
         self._flat = [_kept(x, before) for x in flat]
         self._writes = func._schema.is_mutable
+        self._default = torch.get_default_dtype()
         self._results: list[Any] | None = None
         self._arguments: list[Any] = []
 
@@ -38,7 +41,7 @@ class Replay:
 
     def _run(self) -> list[Any]:
         if self._results is None:
-            with reality():
+            with reality(), _default_dtype(self._default):
                 self._arguments = [
                     (x.real().clone() if self._writes else x.real()) if isinstance(x, Value) else x
                     for x in self._flat
@@ -46,6 +49,22 @@ class Replay:
                 args, kwargs = tree_unflatten(self._arguments, self._tree)
                 self._results = tree_flatten(self._func(*args, **kwargs))[0]
         return self._results
+
+
+@contextlib.contextmanager
+def _default_dtype(dtype: torch.dtype) -> Iterator[None]:
+    """What floats are where nothing says so, as when the operation was recorded.
+
+    torch has one for the whole process, so it is left alone where it is the same.
+    """
+    before = torch.get_default_dtype()
+    if before != dtype:
+        torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        if before != dtype:
+            torch.set_default_dtype(before)
 
 
 def _kept(x: Any, before: dict[int, Value]) -> Any:

@@ -195,14 +195,14 @@ def table(real: torch.Tensor) -> Value:
         real = real.detach().to("cpu").clone().resolve_conj().resolve_neg()
         if real.numel() and not real.is_quantized:
             first = real.flatten()[0]
-            if bool((real == first).all()) and not _minus_zero(real):
+            if bool((real == first).all()) and not has_minus_zeros(real):
                 return Value(real.shape, real.dtype, Constant(first.item()))
     found = Value(real.shape, real.dtype, Table(), lambda: real)
     found._real = real
     return found
 
 
-def _minus_zero(real: torch.Tensor) -> bool:
+def has_minus_zeros(real: torch.Tensor) -> bool:
     """Whether zeros have signs, which == does not see."""
     return real.is_floating_point() and bool(torch.signbit(real[real == 0]).any())
 

@@ -251,6 +251,8 @@ def rescaled(m: Any) -> None:  # noqa: D103
     m.by_tensor.weight.data.mul_(torch.tensor([2.0, 3.0]).prod())
     m.gamma = nn.Parameter(1e-5 * torch.ones(30))
     m.logit_scale = nn.Parameter(torch.tensor(2.6592))
+    m.from_one = nn.Linear(6, 6)
+    nn.utils.vector_to_parameters(torch.randn(42), m.from_one.parameters())
 
 
 @case
@@ -266,6 +268,7 @@ def matrices(m: Any) -> None:  # noqa: D103
     m.by_hand = nn.Parameter(q * torch.diag(r).sign())
     m.conv = nn.Conv2d(8, 8, 3)
     nn.init.dirac_(m.conv.weight, 2)
+    m.scaled = nn.Parameter(nn.init.orthogonal_(torch.empty(9, 9)).mul_(-2).div_(4))
 
 
 @case
@@ -314,3 +317,78 @@ def same_draws_in_another_form(m: Any) -> None:  # noqa: D103
     m.b = nn.Parameter(m.a.detach() * 2)
     m.c = nn.Parameter(m.a.detach()[:8].clone())
     m.d = nn.Parameter(m.a.detach().t().contiguous())
+
+
+@case
+def steps(m: Any) -> None:  # noqa: D103
+    uniform, normal = torch.rand(50, 50), torch.randn(50, 50)
+    m.rounded, m.floored = nn.Parameter(uniform.round()), nn.Parameter((torch.rand(50) * 5).floor())
+    m.nothing = nn.Parameter(uniform - uniform)
+    m.wide, m.hole = (
+        nn.Parameter(normal.clamp(-3.5, 3.5)),
+        nn.Parameter(nn.functional.hardshrink(torch.randn(50, 50), 1e-4)),
+    )
+    m.end = nn.Parameter((torch.rand(50, 50) * 2).clamp(max=1.9995))
+
+
+@case
+def seeds(m: Any) -> None:  # noqa: D103
+    torch.manual_seed(5)
+    m.first, m.second = nn.Linear(16, 16), nn.Linear(16, 16)
+    torch.manual_seed(5)
+    m.equal, m.shifted = nn.Linear(16, 16), nn.Linear(8, 16)
+    with torch.random.fork_rng():
+        torch.manual_seed(6)
+        m.forked = nn.Parameter(nn.init.trunc_normal_(torch.empty(16, 16)))
+    m.following = nn.Parameter(torch.randn(16, 16))
+    torch.manual_seed(6)
+    m.as_forked = nn.Parameter(nn.init.trunc_normal_(torch.empty(16, 16)))
+    m.other_law = nn.Parameter(torch.randn(16, 16))
+    m.own = nn.Parameter(torch.randn(8, 8, generator=torch.Generator().manual_seed(3)))
+    m.own_again = nn.Parameter(torch.randn(8, 8, generator=torch.Generator().manual_seed(3)))
+
+
+@case
+def another_default_dtype(m: Any) -> None:  # noqa: D103
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        m.layer, m.norm = nn.Linear(40, 40), nn.LayerNorm(40)
+        m.register_buffer("line", torch.linspace(0, 1, 33))
+        m.register_buffer("tenths", torch.arange(10) / 10)
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+@case
+def where_another_is(m: Any) -> None:  # noqa: D103
+    like = torch.zeros(1, dtype=torch.float64)
+    m.moved, m.typed = (
+        nn.Parameter(torch.randn(9).to(like)),
+        nn.Parameter(torch.randn(9).type_as(like)),
+    )
+    m.numbers = nn.Parameter(like.new_tensor([1.0, 2.0]))
+    m.sized = nn.Parameter(like.new(torch.Size([9])).normal_())
+    m.last = nn.Conv2d(4, 4, 3).to(memory_format=torch.channels_last).share_memory()
+    m.register_buffer("signs", torch.tensor([0.0, -0.0]))
+
+
+@case
+def listed_rows(m: Any) -> None:  # noqa: D103
+    m.rows, m.columns, m.filled = empty(40, 16), empty(40, 16), empty(40, 16)
+    for tensor in (m.rows, m.columns, m.filled):
+        nn.init.normal_(tensor)
+    with torch.no_grad():
+        m.rows[[0, 1, 5]] = 0
+        m.columns[3:5, [7]] = 2.0
+        m.filled.index_fill_(-1, torch.tensor([2, -1]), 9.0)
+    table = torch.arange(12.0).reshape(4, 3)
+    m.register_buffer("chosen", torch.stack([table[[0, 3]], table[np.array([1, 2])]]))
+
+
+@case
+def vmapped(m: Any) -> None:  # noqa: D103
+    count = torch.arange(3)
+    m.each = nn.Parameter(
+        torch.vmap(lambda _: torch.randn(8, 8) * 2, randomness="different")(count)
+    )
+    m.same = nn.Parameter(torch.vmap(lambda _: torch.randn(8, 8), randomness="same")(count))

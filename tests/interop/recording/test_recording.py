@@ -120,7 +120,7 @@ def test_what_is_recognised() -> None:
     assert inits("matrices") == {
         "a": "orthogonal", "b": "orthogonal", "sparse": "sparse", "eye": "eye",
         "view": "orthogonal", "by_hand": "orthogonal", "conv.weight": "dirac",
-        "conv.bias": "uniform",
+        "conv.bias": "uniform", "scaled": "orthogonal",
     }  # fmt: skip
     assert inits("by_functions") == {
         "log_uniform": "log_uniform", "gate": "chrono_bias", "ring": "lru_nu_log",
@@ -137,6 +137,38 @@ def test_what_is_recognised() -> None:
     assert bias["dt_min"] == pytest.approx(0.001, rel=1e-6)
     assert bias["dt_max"] == pytest.approx(0.1, rel=1e-6)
     assert mixer["A_log"] == {"scheme": "mamba_A_log"}
+
+
+def test_steps_are_not_smoothed() -> None:
+    """A rounded draw, one with a hole or an atom, is no scheme that is near it at its quantiles."""
+    assert problems("steps") == dict.fromkeys(("rounded", "floored", "nothing", "hole"), "law")
+    assert inits("steps") == {"wide": "chain", "end": "chain"}
+
+
+def test_a_seed_that_is_set_again() -> None:
+    """Draws that begin where a generator has stood before are equal ones, or are refused."""
+    recording = record(CASES["seeds"])
+    assert {t.name: t.same_as for t in recording.tensors if t.same_as} == {
+        "equal.weight": "first.weight", "equal.bias": "first.bias", "as_forked": "forked",
+        "own_again": "own",
+    }  # fmt: skip
+    assert set(problems("seeds")) == {"shifted.weight", "shifted.bias", "following"}
+    assert "seed that the build sets" in recording.report.noted["first.weight"]
+    state = torch.get_rng_state()
+    record(nn.Module)
+    record(lambda: nn.Linear(3, 3))
+    assert torch.equal(state, torch.get_rng_state())
+
+
+def test_where_another_tensor_is() -> None:
+    """What torch puts where a tensor is that it sees on meta is on the CPU, with its numbers."""
+    assert problems("where_another_is") == {"numbers": "literal", "signs": "literal"}
+    assert problems("another_default_dtype") == {"line": "literal", "tenths": "literal"}
+    listed = {t.name: t.init for t in record(CASES["listed_rows"], fallback="literal").tensors}
+    assert [part["box"] for part in listed["rows"]["parts"]] == [[[0, 2], None], [[5, 6], None]]
+    assert listed["columns"]["parts"][0]["box"] == [[3, 5], [7, 8]]
+    assert [part["box"][1] for part in listed["filled"]["parts"]] == [[2, 3], [15, 16]]
+    assert listed["chosen"]["values"] == [0, 1, 2, 9, 10, 11, 3, 4, 5, 6, 7, 8]
 
 
 def test_names_are_those_without_wrappers() -> None:
