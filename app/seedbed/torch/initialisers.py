@@ -16,10 +16,14 @@ from typing import Any
 
 import torch
 
+from seedbed.errors import SpecError
 from seedbed.recording import Truncated
 from seedbed.torch.laws import Constant, Law, Table, Whole, drawn
 from seedbed.torch.recorder import current
 from seedbed.torch.values import Value, reality
+
+RELEASE = "2.13"
+"""Of torch: the extra `torch` names it too."""
 
 Original = Callable[..., torch.Tensor]
 
@@ -110,7 +114,7 @@ def exchanged() -> Iterator[None]:
     """The functions of `torch.nn.init` with the code that stands here, until the last one leaves.
 
     Raises:
-        RuntimeError: this release of torch has another signature for one of them.
+        SpecError: this release of torch is another than the one that was read and tested.
     """
     global _users  # noqa: PLW0603
     with _lock:
@@ -128,13 +132,18 @@ def exchanged() -> Iterator[None]:
 
 
 def _exchange() -> None:
+    if torch.__version__.split(".")[:2] != RELEASE.split("."):
+        raise SpecError(
+            f"recording is tested with torch {RELEASE}, and this is {torch.__version__}: what a "
+            "release does to tensors without memory is its own; pip install 'seedbed[torch]'"
+        )
     functions = {name: getattr(torch.nn.init, name) for name in _BODIES}
     for name, function in functions.items():
         ours, theirs = inspect.signature(_BODIES[name]), inspect.signature(function)
         if [(p.name, p.default) for p in ours.parameters.values()] != [
             (p.name, p.default) for p in theirs.parameters.values()
         ]:
-            raise RuntimeError(
+            raise SpecError(
                 f"torch {torch.__version__} has {name}{theirs}, which recording does not know"
             )
     for name, function in functions.items():

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -16,9 +18,9 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
 from seedbed.errors import SpecError  # noqa: E402
-from seedbed.torch import record  # noqa: E402
+from seedbed.torch import init_, record  # noqa: E402
 from tests.interop.recording.networks import NanoGPT  # noqa: E402
-from tests.serving import Server  # noqa: E402
+from tests.serving import PATIENCE_SECONDS, Server  # noqa: E402
 
 MODEL = """
 from torch import nn
@@ -46,6 +48,39 @@ def listed():
     model = nn.Linear(2, 2)
     model.register_buffer("table", torch.tensor([3.0, 1.0, 4.0, 1.5]))
     return model
+"""
+
+
+MIXTRAL = {
+    "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4,
+    "num_key_value_heads": 2, "num_local_experts": 4, "vocab_size": 99, "pad_token_id": 0,
+}  # fmt: skip
+"""Of a model whose files have other tensors than its module: experts one by one."""
+
+LOADING = """
+import json, sys
+from pathlib import Path
+from huggingface_hub import snapshot_download
+from safetensors.torch import save_file
+from transformers import (
+    AutoModelForCausalLM, GenerationConfig, MixtralConfig, MixtralForCausalLM,
+)
+
+config = MixtralConfig(**json.loads(sys.argv[1]))
+model, info = MixtralForCausalLM.from_pretrained(
+    "recordings/mixtral", revision="seed-7", config=config,
+    generation_config=GenerationConfig.from_model_config(config), output_loading_info=True,
+)
+assert not any(info.values()), info
+folder = Path(snapshot_download("recordings/mixtral", revision="seed-7", local_dir="folder"))
+assert (folder / "README.md").read_text()
+config.architectures = ["MixtralForCausalLM"]
+config.save_pretrained(folder)
+(folder / "README.md").write_text("# My model")
+own = AutoModelForCausalLM.from_pretrained(folder).state_dict()
+assert own.keys() == model.state_dict().keys()
+assert all(own[name].equal(tensor) for name, tensor in model.state_dict().items())
+save_file(model.state_dict(), "loaded.safetensors")
 """
 
 
@@ -115,3 +150,38 @@ def test_put(server: Server) -> None:
     assert torch.equal(model.lm_head.weight, load(answer.content)["transformer.wte.weight"])
     with pytest.raises(SpecError):
         recording.put(server.url, "recordings/not a name")
+
+
+def test_a_recorded_model_of_a_library(server: Server, tmp_path: Path) -> None:
+    """Recorded, stored, described, and loaded in three ways with equal bytes.
+
+    By `from_pretrained` of the repository with the user's own config, of a folder to which config
+    and card are added, and by `init_`.
+    """
+    import transformers
+    from safetensors.torch import load_file
+
+    def build() -> Any:
+        return transformers.MixtralForCausalLM(transformers.MixtralConfig(**MIXTRAL))
+
+    recording = record(build)
+    recording.put(server.url, "recordings/mixtral")
+    stored = httpx.get(f"{server.url}/v1/specs/recordings/mixtral").raise_for_status().json()
+    listed = stored["model"]["list"]
+    described = httpx.post(f"{server.url}/v1/describe", json=recording.json()).raise_for_status()
+    names = sorted(tensor.name for tensor in recording.tensors)
+    assert [tensor["name"] for tensor in described.json()["tensors"]] == names  # as in the file
+    assert len(listed) < len(names)
+    done = subprocess.run(
+        [sys.executable, "-c", LOADING, json.dumps(MIXTRAL)], cwd=tmp_path,
+        env={**os.environ, "HF_ENDPOINT": server.url, "HF_HOME": str(tmp_path / "home"),
+             "HF_HUB_DISABLE_TELEMETRY": "1"},
+        capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-4000:]
+    loaded = load_file(tmp_path / "loaded.safetensors")
+    model = build()
+    init_(model, recording, seed=7)
+    state = model.state_dict()
+    assert loaded.keys() == state.keys()
+    assert all(state[name].equal(tensor) for name, tensor in loaded.items())

@@ -391,3 +391,12 @@ def test_a_large_model_takes_no_memory() -> None:
     init = recording.tensors[0].init
     assert isinstance(init, dict)
     assert init["high"] == -init["low"] == pytest.approx(1 / (1 << 10), rel=1e-15)
+
+
+def test_another_release_of_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A release whose initialisers nobody has read is refused, by its number."""
+    monkeypatch.setattr(torch, "__version__", "2.99.0+cpu")
+    with pytest.raises(SpecError, match=r"tested with torch 2\.13, and this is 2\.99\.0"):
+        record(lambda: nn.Linear(2, 2))
+    monkeypatch.undo()
+    assert record(lambda: nn.Linear(2, 2)).report.is_complete
