@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Any
 
 import torch
@@ -45,7 +45,7 @@ class Dispatch(TorchDispatchMode):
 
     def _dispatch(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         name = func._schema.name.split("::")[1]
-        tensors = [x for x in tree_flatten((args, kwargs))[0] if isinstance(x, torch.Tensor)]
+        tensors = list(_tensors((*args, *kwargs.values())))
         ghosts = [x for x in tensors if self.memory.has(x)]
         if tensors and not ghosts:
             return self._real_only(func, name, args, kwargs)
@@ -128,8 +128,6 @@ class Dispatch(TorchDispatchMode):
         generator: torch.Generator | None,
     ) -> Any:
         schema = func._schema
-        flat, tree = tree_flatten((args, kwargs))
-        tensors = [x for x in flat if isinstance(x, torch.Tensor)]
         is_view = not schema.is_mutable and any(r.alias_info is not None for r in schema.returns)
         if is_view or name in ("set_", "resize_"):
             return func(*args, **kwargs)
@@ -137,6 +135,8 @@ class Dispatch(TorchDispatchMode):
             out = func(*args, **kwargs)
             self.memory.write(out, unfilled(out.shape, out.dtype), device)
             return out
+        flat, tree = tree_flatten((args, kwargs))
+        tensors = [x for x in flat if isinstance(x, torch.Tensor)]
         bound = _bound(schema, args, kwargs)
         before = {id(x): self.memory.read(x) for x in tensors}
         if name in ("copy_", "_to_copy"):
@@ -219,6 +219,15 @@ class Dispatch(TorchDispatchMode):
         return tree_map(
             lambda x: self.recorder.adopt(x, chance) if isinstance(x, torch.Tensor) else x, out
         )
+
+
+def _tensors(arguments: Iterable[Any]) -> Iterator[torch.Tensor]:
+    """Tensors among arguments of ATen, which are in lists at most."""
+    for x in arguments:
+        if isinstance(x, torch.Tensor):
+            yield x
+        elif isinstance(x, list | tuple):
+            yield from _tensors(x)
 
 
 def _asked(x: Any) -> object:

@@ -6,6 +6,7 @@ All of it is arithmetic on offset, shape and strides; addresses are listed for s
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -17,6 +18,18 @@ LISTED = 1 << 22
 
 Box = tuple[tuple[int, int], ...]
 """A half-open range along each axis."""
+
+
+@lru_cache(4096)
+def _axes(shape: tuple[int, ...], strides: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
+    pairs = sorted(((s, n) for n, s in zip(shape, strides, strict=True) if n != 1), reverse=True)
+    merged: list[tuple[int, int]] = []
+    for stride, size in pairs:
+        if merged and merged[-1][0] == stride * size:
+            merged[-1] = (stride, merged[-1][1] * size)
+        else:
+            merged.append((stride, size))
+    return tuple(merged)
 
 
 class Geometry(NamedTuple):
@@ -46,16 +59,7 @@ class Geometry(NamedTuple):
         Two injective geometries have the same elements, whatever their order, if offset and axes
         are equal.
         """
-        pairs = sorted(
-            ((s, n) for n, s in zip(self.shape, self.strides, strict=True) if n != 1), reverse=True
-        )
-        merged: list[tuple[int, int]] = []
-        for stride, size in pairs:
-            if merged and merged[-1][0] == stride * size:
-                merged[-1] = (stride, merged[-1][1] * size)
-            else:
-                merged.append((stride, size))
-        return tuple(merged)
+        return _axes(self.shape, self.strides)
 
     @property
     def is_injective(self) -> bool:
