@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from seedbed.recording.saying import PARTS
+from seedbed.recording import PARTS
 from seedbed.torch.calls import Operation
 from seedbed.torch.geometry import part_of, row_major
 from seedbed.torch.memory import Store
