@@ -179,8 +179,8 @@ def test_wrong_entries_of_a_model_are_told_together() -> None:
     ("body", "count"),
     [
         ({"model": {"manifest": {f"t{i}": {"shape": "x"} for i in range(20_000)}}}, None),
-        ({**tensor_with(), **{f"x{i}": 1 for i in range(50_000)}}, 50_000),
-        ({**tensor_with(), "metadata": {f"x{i}": 1 for i in range(50_000)}}, 50_000),
+        ({**tensor_with(), **{f"x{i}": 1 for i in range(10_000)}}, 10_000),
+        ({**tensor_with(), "metadata": {f"x{i}": 1 for i in range(10_000)}}, 10_000),
     ],
 )
 def test_however_many_are_wrong_the_first_are_shown(body: Any, count: int | None) -> None:

@@ -20,11 +20,10 @@ from seedbed.init import Limits
 
 Read = TypeVar("Read", bound=BaseModel)
 
-_LISTABLE = 100_000
-"""Pydantic lists all of its findings or none, at about 0.5 KB each.
+_LISTABLE = 16_000
+"""Pydantic lists all of its findings or none, at up to 2 KB each; of more the number is said.
 
-Lists and manifests end at the first wrong part, and other objects have `max_members`, so that no
-text that is allowed has more.
+Lists and manifests end at the first wrong part, so that few texts have as many.
 """
 
 _PLACED_BYTES = 1 << 20
