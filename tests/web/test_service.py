@@ -48,6 +48,12 @@ def test_a_plan_outlives_the_client_that_began_it(plans: list[object]) -> None:
             first.get(SHARDED)
             wait_until(lambda: len(plans) == 1, "a plan to begin")
             second = Raw(local.port).get(SHARDED)
+            wait_until(
+                lambda: (
+                    2 in [*local.service._plans._waiting.values()] or len(local.service.cache) == 1
+                ),
+                "the second client to wait for the same plan",
+            )
         with second:
             assert second.answer().status == 200
         assert len(plans) == 1
