@@ -305,7 +305,8 @@ def test_transformers_loads_the_directory(
         tmp_path, output_loading_info=True, dtype=torch.bfloat16
     )
     assert not info["missing_keys"]
-    assert not info["unexpected_keys"]
+    of_inputs = "input_global_scale"  # which whoever dequantises has no use for
+    assert not [key for key in info["unexpected_keys"] if not key.endswith(of_inputs)]
     plain = tensors(checkpoint(config))
     loaded = model.state_dict()
     bits = 3 if "8" in quantization else 1
