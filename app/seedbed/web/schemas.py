@@ -127,7 +127,7 @@ class DtypeDescription(BaseModel):
     size_bytes: int = Field(description="Of an element, or of the fewest that fill whole bytes.")
     bits: int = Field(description="Of an element.")
     floating: bool = Field(
-        description="Whether it can hold draws; others hold whole numbers, given or random."
+        description="Whether it can hold draws; others hold known whole numbers."
     )
     lowest: int | float
     highest: int | float
