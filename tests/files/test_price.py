@@ -81,6 +81,7 @@ def test_short_specs() -> None:
     assert not is_short(spec(**few), 69, 10**6)
     assert not is_short(spec(layers=[lstm()]), 200, 10**6)
     assert not is_short(spec(model={"preset": "tiny-gpt2"}), 200, 10**6)
+    assert not is_short(spec(**few, quantization="fp8-dynamic"), 200, 10**6)
     assert not is_short(spec(**few, rules=STARRY * 3), 200, 10**6)
     named = [{"name": "a" * 10_000, "shape": [1], "init": "ones"}]
     assert not is_short(

@@ -89,6 +89,8 @@ def is_short(spec: CheckpointSpec, most: int, most_work: int) -> bool:
     """
     if spec.model is not None or len(spec.tensors) + len(spec.layers) > most:
         return False
+    if spec.quantization is not None:  # whose patterns may take any time
+        return False
     parameters = (parameter for layer in spec.layers for parameter in layer.parameters())
     tensors = len(spec.tensors) + sum(1 for _ in islice(parameters, most + 1))
     weights = (tensor.init.weight - 1 for tensor in spec.tensors if tensor.init is not None)
