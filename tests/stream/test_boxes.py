@@ -152,6 +152,8 @@ def law(drawn: tuple[Distribution, Dtype], box: Box) -> bytes:
 @example((Normal(0.0, 1.0), DTYPES["F32"]), Box(2**34 - 3, (2, 3, 700), (2**40, 4096, 1)))
 @example((Normal(0.0, 1.0), DTYPES["BF16"]), Box(5, (3, 513, 7), (2**33, 8, 1)))
 @example((Normal(0.0, 1.0), DTYPES["F64"]), Box(1, (1025,), (3,)))
+@example((Normal(0.0, 1.0), DTYPES["F16"]), Box(2**34 - 192, (3, 21, 64), (2**40, 512, 1)))
+@example((Normal(0.0, 1.0), DTYPES["F32"]), Box(2**34 - 190, (2, 30, 96), (2**40, 514, 1)))
 def test_any_box_is_the_law_s(engine: str, drawn: tuple[Distribution, Dtype], box: Box) -> None:
     """Whatever the strides and however far, in every dtype, an element is that of its word."""
     distribution, dtype = drawn

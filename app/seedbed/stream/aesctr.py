@@ -24,6 +24,12 @@ _ZEROS = memoryview(bytes(1 << 20))
 _SLACK_BYTES = 16
 
 
+APART = 2 * WORDS_PER_BLOCK
+"""Room for a word that stands alone, in words: a counter, and its encryption."""
+
+_SHORT_RUN = 8
+"""Fewer words that follow each other are taken for words that do not."""
+
 _LONG_RUN = 1024
 """Words that follow each other are a stream of their own from here on: to begin one takes long."""
 
@@ -86,29 +92,60 @@ def keystream(key: bytes, start: int, count: int, buffer: NDArray[np.uint32]) ->
     return buffer[:count]
 
 
-def keystream_at(key: bytes, indices: NDArray[np.int64]) -> NDArray[np.uint32]:
+def _encrypted(
+    key: bytes, blocks: NDArray[np.int64], buffer: NDArray[np.uint32]
+) -> NDArray[np.uint32]:
+    """Counters, encrypted: four words of each, in a part of the buffer."""
+    size = WORDS_PER_BLOCK * blocks.size
+    counters = buffer[:size].view(">u8").reshape(-1, 2)
+    counters[:, 0] = 0
+    counters[:, 1] = blocks.reshape(-1)
+    out = buffer[size : 2 * size + _SLACK_BYTES // WORD_BYTES]
+    encryptor = Cipher(algorithms.AES128(key), modes.ECB()).encryptor()  # noqa: S305  of counters
+    encryptor.update_into(counters.view(np.uint8).data, out.view(np.uint8).data)
+    return out[:size]
+
+
+def keystream_at(
+    key: bytes, indices: NDArray[np.int64], buffer: NDArray[np.uint32]
+) -> NDArray[np.uint32]:
     """The words with these indices: one encryption for each block that follows another one.
 
     Args:
         key: 16 bytes.
         indices: of words, in any order.
+        buffer: from `scratch(APART * len(indices))` or larger; overwritten.
     """
     blocks = indices >> 2
-    counters = np.zeros((len(blocks), 2), ">u8")
     places = indices & 3
     fresh = blocks[1:] != blocks[:-1]
     if fresh.all():
-        counters[:, 1] = blocks
         places += np.arange(0, WORDS_PER_BLOCK * len(blocks), WORDS_PER_BLOCK)
     else:
         first = np.concatenate(([True], fresh))
-        number = np.cumsum(first)
-        counters = counters[: number[-1]]
-        counters[:, 1] = blocks[first]
-        places += (number - 1) << 2
-    encryptor = Cipher(algorithms.AES128(key), modes.ECB()).encryptor()  # noqa: S305  of counters
-    words = np.frombuffer(encryptor.update(counters.data.cast("B")), "<u4")
-    return words.take(places)
+        places += (np.cumsum(first) - 1) << 2
+        blocks = blocks[first]
+    return _encrypted(key, blocks, buffer).take(places)
+
+
+def keystream_of_runs(
+    key: bytes, starts: NDArray[np.int64], length: int, buffer: NDArray[np.uint32]
+) -> NDArray[np.uint32]:
+    """The words of runs of one length, in order.
+
+    Args:
+        key: 16 bytes.
+        starts: indices of the first words.
+        length: of each run, at least `_SHORT_RUN`.
+        buffer: from `scratch(APART * length * len(starts))` or larger; overwritten.
+    """
+    skips = starts & 3
+    count = (int(skips.max()) + length + WORDS_PER_BLOCK - 1) // WORDS_PER_BLOCK
+    blocks = np.add.outer(starts >> 2, np.arange(count))
+    rows = _encrypted(key, blocks, buffer).reshape(len(starts), -1)
+    if (skips == skips[0]).all():
+        return rows[:, skips[0] : skips[0] + length].flatten()
+    return rows[np.arange(len(rows))[:, None], np.add.outer(skips, np.arange(length))].reshape(-1)
 
 
 def words_of(key: bytes, box: Box, buffer: NDArray[np.uint32]) -> NDArray[np.uint32]:
@@ -117,11 +154,17 @@ def words_of(key: bytes, box: Box, buffer: NDArray[np.uint32]) -> NDArray[np.uin
     Args:
         key: 16 bytes.
         box: which words.
-        buffer: from `scratch(box.size)` or larger; long runs are written to it.
+        buffer: from `scratch(APART * box.size)` or larger, of a run `scratch(box.size)`.
+
+    Returns:
+        An array that is the caller's to write over.
     """
     length = box.extents[-1]
-    if box.strides[-1] != 1 or (length < _LONG_RUN and not box.is_run):
-        return keystream_at(key, box.indices())
+    if box.strides[-1] != 1 or (length < _SHORT_RUN and not box.is_run):
+        return keystream_at(key, box.indices(), buffer)
+    if length < _LONG_RUN and not box.is_run:
+        starts = Box(box.start, box.extents[:-1], box.strides[:-1]).indices()
+        return keystream_of_runs(key, starts, length, buffer)
     done = 0
     for run, _ in pieces(box, buffer[: box.size].reshape(box.extents), length):
         keystream(key, run.start, run.size, buffer[done:])

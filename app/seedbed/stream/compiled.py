@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seedbed.errors import EngineError
-from seedbed.stream.aesctr import round_keys, scratch, words_of
+from seedbed.stream.aesctr import APART, round_keys, scratch, words_of
 from seedbed.stream.boxes import Box, Indices, pieces
 from seedbed.stream.distributions import Distribution, LogUniform, Normal, TruncatedNormal, Uniform
 from seedbed.stream.dtypes import Dtype
@@ -55,9 +55,11 @@ _NIBBLE = 4  # bits that are packed by a kernel
 
 _DIGEST_BYTES = 32
 
-_SCATTERED_WORDS = 1 << 14  # of words apart, which take more room
-
 _KEYSTREAM_WORDS = 1 << 18  # of OpenSSL's, at a time; see `Kernels._fill_from_words`
+
+_RUNS_WORDS = _KEYSTREAM_WORDS // APART  # of short runs, in the same room
+
+_SCATTERED_WORDS = 1 << 13  # of words apart, whose indices should stay in cache
 
 _KINDS = {
     Uniform: UNIFORM,
@@ -259,7 +261,8 @@ class Kernels:
         # Few, long calls: smaller blocks make threads queue for the GIL, larger leave the cache.
         if not len(room.keystream):
             room.keystream = scratch(_KEYSTREAM_WORDS)
-        most = _KEYSTREAM_WORDS if box.is_run else _SCATTERED_WORDS
+        short = _RUNS_WORDS if box.strides[-1] == 1 else _SCATTERED_WORDS
+        most = _KEYSTREAM_WORDS if box.is_run else short
         for piece, part in pieces(box, out, most):
             words = words_of(key, piece, room.keystream)
             self._calls["fill"](

@@ -18,7 +18,7 @@ import platformdirs
 from numpy.typing import NDArray
 
 from seedbed.errors import EngineError
-from seedbed.stream.aesctr import scratch, words_of
+from seedbed.stream.aesctr import APART, scratch, words_of
 from seedbed.stream.boxes import Box, ordered, pieces
 from seedbed.stream.build import build, fingerprint
 from seedbed.stream.compiled import Kernels, find, is_compiled, keep
@@ -158,7 +158,7 @@ def fill_with_numpy(
     key: bytes, distribution: Distribution, form: Form, box: Box, out: Elements
 ) -> None:
     """The definition, block by block."""
-    room = scratch(_NUMPY_BLOCK)
+    room = scratch(_NUMPY_BLOCK if box.is_run else APART * _NUMPY_BLOCK)
     for piece, part in pieces(box, out, _NUMPY_BLOCK):
         words = words_of(key, piece, room)
         part[...] = form.encode(distribution.draw(words)).reshape(part.shape)

@@ -8,6 +8,9 @@ imports it. Nothing may let the compiler change a result:
 - no fused multiply-add: it rounds once where the definition rounds twice, and only some machines
   have it. Without `fastmath` LLVM may not contract, so plain `*` and `+` stay two operations.
 
+The normal map is two loops over a piece, in whose words levels take the place of what they are made
+from: one chain through both is so long that a processor holds too few elements at a time.
+
 Integers are cast back to 32 bits after every step, since Numba widens them to 64. Buffers are plain
 pointers: nothing here can raise, so that the code needs neither Python nor Numba where it runs.
 """
@@ -44,7 +47,7 @@ _F = np.float32
 _U = np.uint32
 _I = np.int32
 
-_compile = njit(error_model="numpy", boundscheck=False)
+compiled = njit(error_model="numpy", boundscheck=False)
 
 
 @intrinsic
@@ -107,14 +110,15 @@ as_float64 = _pointer_cast(types.float64)
 as_uint16 = _pointer_cast(types.uint16)
 
 
-@_compile
+@compiled
 def symmetric_odd(word: Any) -> Any:
     odd = _I(_I(word >> _U(8)) * _I(2) - _I(0xFFFFFF))
     return _F(odd) * _F(2.0**-24)
 
 
-@_compile
-def half_normal(x: Any) -> Any:
+@compiled
+def signed_level(x: Any, sign: Any) -> Any:
+    """The bits of L, the first half of `half_normal`, with a sign; L itself is never negative."""
     bits = _U(bits_of(x) - SQRT_HALF_BITS)
     exponent = _I(_I(bits) >> _I(23))
     u = float_of(_U(_U(bits & _U(0x7FFFFF)) + SQRT_HALF_BITS)) - _F(1.0)
@@ -127,6 +131,16 @@ def half_normal(x: Any) -> Any:
     log = log * u + _C6
     log = log * u + _C7
     level = _F(_I(_I(31) - exponent)) + u * log
+    return _U(bits_of(level) | sign)
+
+
+@compiled
+def signed_normal(bits: Any) -> Any:
+    """The second half, ±L·A(L)/B(L), from the bits of a signed level.
+
+    The sign goes through the product and the quotient, which round alike on both sides of 0.
+    """
+    level = float_of(_U(bits & _U(0x7FFFFFFF)))
     above = level + _A0
     above = above * level + _A1
     above = above * level + _A2
@@ -137,46 +151,41 @@ def half_normal(x: Any) -> Any:
     below = below * level + _B2
     below = below * level + _B3
     below = below * level + _B4
-    return level * above / below
+    return float_of(bits) * above / below
 
 
-@_compile
+@compiled
 def clamp(value: Any, first: Any, last: Any) -> Any:
     raised = max(value, first)
     return min(raised, last)
 
 
-@_compile
+@compiled
 def uniform(word: Any, parameters: Any) -> Any:
     centre, half, first, last = parameters
     return clamp(half * symmetric_odd(word) + centre, first, last)
 
 
-@_compile
-def normal(word: Any, parameters: Any) -> Any:
+@compiled
+def normal_level(word: Any) -> Any:
     """The two-sided map with both sides whole and nothing to clamp."""
-    centre, spread = parameters
-    magnitude = half_normal(_F(_I(word & _U(0x7FFFFFFF))) + _F(0.5))
-    sign = _U(word & _U(0x80000000))
-    return spread * float_of(_U(bits_of(magnitude) | sign)) + centre
+    x = _F(_I(word & _U(0x7FFFFFFF))) + _F(0.5)
+    return signed_level(x, _U(word & _U(0x80000000)))
 
 
-@_compile
-def truncated_normal(word: Any, parameters: Any) -> Any:
-    top, scale_up, offset_up, scale_down, offset_down, centre, spread, first, last = parameters
+@compiled
+def truncated_level(word: Any, parameters: Any) -> Any:
+    top, scale_up, offset_up, scale_down, offset_down = parameters
     down = word > top
     h = _U(_U(word - top) - _U(1)) if down else word
     scale = scale_down if down else scale_up
     offset = offset_down if down else offset_up
     x = (_F(h) + _F(0.5)) * scale + offset
     whole = _F(2.0**31)
-    magnitude = half_normal(min(x, whole))
-    sign = _U(0x80000000) if down else _U(0)
-    t = float_of(_U(bits_of(magnitude) | sign))
-    return clamp(spread * t + centre, first, last)
+    return signed_level(min(x, whole), _U(0x80000000) if down else _U(0))
 
 
-@_compile
+@compiled
 def log_uniform(word: Any, parameters: Any) -> Any:
     centre, half, first, last = parameters
     y = half * symmetric_odd(word)
@@ -193,14 +202,14 @@ def log_uniform(word: Any, parameters: Any) -> Any:
     return clamp(centre * float_of(_U(bits_of(power) + octave)), first, last)
 
 
-@_compile
+@compiled
 def round_bfloat16(value: Any) -> Any:
     bits = bits_of(value)
     odd = _U(shift_right(bits, _U(16)) & _U(1))
     return shift_right(_U(bits + _U(_U(0x7FFF) + odd)), _U(16))
 
 
-@_compile
+@compiled
 def round_narrow(value: Any, narrow: Any) -> Any:
     """All bits of the narrow float nearest to `value`; see `dtypes.round_narrow`."""
     shift, half, rebias, magic, smallest_normal, sign_shift = narrow
@@ -214,41 +223,45 @@ def round_narrow(value: Any, narrow: Any) -> Any:
     return _U(rounded | shift_right(_U(bits & _U(0x80000000)), sign_shift))
 
 
-@_compile
+@compiled
 def four_floats(p: Any) -> Any:
     return float_of(p[0]), float_of(p[1]), float_of(p[2]), float_of(p[3])
 
 
-@_compile
+@compiled
 def draw_uniform(words: Any, p: Any, count: Any, out: Any) -> None:
     parameters = four_floats(p)
     for i in range(count):
         out[i] = uniform(words[i], parameters)
 
 
-@_compile
+@compiled
 def draw_normal(words: Any, p: Any, count: Any, out: Any) -> None:
-    parameters = float_of(p[5]), float_of(p[6])
+    centre, spread = float_of(p[5]), float_of(p[6])
     for i in range(count):
-        out[i] = normal(words[i], parameters)
+        words[i] = normal_level(words[i])
+    for i in range(count):
+        out[i] = spread * signed_normal(words[i]) + centre
 
 
-@_compile
+@compiled
 def draw_truncated_normal(words: Any, p: Any, count: Any, out: Any) -> None:
-    up = p[0], float_of(p[1]), float_of(p[2]), float_of(p[3]), float_of(p[4])
-    parameters = (*up, float_of(p[5]), float_of(p[6]), float_of(p[7]), float_of(p[8]))
+    sides = p[0], float_of(p[1]), float_of(p[2]), float_of(p[3]), float_of(p[4])
+    centre, spread, first, last = float_of(p[5]), float_of(p[6]), float_of(p[7]), float_of(p[8])
     for i in range(count):
-        out[i] = truncated_normal(words[i], parameters)
+        words[i] = truncated_level(words[i], sides)
+    for i in range(count):
+        out[i] = clamp(spread * signed_normal(words[i]) + centre, first, last)
 
 
-@_compile
+@compiled
 def draw_log_uniform(words: Any, p: Any, count: Any, out: Any) -> None:
     parameters = four_floats(p)
     for i in range(count):
         out[i] = log_uniform(words[i], parameters)
 
 
-@_compile
+@compiled
 def draw(kind: Any, words: Any, parameters: Any, count: Any, out: Any) -> None:
     if kind == UNIFORM:
         draw_uniform(words, parameters, count, out)
@@ -260,26 +273,26 @@ def draw(kind: Any, words: Any, parameters: Any, count: Any, out: Any) -> None:
         draw_log_uniform(words, parameters, count, out)
 
 
-@_compile
+@compiled
 def widen(values: Any, count: Any, out: Any) -> None:
     for i in range(count):
         out[i] = values[i]
 
 
-@_compile
+@compiled
 def encode_bfloat16(values: Any, count: Any, out: Any) -> None:
     for i in range(count):
         out[i] = round_bfloat16(values[i])
 
 
-@_compile
+@compiled
 def encode_narrow(values: Any, narrow: Any, count: Any, out: Any) -> None:
     constants = narrow[0], narrow[1], narrow[2], narrow[3], narrow[4], narrow[5]
     for i in range(count):
         out[i] = round_narrow(values[i], constants)
 
 
-@_compile
+@compiled
 def divide(values: Any, narrow: Any, count: Any) -> None:
     """In place, by the scale of codes."""
     scale = float_of(narrow[6])
@@ -287,7 +300,7 @@ def divide(values: Any, narrow: Any, count: Any) -> None:
         values[i] = values[i] / scale
 
 
-@_compile
+@compiled
 def encode_whole(values: Any, narrow: Any, count: Any, out: Any) -> None:
     """`scaled.Whole`: the sum's lowest bits are the nearest whole number, ties to even."""
     magic = _F(3.0 * 2.0**22)
@@ -296,7 +309,7 @@ def encode_whole(values: Any, narrow: Any, count: Any, out: Any) -> None:
         out[i] = np.uint8(_U(_U(bits_of(values[i] + magic)) + zero))
 
 
-@_compile
+@compiled
 def encode(
     kind: Any, form: Any, words: Any, count: Any, parameters: Any, narrow: Any, values: Any,
     out: Any, place: Any,

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import njit
-
 from seedbed.stream import aesni
-from seedbed.stream.kernels import encode, pointer_at
+from seedbed.stream.kernels import compiled, encode, pointer_at
 
-_compile = njit(error_model="numpy", boundscheck=False)
+
+@compiled
+def begin_blocks(table: Any, origin: Any, run: Any, count: Any) -> Any:
+    """Whether each run of a step begins with a block."""
+    places = 0
+    for i in range(0, count, run):
+        places |= origin + table[i]
+    return places & 3 == 0
 
 
 def box_entry(vector_blocks: int) -> Any:
     """The function that fills with the elements of a box, of keystream that it makes itself.
 
     It goes by steps: some rows of the last of the axes that it counts, of so many elements each,
-    whose distances from the first are in a table.
+    whose distances from the first are in a table. Where the runs of a step are whole groups of
+    blocks, as in most shards by columns, their encryptions are the words already.
 
     Arguments: kind, form, round keys, first element, rank, extents, strides, rows of a step,
     elements of a row, of a run (0 for none), table, parameters, constants of rounding, room for
@@ -46,6 +52,10 @@ def box_entry(vector_blocks: int) -> Any:
                     source, origin >> 2, (skip + n + group_words - 1) // group_words, keystream
                 )
                 drawn = pointer_at(keystream, skip)
+            elif run and run % group_words == 0 and begin_blocks(table, origin, run, n):
+                for i in range(0, n, run):
+                    block = (origin + table[i]) >> 2
+                    encrypt_counters(source, block, run // group_words, pointer_at(words, i))
             elif run:
                 words_of_runs(source, origin, n, run, table, blocks, wanted, keystream, words)
             else:
@@ -69,7 +79,7 @@ def _words_of_runs(vector_blocks: int) -> Any:
     encrypt_blocks = aesni.encrypt_blocks(vector_blocks)
     group = aesni.group_blocks(vector_blocks)
 
-    @_compile
+    @compiled
     def words_of_runs(
         source: Any, origin: Any, n: Any, run: Any, table: Any, blocks: Any, wanted: Any,
         keystream: Any, words: Any,
@@ -98,7 +108,7 @@ def _words_apart(vector_blocks: int) -> Any:
     encrypt_blocks = aesni.encrypt_blocks(vector_blocks)
     group = aesni.group_blocks(vector_blocks)
 
-    @_compile
+    @compiled
     def words_apart(
         source: Any, origin: Any, n: Any, table: Any, blocks: Any, wanted: Any, keystream: Any,
         words: Any,
