@@ -118,7 +118,8 @@ $(INTEROP)/.torchvision: $(INTEROP)/.interop
 	touch $@
 
 # They need torchvision, so they are apart too; what is recorded of them is compared with them.
-$(INTEROP)/.recorded: $(INTEROP)/.torchvision
-	$(INTEROP)/bin/pip install --quiet --no-deps --upgrade --target $(INTEROP)/recorded \
-	    'timm==1.0.31' 'diffusers==0.42.1'
+$(INTEROP)/.recorded: $(INTEROP)/.torchvision tests/interop/recorded.txt
+	rm -rf $(INTEROP)/recorded
+	$(INTEROP)/bin/pip install --quiet --no-deps --target $(INTEROP)/recorded \
+	    --requirement tests/interop/recorded.txt
 	touch $@

@@ -8,7 +8,6 @@ draws there is from one process, and losses of a small Llama.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import sys
@@ -35,6 +34,7 @@ from torch.distributed.tensor.placement_types import _StridedShard
 
 from seedbed.errors import SpecError
 from seedbed.torch import init_
+from tests.interop.recording.gathered import digests, full
 
 Split = Callable[[nn.Module], object]
 
@@ -165,20 +165,6 @@ def held(split: Split) -> nn.Module:
     return model
 
 
-def full(model: nn.Module) -> dict[str, torch.Tensor]:
-    """Every tensor as a whole, as torch itself gathers it."""
-    return {
-        name: x.full_tensor() if isinstance(x, DTensor) else x
-        for name, x in model.state_dict().items()
-    }
-
-
-def digest(tensor: torch.Tensor) -> str:
-    """SHA-256 of its bytes."""
-    flat = tensor.detach().contiguous().view(-1).view(torch.uint8)
-    return hashlib.sha256(flat.numpy()).hexdigest()
-
-
 def own(model: nn.Module) -> dict[str, torch.Tensor]:
     """What torch draws: a seed, and every module's own `reset_parameters`."""
     torch.manual_seed(0)
@@ -239,7 +225,7 @@ def work(rank: int, world: int, spec: str, url: str, folder: str) -> None:
     for name, split in ways(world):
         model = held(split)
         init_(model, spec, seed=7, threads=1)
-        said["digests"][name] = {key: digest(x) for key, x in full(model).items()}
+        said["digests"][name] = digests(full(model))
         model = held(split)
         drawn = own(model)
         if "error" in drawn:
@@ -254,14 +240,14 @@ def work(rank: int, world: int, spec: str, url: str, folder: str) -> None:
     if world == 3:
         model = held(_fsdp(init_device_mesh("cpu", (world,))))
         init_(model, url, seed=7, threads=2)
-        said["digests"]["FSDP2 by URL"] = {key: digest(x) for key, x in full(model).items()}
+        said["digests"]["FSDP2 by URL"] = digests(full(model))
         with torch.device("meta"):
             stage = Network()  # of a pipeline: the last block and what follows
         del stage.embed, stage.blocks[0], stage.experts
         stage.blocks = nn.ModuleDict({"1": stage.blocks[0]})
         stage.to_empty(device="cpu")
         init_(stage, spec, seed=7, threads=2)
-        said["digests"]["stage"] = {key: digest(x) for key, x in stage.state_dict().items()}
+        said["digests"]["stage"] = digests(stage.state_dict())
     if world == 1:
         flat = FullyShardedDataParallel(nn.Linear(3, 3), device_id=torch.device("cpu"))
         try:

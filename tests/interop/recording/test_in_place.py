@@ -32,8 +32,9 @@ from seedbed.stream import DTYPES, Box  # noqa: E402
 from seedbed.torch import fetching, init_, initialise, local, portions, record  # noqa: E402
 from seedbed.torch.geometry import Geometry  # noqa: E402
 from seedbed.torch.names import without_wrappers  # noqa: E402
+from tests.interop.recording.gathered import digests  # noqa: E402
 from tests.interop.recording.networks import compiled, wrapped  # noqa: E402
-from tests.interop.recording.ranks import Network, digest  # noqa: E402
+from tests.interop.recording.ranks import Network  # noqa: E402
 from tests.interop.recording.test_libraries import TRANSFORMERS  # noqa: E402
 from tests.serving import PATIENCE_SECONDS, Server  # noqa: E402
 
@@ -58,14 +59,14 @@ def test_sources(server: Server, tmp_path: Path) -> None:
     link = server.url + posted.headers["content-location"]
     loaded = Network()
     loaded.load_state_dict(load(posted.content))
-    wanted = {name: digest(x) for name, x in loaded.state_dict().items()}
+    wanted = digests(loaded.state_dict())
     for source, seed in [
         (rec, 7), (spec, None), (rec.json(), 7), (json.dumps({**rec.json(), "seed": 7}), None),
         (path, 7), (url, 7), (f"{url}?seed=7", None), (f"{url}/model.safetensors", 7), (link, None),
     ]:  # fmt: skip
         model = Network()
         done = init_(model, source, seed=seed, threads=3)
-        assert {name: digest(x) for name, x in model.state_dict().items()} == wanted
+        assert digests(model.state_dict()) == wanted
         assert set(done.tensors) == wanted.keys()
         assert done.size_bytes == sum(x.nbytes for x in model.state_dict().values())
 

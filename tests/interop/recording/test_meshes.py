@@ -18,6 +18,7 @@ from safetensors.torch import load  # noqa: E402
 
 from seedbed.torch import init_, record  # noqa: E402
 from tests.interop.recording import ranks  # noqa: E402
+from tests.interop.recording.gathered import digests  # noqa: E402
 from tests.serving import Server  # noqa: E402
 
 ROOT = Path(__file__).parents[3]
@@ -41,7 +42,7 @@ def file(server: Server) -> dict[str, Any]:
     """Where the network is served, and the digests of the file's tensors."""
     url = record(ranks.Network).put(server.url, "team/network")
     served = httpx.get(f"{url}/model.safetensors?seed=7").raise_for_status().content
-    return {"url": url, "digests": {name: ranks.digest(x) for name, x in load(served).items()}}
+    return {"url": url, "digests": digests(load(served))}
 
 
 @pytest.fixture(scope="module")
@@ -64,8 +65,7 @@ def test_one_process(file: dict[str, Any]) -> None:
     for source in (record(ranks.Network), file["url"]):
         model = ranks.Network()
         init_(model, source, seed=7)
-        state = {name: ranks.digest(x) for name, x in model.state_dict().items()}
-        assert state == file["digests"]
+        assert digests(model.state_dict()) == file["digests"]
 
 
 @pytest.mark.parametrize("world", HELD)
@@ -74,8 +74,8 @@ def test_every_mesh(file: dict[str, Any], said: dict[int, Any], world: int) -> N
     found = said[world]["digests"]
     stage = found.pop("stage", {})
     assert found.keys() == HELD[world]
-    for name, digests in found.items():
-        assert digests == file["digests"], name
+    for name, whole in found.items():
+        assert whole == file["digests"], name
     assert stage.items() <= file["digests"].items()
     assert bool(stage) == (world == 3)
 
