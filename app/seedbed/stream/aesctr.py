@@ -142,10 +142,12 @@ def keystream_of_runs(
     skips = starts & 3
     count = (int(skips.max()) + length + WORDS_PER_BLOCK - 1) // WORDS_PER_BLOCK
     blocks = np.add.outer(starts >> 2, np.arange(count))
-    rows = _encrypted(key, blocks, buffer).reshape(len(starts), -1)
+    rows: NDArray[np.uint32] = _encrypted(key, blocks, buffer).reshape(len(starts), -1)
     if (skips == skips[0]).all():
         return rows[:, skips[0] : skips[0] + length].flatten()
-    return rows[np.arange(len(rows))[:, None], np.add.outer(skips, np.arange(length))].reshape(-1)
+    return rows.take(
+        np.add.outer(np.arange(len(rows)) * rows.shape[1] + skips, np.arange(length))
+    ).reshape(-1)
 
 
 def words_of(key: bytes, box: Box, buffer: NDArray[np.uint32]) -> NDArray[np.uint32]:

@@ -6,6 +6,8 @@ import copy
 import json
 import math
 import re
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -39,6 +41,9 @@ from tests.interop.recording.test_libraries import TRANSFORMERS  # noqa: E402
 from tests.serving import PATIENCE_SECONDS, Server  # noqa: E402
 
 ROOT = Path(__file__).parents[3]
+
+BOUND_SECONDS = 600
+"""Of a program that takes ten; a bound on a hang."""
 
 
 def contents_of(spec: CheckpointSpec) -> dict[str, Any]:
@@ -112,6 +117,18 @@ def test_pieces_and_buffers(monkeypatch: pytest.MonkeyPatch) -> None:
     model = Network()
     init_(model, rec)
     assert all(torch.equal(x, wanted[name]) for name, x in model.state_dict().items())
+
+
+def test_memory_of_a_process() -> None:
+    """One of eight processes needs its shard by columns, of 161 MB, and not 64 MB beside it."""
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.in_place", "--one", "rank columns"],
+        cwd=ROOT, capture_output=True, text=True, timeout=BOUND_SECONDS, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["bytes"] > 160 << 20
+    assert found["beside"] < 64 << 20
 
 
 def test_versions() -> None:
