@@ -145,9 +145,8 @@ def keystream_of_runs(
     rows: NDArray[np.uint32] = _encrypted(key, blocks, buffer).reshape(len(starts), -1)
     if (skips == skips[0]).all():
         return rows[:, skips[0] : skips[0] + length].flatten()
-    return rows.take(
-        np.add.outer(np.arange(len(rows)) * rows.shape[1] + skips, np.arange(length))
-    ).reshape(-1)
+    firsts = np.arange(len(rows)) * rows.shape[1] + skips
+    return rows.take(np.add.outer(firsts, np.arange(length)).reshape(-1))
 
 
 def words_of(key: bytes, box: Box, buffer: NDArray[np.uint32]) -> NDArray[np.uint32]:
