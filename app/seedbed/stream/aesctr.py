@@ -144,7 +144,8 @@ def keystream_of_runs(
     blocks = np.add.outer(starts >> 2, np.arange(count))
     rows: NDArray[np.uint32] = _encrypted(key, blocks, buffer).reshape(len(starts), -1)
     if (skips == skips[0]).all():
-        return rows[:, skips[0] : skips[0] + length].flatten()
+        words: NDArray[np.uint32] = rows[:, skips[0] : skips[0] + length].flatten()
+        return words
     firsts = np.arange(len(rows)) * rows.shape[1] + skips
     return rows.take(np.add.outer(firsts, np.arange(length)).reshape(-1))
 
