@@ -60,7 +60,7 @@ def parameters_of(name: str, scheme: type[Scheme]) -> tuple[str, str, str]:
         elif types <= {"number", "null"}:
             or_null = " or null" if "null" in types and default is not None else ""
             columns["floats"].append(f"`{key}`{default_of(default)}{or_null}")
-        elif types <= {"integer", "null"}:
+        elif types <= {"integer", "array", "null"}:  # axes are one, or a list
             columns["integers"].append(f"`{key}`{default_of(default)}")
         elif "enum" in kinds[0]:
             words = [default, *(word for word in kinds[0]["enum"] if word != default)]

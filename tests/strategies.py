@@ -108,6 +108,10 @@ _draws = st.one_of(
 _matrices = st.one_of(
     st.sampled_from(("orthogonal", "unit_norm_rows", "zero_init", "dirac", "retnet_decay")),
     _object("orthogonal", gain=_spreads),
+    _object("orthogonal", out_axis=st.sampled_from((0, 1, -1, [0], []))),
+    _object(
+        "orthogonal", out_axis=st.sampled_from((1, -1, [])), batch_axis=st.sampled_from((0, []))
+    ),
     _object("lsuv_gaussian", second_moment=_spreads),
 )
 """Schemes that take any shape of two dimensions and more."""

@@ -429,6 +429,12 @@ CASES: dict[str, Body] = {
     "even-centre": _tensor("dirac", 2, 2, 4, 2),
     "even-centre-of-delta": _tensor("delta_orthogonal", 2, 2, 4, 2),
     "several-panels": _tensor("orthogonal", 70, 40),
+    "a-stack-in-the-middle": _tensor(
+        {"scheme": "orthogonal", "gain": 2, "out_axis": [3, 0], "batch_axis": 1}, 2, 3, 5, 4
+    ),
+    "stacks-in-front": _tensor({"scheme": "orthogonal", "batch_axis": [1, 0]}, 2, 3, 4, 3, 2),
+    "a-kernel-of-keras": _tensor({"scheme": "orthogonal", "out_axis": -1}, 3, 3, 2, 4),
+    "one-column": _tensor({"scheme": "orthogonal", "out_axis": 0}, 7),
     "glob-backwards": {
         "tensors": [{"name": n, "shape": [], "init": "zeros"} for n in ("!", "a", "m", "z")],
         "rules": [{"match": "[z-a!]", "init": "ones"}, {"match": "[!z-a]", "dtype": "BF16"}],

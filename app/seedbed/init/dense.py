@@ -89,3 +89,106 @@ class Dense(Fill):
     def summary(self) -> Summary:
         """Of the recipe."""
         return self.recipe.summary()
+
+
+class StackRecipe(Recipe, Protocol):
+    """How matrices of a stack are made, each on its own."""
+
+    @property
+    def working_bytes(self) -> int:
+        """Memory that making them takes."""
+
+    def some(self, first: int, count: int) -> StackRecipe:
+        """Of so many matrices from one of them on."""
+
+
+GROUP = 1 << 16
+"""Elements of matrices that are made together, if they are small."""
+
+_MATRICES = 64
+"""Matrices that are made together at the most, since each takes time of its own."""
+
+
+@dataclass(frozen=True)
+class Stacked(Fill):
+    """Matrices one after the other, each made as a whole and on its own; small ones in groups.
+
+    Attributes:
+        recipe: makes some of them.
+        elements: of one item: the matrices that are made as one.
+        within: matrices of an item.
+        items: how many there are.
+    """
+
+    recipe: StackRecipe
+    elements: int
+    within: int
+    items: int
+
+    @property
+    def reach(self) -> tuple[float, float]:
+        """Of the recipe."""
+        return self.recipe.reach
+
+    @property
+    def dense_elements(self) -> int:
+        """Of an item."""
+        return self.elements
+
+    @property
+    def dense_bytes(self) -> int:
+        """Of a group."""
+        return self._group(0).dense_bytes
+
+    @property
+    def _each(self) -> int:
+        """Items of a group."""
+        most = min(GROUP // self.elements, _MATRICES // self.within)
+        return min(max(most, 1), self.items)
+
+    def _group(self, number: int) -> Dense:
+        first = number * self._each
+        items = min(self._each, self.items - first)
+        recipe = self.recipe.some(first * self.within, items * self.within)
+        return Dense(recipe, items * self.elements, recipe.working_bytes)
+
+    def check(self, dtype: Dtype) -> None:
+        """Only floats wide enough for every element."""
+        require_room(dtype, self.reach, "values")
+
+    def write_box(self, source: Source, box: Box, out: Elements) -> None:
+        """Take the elements out of their groups."""
+        size = self._each * self.elements
+        todo = [(box, out)] if out.size else []
+        while todo:
+            box, out = todo.pop()
+            number = box.start // size
+            if box.last < (number + 1) * size:
+                self._group(number).write_box(source, box.moved(-number * size), out)
+            else:
+                todo += boxes.parted(box, out, (number + 1) * size)
+
+    def matrices(self, source: Source, start: int, stop: int) -> Iterator[Job]:
+        """Those of the groups that are touched."""
+        size = self._each * self.elements
+        for number in range(start // size, -(-stop // size) if start < stop else 0):
+            yield from self._group(number).matrices(source, 0, 1)
+
+    def summary(self) -> Summary:
+        """Of the recipe."""
+        return self.recipe.summary()
+
+
+def stack(recipe: StackRecipe, matrix: int, within: int, items: int) -> Fill:
+    """A fill of matrices in items that follow each other.
+
+    Args:
+        recipe: makes all matrices of an item.
+        matrix: elements of a matrix.
+        within: matrices of an item.
+        items: how many there are.
+    """
+    elements = matrix * within
+    if elements * items == 0 or items == 1:
+        return Dense(recipe, elements * items, recipe.working_bytes)
+    return Stacked(recipe, elements, within, items)

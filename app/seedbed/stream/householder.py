@@ -100,7 +100,7 @@ def reflectors_of(gaussian: NDArray[np.float32], gram: Gram, check: Check) -> Re
         x[:] = x / np.where(there, diagonal - beta, 1.0)
         own = own[there[:width]]
         x[first + own, own] = 1.0
-        factors[panel] = _factors(gram(x[None]), tau[None])[0]
+        factors[panel] = _factors(gram(x[None]), tau[None], width)[0]
         betas[panel] = beta
     return Reflectors(vectors, factors, np.where(betas.reshape(-1)[:columns] < 0, -1.0, 1.0))
 
@@ -115,10 +115,13 @@ def _squares(x: Doubles) -> Doubles:
     return total
 
 
-def _factors(gram: Doubles, tau: Doubles) -> Doubles:
-    """T of each panel, column by column: T[:k, k] = −τₖ·(T[:k, :k]·(Vᵀ·vₖ)[:k])."""
+def _factors(gram: Doubles, tau: Doubles, width: int) -> Doubles:
+    """T of each panel, column by column: T[:k, k] = −τₖ·(T[:k, :k]·(Vᵀ·vₖ)[:k]).
+
+    Columns from `width` on fill the panel up: their τ is 0, and so is all that they would give.
+    """
     factors = np.zeros_like(gram)
-    for k in range(PANEL):
+    for k in range(width):
         column = np.zeros((len(gram), k))
         for term in range(k):
             column += factors[:, :k, term] * gram[:, term, k, None]

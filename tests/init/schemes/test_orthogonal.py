@@ -9,7 +9,7 @@ from scipy import stats
 
 from seedbed.errors import ShapeError
 from seedbed.stream import host_levels
-from tests.init.schemes.tensors import draws, scheme_of, tensor_of
+from tests.init.schemes.tensors import draws, piece_of, scheme_of, tensor_of
 
 SHAPES = ((1, 1), (7, 7), (40, 9), (9, 40), (33, 64), (5, 3, 3, 3), (16, 2, 2), (70, 70))
 
@@ -61,6 +61,62 @@ def test_it_is_haar_distributed() -> None:
         beta = stats.beta(0.5, (n - 1) / 2)
         assert stats.kstest(entries**2, beta.cdf).pvalue > 1e-4
         assert abs(entries.mean()) < 5 / math.sqrt(n * len(entries))
+
+
+@pytest.mark.parametrize(
+    ("shape", "out", "batch"),
+    [
+        ((3, 3, 4, 6), -1, None),  # a kernel as Keras and Flax have it
+        ((5, 4, 6), None, 0),  # experts
+        ((2, 1, 3, 3, 4, 6), -1, [0, 1]),
+        ((4, 6, 5), 0, -1),
+        ((2, 4, 3, 6), [1], [0, 2]),
+        ((1, 5, 4, 6), 1, None),
+        ((2, 3, 4), [0, -1], []),
+        ((130, 5, 3), 1, 0),  # more than are made together
+        ((7,), 0, None),
+        ((7,), [], None),
+    ],
+)
+def test_axes_say_where_rows_and_stacks_are(shape: tuple[int, ...], out: Any, batch: Any) -> None:
+    """Each matrix of the stack is orthogonal, of draws of its own, and any range is what it was."""
+    init = {"scheme": "orthogonal", "gain": 1.5, "out_axis": out, "batch_axis": batch}
+    w = tensor_of(init, shape)
+
+    def places(axes: Any) -> list[int]:
+        return sorted(axis % len(shape) for axis in (axes if isinstance(axes, list) else [axes]))
+
+    stacked = [] if batch is None else places(batch)
+    free = [axis for axis in range(len(shape)) if axis not in stacked]
+    rows = free[:1] if out is None else places(out)
+    columns = [axis for axis in free if axis not in rows]
+    sides = math.prod(shape[axis] for axis in rows), math.prod(shape[axis] for axis in columns)
+    matrices = w.transpose(*stacked, *rows, *columns).reshape(-1, *sides)
+    for m in matrices.astype(np.float64):
+        short = m @ m.T if sides[0] <= sides[1] else m.T @ m
+        np.testing.assert_allclose(short, 2.25 * np.eye(len(short)), atol=1e-5)
+    # The first is the plain matrix of these sides; the others have their own draws.
+    plain = tensor_of({"scheme": "orthogonal", "gain": 1.5}, sides)
+    np.testing.assert_array_equal(matrices[0], plain)
+    assert len(np.unique(matrices.reshape(len(matrices), -1), axis=0)) == len(matrices)
+    for start, stop in ((w.size // 3, w.size // 3 * 2 + 1), (w.size - 1, w.size)):
+        np.testing.assert_array_equal(piece_of(init, shape, start, stop), w.ravel()[start:stop])
+
+
+@pytest.mark.parametrize(
+    ("out", "batch", "name"),
+    [
+        (2, None, "out_axis"),
+        (0, 0, "out_axis"),
+        (None, [0, 1], "out_axis"),
+        ([0, -2], 1, "out_axis"),
+    ],
+)
+def test_axes_that_are_refused(out: Any, batch: Any, name: str) -> None:
+    """An axis that is not there, is named twice or is missing, at the name that is wrong."""
+    with pytest.raises(ShapeError) as caught:
+        scheme_of({"scheme": "orthogonal", "out_axis": out, "batch_axis": batch}).fill((3, 4))
+    assert caught.value.path == ("init", name)
 
 
 @pytest.mark.parametrize("kernel", [(), (3,), (4, 4), (3, 2, 5)])

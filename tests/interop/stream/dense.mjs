@@ -11,8 +11,12 @@ const product = (shape) => shape.reduce((a, b) => a * b, 1);
 
 /** H(rows, columns) as rows of numbers, from a function that gives so many normal draws. */
 async function haar(rows, columns, normals) {
+  return haarOf(rows, columns, await normals(rows * columns));
+}
+
+/** The same of these draws. */
+function haarOf(rows, columns, G) {
   const [m, n] = [Math.max(rows, columns), Math.min(rows, columns)];
-  const G = await normals(m * n);
   const padded = Math.ceil(n / 32) * 32;
   const v = Array.from({ length: m }, () => new Float64Array(padded));
   const tau = new Float64Array(padded);
@@ -48,8 +52,19 @@ async function haar(rows, columns, normals) {
 
 /** Whole tensors, as flat arrays of float64; `normals(count, std)` draws, `mask(count)` gives words. */
 export const wholes = {
-  async orthogonal({ gain = 1 }, [out, ...rest], { normals }) {
-    return (await haar(out, product(rest), normals)).flatMap((row) => Array.from(row, (q) => gain * q));
+  async orthogonal({ gain = 1, out_axis: out, batch_axis: batch }, shape, { normals }) {
+    const places = (axes) => [axes ?? []].flat().map((axis) => (axis < 0 ? axis + shape.length : axis)).sort((a, b) => a - b);
+    const stacked = places(batch);
+    const rest = shape.map((_, axis) => axis).filter((axis) => !stacked.includes(axis) && !places(out).includes(axis));
+    const groups = [stacked, out === undefined || out === null ? rest.splice(0, 1) : places(out), rest];
+    const [count, rows, columns] = groups.map((axes) => product(axes.map((axis) => shape[axis])));
+    const draws = await normals(count * rows * columns);
+    const matrices = Array.from({ length: count }, (_, b) => haarOf(rows, columns, draws.slice(b * rows * columns)));
+    return Float64Array.from({ length: draws.length }, (_, index) => {
+      const at = shape.map((size, axis) => Math.floor(index / product(shape.slice(axis + 1))) % size);
+      const [b, i, j] = groups.map((axes) => axes.reduce((n, axis) => n * shape[axis] + at[axis], 0));
+      return gain * matrices[b][i][j];
+    });
   },
   async delta_orthogonal({ gain = 1 }, [out, into, ...kernel], { normals }) {
     const taps = product(kernel);

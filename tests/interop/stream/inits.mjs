@@ -41,6 +41,7 @@ const PARAMETERS = Object.fromEntries(table.flatMap((row) => {
 Object.assign(PARAMETERS.constant, { value: ['number'] });
 Object.assign(PARAMETERS.literal, { values: ['numbers'] });
 Object.assign(PARAMETERS.arange, { start: ['number', 0], step: ['number', 1] });
+Object.assign(PARAMETERS.orthogonal, { out_axis: ['axes', null], batch_axis: ['axes', null] });
 PARAMETERS.chain = { of: ['init'], steps: ['steps'] };
 PARAMETERS.parts = { init: ['init', null], parts: ['parts'] };
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Annotated, Self
 
@@ -134,21 +135,14 @@ def directed(
         ShapeError: there is no such axis, or one is named twice, or none is left.
     """
     named = {"batch_axis": batch_axis, "out_axis": out_axis, "in_axis": in_axis}
-    owner: dict[int, str] = {}
-    sizes: dict[str, int] = {}
-    for name, axes in named.items():
-        for axis in _plain(axes):
-            if not -len(shape) <= axis < len(shape):
-                raise ShapeError(f"shape {list(shape)} has no axis {axis}", ("init", name))
-            if (place := axis % len(shape)) in owner:
-                raise ShapeError(
-                    f"axis {place} of shape {list(shape)} is named twice: {owner[place]}, {name}",
-                    ("init", name),
-                )
-            owner[place] = name
-        if axes is not None:
-            sizes[name] = math.prod(shape[axis] for axis in _plain(axes))
-    rest = [axis for axis in range(len(shape)) if axis not in owner]
+    places = placed(shape, named)
+    sizes = {
+        name: math.prod(shape[axis] for axis in places[name])
+        for name, axes in named.items()
+        if axes is not None
+    }
+    taken = {axis for axes in places.values() for axis in axes}
+    rest = [axis for axis in range(len(shape)) if axis not in taken]
     for name in ("out_axis", "in_axis"):
         if name not in sizes:
             if not rest:
@@ -159,6 +153,32 @@ def directed(
             sizes[name] = shape[rest.pop(0)]
     kernel = math.prod(shape[axis] for axis in rest)
     return Fans(sizes["in_axis"] * kernel, sizes["out_axis"] * kernel)
+
+
+def placed(
+    shape: Shape, named: Mapping[str, int | tuple[int, ...] | None]
+) -> dict[str, tuple[int, ...]]:
+    """Axes of a shape by what they are named for, each counted from the first one, in order.
+
+    Raises:
+        ShapeError: there is no such axis, or one is named twice.
+    """
+    owner: dict[int, str] = {}
+    found: dict[str, tuple[int, ...]] = {}
+    for name, axes in named.items():
+        places = []
+        for axis in _plain(axes):
+            if not -len(shape) <= axis < len(shape):
+                raise ShapeError(f"shape {list(shape)} has no axis {axis}", ("init", name))
+            if (place := axis % len(shape)) in owner:
+                raise ShapeError(
+                    f"axis {place} of shape {list(shape)} is named twice: {owner[place]}, {name}",
+                    ("init", name),
+                )
+            owner[place] = name
+            places.append(place)
+        found[name] = tuple(sorted(places))
+    return found
 
 
 def _plain(axes: int | tuple[int, ...] | None) -> tuple[int, ...]:

@@ -19,11 +19,11 @@ BLOCK_ELEMENTS = 1 << 20
 """Elements that are widened to float64 together."""
 
 
-def gaussian(source: Source, shape: tuple[int, ...], std: float = 1.0) -> Matrix:
-    """The tensor's normal draws, as many as the shape has elements, from element 0 on."""
+def gaussian(source: Source, shape: tuple[int, ...], std: float = 1.0, *, start: int = 0) -> Matrix:
+    """The tensor's normal draws, as many as the shape has elements, from element `start` on."""
     out = np.empty(shape, np.float32)
     source.engine.draw(
-        source.seed, source.name, Normal(0.0, std), DTYPES["F32"], 0,
+        source.seed, source.name, Normal(0.0, std), DTYPES["F32"], start,
         out.reshape(-1).view(np.uint8).data,
     )  # fmt: skip
     return out

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from pydantic import Field
 
 from seedbed.errors import ShapeError
-from seedbed.init.dense import Dense
+from seedbed.init.dense import Dense, stack
 from seedbed.init.fill import Fill
 from seedbed.init.matrices import Check
 from seedbed.init.schemes.base import Fans, Scheme, Shape, named, noted, require_rank
+from seedbed.init.schemes.directed import Axes, placed
 from seedbed.init.schemes.draws import (
     Doubles,
     Matrix,
@@ -32,27 +33,60 @@ def haar(source: Source, rows: int, columns: int, check: Check) -> Doubles:
     From the draws of the taller orientation, which is transposed if the matrix is wide.
     """
     tall = gaussian(source, (max(rows, columns), min(rows, columns)))
+    return _turned(source, tall, rows, check)
+
+
+def _turned(source: Source, tall: Matrix, rows: int, check: Check) -> Doubles:
     q = source.engine.orthogonal(tall, source.matrices.threads, check)
-    return q if rows >= columns else q.T
+    return q if rows == len(tall) else q.T
 
 
 @dataclass(frozen=True)
 class _OrthogonalRecipe:
-    """gain·Q, Q of shape (rows, columns)."""
+    """gain·Q, Q of shape (rows, columns); or several of a stack of them.
+
+    Attributes:
+        shape: axes of the stack that are no rows of the file, then those of rows, then of columns,
+            which are put into the order of the file by
+        axes: as by `numpy.transpose`.
+        first: number of the first matrix in the tensor.
+        count: how many there are.
+    """
 
     rows: int
     columns: int
     gain: float
+    shape: Shape = ()
+    axes: tuple[int, ...] = ()
+    first: int = 0
+    count: int = 1
 
     @property
     def reach(self) -> tuple[float, float]:
         """No element of a unit vector passes 1."""
         return -self.gain, self.gain
 
+    @property
+    def working_bytes(self) -> int:
+        """Of one matrix, and of all elements as draws and as values."""
+        needed = working_bytes(self.rows, self.columns)
+        return needed if self.count == 1 else needed + 12 * self.count * self.rows * self.columns
+
+    def some(self, first: int, count: int) -> _OrthogonalRecipe:
+        """Of matrices of the stack."""
+        return replace(self, first=first, count=count)
+
     def make(self, source: Source, check: Check) -> Matrix:
-        q = haar(source, self.rows, self.columns, check)
-        q *= self.gain
-        return np.ascontiguousarray(q, np.float32)
+        sides = max(self.rows, self.columns), min(self.rows, self.columns)
+        start = self.first * self.rows * self.columns
+        draws = gaussian(source, (self.count, *sides), start=start)
+        out = np.empty((self.count, self.rows, self.columns), np.float32)
+        for tall, matrix in zip(draws, out, strict=True):
+            q = _turned(source, tall, self.rows, check)
+            q *= self.gain
+            matrix[...] = q
+        turned = out.reshape(-1, *self.shape).transpose(0, *(axis + 1 for axis in self.axes))
+        return np.ascontiguousarray(turned)
 
     def summary(self) -> Summary:
         """Of one element of a Haar-distributed matrix: variance gain²/n, n the longer side."""
@@ -74,18 +108,59 @@ class Orthogonal(Scheme):
     notes = noted(
         torch="orthogonal_ reads (out, in·kernel), as here.",
         keras="Orthogonal reads (kernel·in, out): the same kind of matrix for the same layer; "
-        "only the order of its rows and columns differs.",
-        jax="orthogonal() reads (…, out) by its column_axis, with the same outcome.",
+        "only the order of its rows and columns differs. Of a shape in Keras' order say "
+        "out_axis −1.",
+        jax="orthogonal() reads (…, out) by its column_axis, with the same outcome; that axis is "
+        "out_axis here.",
         flax="A fused recurrent kernel is one matrix here and in Keras, but one a gate in "
         "linen's LSTMCell: entries are then twice as large.",
     )
 
     gain: float = Field(1.0, gt=0.0, description="Multiplies the matrix.")
+    out_axis: Axes | None = Field(
+        None,
+        description="Axes of the outputs: one, or a list; −1 is the last. All others are those of "
+        "the inputs. The first that batch_axis does not name, if nothing is said.",
+    )
+    batch_axis: Axes | None = Field(
+        None, description="Axes along which the tensor is a stack, each matrix drawn on its own."
+    )
 
     def fill(self, shape: Shape, fans: Fans | None = None) -> Fill:
-        rows, columns = matrix_of(shape, self.scheme)
-        recipe = _OrthogonalRecipe(rows, columns, self.gain)
-        return Dense(recipe, rows * columns, working_bytes(rows, columns))
+        if self.out_axis is None and self.batch_axis is None:
+            rows, columns = matrix_of(shape, self.scheme)
+            recipe = _OrthogonalRecipe(rows, columns, self.gain)
+            return Dense(recipe, rows * columns, recipe.working_bytes)
+        stacked, out, rest = self._sides(shape)
+        ahead = 0  # axes of the stack that no other axis comes before, but for some of 1
+        while ahead < len(shape) and (ahead in stacked or shape[ahead] == 1):
+            ahead += 1
+        order = [*(axis for axis in stacked if axis >= ahead), *out, *rest]
+        order = [axis for axis in order if axis >= ahead]
+        within = math.prod(shape[axis] for axis in stacked if axis >= ahead)
+        recipe = _OrthogonalRecipe(
+            math.prod(shape[axis] for axis in out),
+            math.prod(shape[axis] for axis in rest),
+            self.gain,
+            tuple(shape[axis] for axis in order),
+            tuple(order.index(axis) for axis in range(ahead, len(shape))),
+            count=within,
+        )
+        return stack(recipe, recipe.rows * recipe.columns, within, math.prod(shape[:ahead]))
+
+    def _sides(self, shape: Shape) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+        """Axes of the stack, of the rows and of the columns, each in order."""
+        places = placed(shape, {"batch_axis": self.batch_axis, "out_axis": self.out_axis})
+        stacked, out = places["batch_axis"], places["out_axis"]
+        rest = [axis for axis in range(len(shape)) if axis not in stacked + out]
+        if self.out_axis is None:
+            if not rest:
+                raise ShapeError(
+                    f"shape {list(shape)} has no axis left for out_axis; if there is none, say []",
+                    ("init", "out_axis"),
+                )
+            out = (rest.pop(0),)
+        return stacked, out, tuple(rest)
 
 
 @dataclass(frozen=True)
