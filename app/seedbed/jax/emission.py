@@ -8,21 +8,30 @@ from typing import Any
 
 import numpy as np
 
-from seedbed.jax.laws import Chance, Constant, Drawn, Known, Law, Matrix, Pieces, is_random
+from seedbed.jax.laws import Chance, Constant, Drawn, Known, Law, Matrix, Pieces, is_random, sizes
 from seedbed.recording import (
     CODES,
     Distribution,
     Init,
     Unsaid,
+    X,
+    chain,
     closed,
     constant,
-    side_by_side,
+    evaluated,
+    listed,
+    orthogonal,
+    parts,
+    quantiles,
+    steps_of,
+    table,
+    transformed,
     whole,
 )
 
 
-def said(law: Law, shape: tuple[int, ...], dtype: Any) -> Init | Unsaid:
-    """The init of a tensor."""
+def said(law: Law, shape: tuple[int, ...], dtype: Any, *, listing: bool = False) -> Init | Unsaid:
+    """The init of a tensor; `listing`: known numbers one by one."""
     if dtype.name not in CODES:
         return Unsaid("dtype", f"{dtype.name} has no code in specs")
     if not math.prod(shape):
@@ -30,14 +39,14 @@ def said(law: Law, shape: tuple[int, ...], dtype: Any) -> Init | Unsaid:
     match law:
         case Constant(value):
             return constant(value, rounded=dtype.name != "float64" and isinstance(value, float))
-        case Drawn(distribution=d):
-            return closed(_short(d))
+        case Drawn():
+            return _drawn(law)
         case Matrix():
             return _matrix(law, shape)
         case Pieces():
-            return _pieces(law, shape, dtype)
+            return _pieces(law, shape, dtype, listing=listing)
         case Known() if not is_random(law):
-            return Unsaid("literal", f"{np.asarray(law.array).size:,} known numbers")
+            return _table(np.asarray(law.array), dtype, listing=listing)
         case Chance(reason):
             return Unsaid("law", reason)
     return Unsaid("law", f"{type(law).__name__.lower()} of a key")
@@ -49,29 +58,52 @@ def _short(d: Distribution) -> Distribution:
     return type(d)(**numbers)
 
 
+def _drawn(law: Drawn) -> Init | Unsaid:
+    base = _short(law.distribution)
+    if law.expression == X:
+        return closed(base)
+    x = quantiles(base)
+    y = None if x is None else evaluated(law.expression, x)
+    init = None if y is None else transformed(base, y)
+    if init is not None:
+        return {k: float(f"{v:.7g}") if isinstance(v, float) else v for k, v in init.items()}
+    steps = steps_of(law.expression)
+    if steps is None:
+        name = type(base).__name__.lower()
+        return Unsaid("law", f"a {name} put through functions that no scheme has")
+    return chain(base, steps)
+
+
+def _table(array: Any, dtype: Any, *, listing: bool) -> Init | Unsaid:
+    is_narrow = dtype.name.startswith(("bfloat", "float")) and dtype.name != "float64"
+    numbers = array.astype(np.float32) if is_narrow else array
+    init = table(numbers)
+    if init is None and listing:
+        return listed(numbers)
+    return init or Unsaid("literal", f"{array.size:,} known numbers")
+
+
 def _matrix(law: Matrix, shape: tuple[int, ...]) -> Init | Unsaid:
-    """A matrix whose rows or columns are the first axis, as specs read a shape."""
     if law.kind != "orthogonal":
         return whole("qr", ())
-    axes = [axis for axis, size in zip(law.axes, shape, strict=True) if size > 1]
-    if "batch" in axes:
-        return Unsaid("law", f"a stack of orthogonal matrices, {_labels(law)}")
-    if len(set(axes)) > 1 and shape[0] > 1 and axes.count(axes[0]) == 1:
-        return whole("orthogonal", (float(f"{law.gain:.7g}"),))
-    return Unsaid("law", f"an orthogonal matrix whose axes are {_labels(law)}")
+    found = {
+        name: tuple(
+            place
+            for place, (axis, size) in enumerate(zip(law.axes, shape, strict=True))
+            if axis == name and size > 1
+        )
+        for name in ("row", "column", "batch")
+    }
+    gain = float(f"{law.gain:.7g}")
+    return orthogonal(gain, shape, found["row"], found["column"], found["batch"])
 
 
-def _labels(law: Matrix) -> str:
-    return ", ".join(law.axes)
-
-
-def _pieces(law: Pieces, shape: tuple[int, ...], dtype: Any) -> Init | Unsaid:
-    parts: list[tuple[int, Init]] = []
-    for size, part in law.parts:
-        init = said(part, (*shape[: law.axis], size, *shape[law.axis + 1 :]), dtype)
+def _pieces(law: Pieces, shape: tuple[int, ...], dtype: Any, *, listing: bool) -> Init | Unsaid:
+    found = []
+    for box, part in sorted(law.boxes, key=lambda pair: pair[0]):
+        init = said(part, sizes(box), dtype, listing=listing)
         if isinstance(init, Unsaid):
-            start = sum(before for before, _ in parts)
-            at = ", ".join([":"] * law.axis + [f"{start}:{start + size}"])
+            at = ", ".join(f"{start}:{stop}" for start, stop in box)
             return Unsaid(init.kind, f"[{at}]: {init.reason}")
-        parts.append((size, init))
-    return side_by_side(law.axis, parts)
+        found.append((box, init))
+    return parts(found, shape)

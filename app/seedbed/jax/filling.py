@@ -1,8 +1,9 @@
-"""`fill`: the tensors of a spec as JAX's arrays, each device's part made on its own."""
+"""`fill`: the tensors of a checkpoint as JAX's arrays, each device's part made on its own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 import jax
@@ -10,8 +11,8 @@ from jax.sharding import Sharding
 from numpy.typing import NDArray
 
 from seedbed.errors import SpecError
-from seedbed.init import Limits, TensorPlan
-from seedbed.recording import CODES, Drawing, Origin, Ranges
+from seedbed.recording import CODES, Contents, Origin, Ranges, cores, filled, opened
+from seedbed.stream import Dtype
 
 Shardings: TypeAlias = (
     Sharding | Mapping[str, Sharding] | Callable[[str, tuple[int, ...]], Sharding]
@@ -19,65 +20,124 @@ Shardings: TypeAlias = (
 
 _NAMES = {code: name for name, code in CODES.items()}
 
+_TOGETHER_BYTES = 1 << 26
+"""Bytes of tensors that are made before they are given to JAX, at least one tensor."""
+
 
 def fill(
-    spec: Origin,
+    source: Origin,
     sharding: Shardings,
     *,
     seed: int | None = None,
-    limits: Limits | None = None,
+    key: str | None = None,
+    threads: int | None = None,
 ) -> dict[str, jax.Array]:
-    """The tensors of a spec by name, sharded; each process makes what its own devices hold.
+    """The tensors of a checkpoint by name, sharded; each process makes what its own devices hold.
 
-    Elements are those of the spec's file, whatever the mesh.
+    Elements are those of the file, whatever the mesh.
 
     Args:
-        spec: a spec, also as a dict, or a recording.
+        source: a recording, a spec (also as a dict, JSON text, or the path of a JSON file), the
+            name of a preset, or the `http://…` of a service's checkpoint, of which the parts are
+            fetched by ranges.
         sharding: of all tensors; or by name; or a function of name and shape.
-        seed: instead of the spec's own.
-        limits: what it may ask for.
+        seed: instead of the source's own.
+        key: an API key of the service.
+        threads: that make them; by default as many as there are cores.
 
     Raises:
-        SpecError: the spec means no file, a sharding is missing or does not fit, or JAX lacks the
-            dtype: 64 bits need `jax_enable_x64`.
+        SpecError: the source means no file, a sharding is missing or does not fit, or JAX lacks
+            the dtype: 64 bits need `jax_enable_x64`.
+        httpx.HTTPError: the service cannot be reached.
     """
-    drawing = Drawing(spec, seed, limits)
-    chosen = _chosen(sharding, drawing.plans)
-    for plan in drawing.plans:
-        if plan.dtype.size_bytes == 8 and not jax.config.jax_enable_x64:
+    threads = threads or cores()
+    contents = opened(source, seed, key, threads)
+    try:
+        dtypes = _dtypes(contents)
+        chosen = _chosen(sharding, contents.shapes)
+        for name, shape in contents.shapes.items():
+            try:
+                chosen[name].shard_shape(shape)
+            except ValueError as error:  # an axis that the mesh does not divide
+                raise SpecError(f"{name!r}: {error}", ("sharding",)) from error
+        arrays: dict[str, jax.Array] = {}
+        for names in _together(contents, dtypes):
+            arrays |= _arrays(names, chosen, contents, dtypes, threads)
+        return arrays
+    finally:
+        contents.close()
+
+
+def _dtypes(contents: Contents) -> dict[str, Dtype]:
+    """Of every tensor.
+
+    Raises:
+        SpecError: JAX lacks one.
+    """
+    found: dict[str, Dtype] = {}
+    for name, dtype in contents.dtypes.items():
+        if dtype is None:
+            raise SpecError(f"{name!r} has a dtype that is not known here", ("dtype",))
+        if dtype.size_bytes == 8 and not jax.config.jax_enable_x64:
             raise SpecError(
-                f"{plan.name!r} is {plan.dtype.code}; JAX has 64 bits only with jax_enable_x64",
-                ("dtype",),
+                f"{name!r} is {dtype.code}; JAX has 64 bits only with jax_enable_x64", ("dtype",)
             )
-        try:
-            chosen[plan.name].shard_shape(plan.shape)
-        except ValueError as error:  # an axis that the mesh does not divide
-            raise SpecError(f"{plan.name!r}: {error}", ("sharding",)) from error
-    return {plan.name: _array(plan, chosen[plan.name], drawing) for plan in drawing.plans}
+        found[name] = dtype
+    return found
 
 
-def _chosen(sharding: Shardings, plans: Sequence[TensorPlan]) -> Mapping[str, Sharding]:
+def _chosen(sharding: Shardings, shapes: Mapping[str, tuple[int, ...]]) -> Mapping[str, Sharding]:
     """The sharding of each tensor."""
-    names = [plan.name for plan in plans]
     if isinstance(sharding, Mapping):
-        if differ := sorted(sharding.keys() ^ set(names)):
+        if differ := sorted(sharding.keys() ^ shapes.keys()):
             raise SpecError(f"shardings and tensors differ: {', '.join(differ[:8])}", ("sharding",))
         return sharding
     if isinstance(sharding, Sharding):
-        return dict.fromkeys(names, sharding)
-    return {plan.name: sharding(plan.name, plan.shape) for plan in plans}
+        return dict.fromkeys(shapes, sharding)
+    return {name: sharding(name, shape) for name, shape in shapes.items()}
 
 
-def _array(plan: TensorPlan, sharding: Sharding, drawing: Drawing) -> jax.Array:
-    """One tensor; devices that hold the same part share it."""
-    made: dict[Ranges, NDArray[Any]] = {}
-    dtype = jax.numpy.dtype(_NAMES[plan.dtype.code])
+def _together(contents: Contents, dtypes: Mapping[str, Dtype]) -> Iterator[list[str]]:
+    """Names of tensors in runs, each of some bytes."""
+    run: list[str] = []
+    size = 0
+    for name, shape in contents.shapes.items():
+        run.append(name)
+        size += math.prod(shape) * dtypes[name].size_bytes
+        if size >= _TOGETHER_BYTES:
+            yield run
+            run, size = [], 0
+    yield run
 
-    def part(index: tuple[slice, ...] | None) -> NDArray[Any]:
-        slices = index or ()
-        ranges = tuple(s.indices(n)[:2] for s, n in zip(slices, plan.shape, strict=True))
-        if ranges not in made:
-            made[ranges] = drawing.box(plan, ranges).view(dtype)
-        return made[ranges]
 
-    return jax.make_array_from_callback(plan.shape, sharding, part, dtype=dtype)
+def _arrays(
+    names: list[str],
+    chosen: Mapping[str, Sharding],
+    contents: Contents,
+    dtypes: Mapping[str, Dtype],
+    threads: int,
+) -> dict[str, jax.Array]:
+    """Some tensors; devices that hold the same part share it."""
+    wanted: dict[tuple[str, Ranges], tuple[str, Dtype, Ranges]] = {}
+    for name in names:
+        shape = contents.shapes[name]
+        for index in chosen[name].addressable_devices_indices_map(shape).values():
+            ranges = _ranges(index, shape)
+            wanted[name, ranges] = (name, dtypes[name], ranges)
+    made = dict(zip(wanted, filled(contents, [*wanted.values()], threads), strict=True))
+
+    def array(name: str) -> jax.Array:
+        shape, dtype = contents.shapes[name], jax.numpy.dtype(_NAMES[dtypes[name].code])
+
+        def part(index: tuple[slice, ...] | None) -> NDArray[Any]:
+            return made[name, _ranges(index, shape)].view(dtype)
+
+        return jax.make_array_from_callback(shape, chosen[name], part, dtype=dtype)
+
+    return {name: array(name) for name in names}
+
+
+def _ranges(index: tuple[slice, ...] | None, shape: tuple[int, ...]) -> Ranges:
+    """A device's part."""
+    slices = index or ()
+    return tuple(s.indices(n)[:2] for s, n in zip(slices, shape, strict=True))

@@ -12,9 +12,10 @@ import numpy as np
 from jax.interpreters import partial_eval
 
 from seedbed.jax.laws import Chance, Constant, Keys, Known, Law, known, origin_of, side_by_side
-from seedbed.jax.rules import ELEMENTWISE, KEYED, drawn_law, raised, still
+from seedbed.jax.moves import raised
+from seedbed.jax.rules import ELEMENTWISE, KEYED, drawn_law, folded, still
 
-SMALL = 1 << 20
+SMALL = 1 << 22
 """Elements beyond which known numbers are not computed."""
 
 STEPS = 4096
@@ -86,8 +87,9 @@ def _applied(equation: Any, laws: list[Law]) -> list[Law]:
     if name in ("optimization_barrier", "device_put") and len(laws) == count:
         return laws
     if name == "concatenate" and not all(map(_is_known, laws)):
-        sizes = [atom.aval.shape[params["dimension"]] for atom in equation.invars]
-        return [side_by_side(params["dimension"], list(zip(sizes, laws, strict=True)))]
+        axis, shape = params["dimension"], equation.outvars[0].aval.shape
+        parts = [(x.aval.shape[axis], law) for x, law in zip(equation.invars, laws, strict=True)]
+        return [side_by_side(axis, parts, shape)]
     if name == "random_bits":
         return [drawn_law(equation, laws)]
     if any(isinstance(law, Keys) for law in laws) and name not in KEYED:
@@ -159,7 +161,9 @@ def _scanned(equation: Any, laws: list[Law]) -> list[Law]:
         rows.append(outputs[carried:])
     if params["reverse"]:
         rows.reverse()
-    return [*carry, *(_stacked(list(column)) for column in zip(*rows, strict=True))]
+    shapes = [atom.aval.shape for atom in equation.outvars[carried:]]
+    columns = zip(*rows, strict=True) if rows else [()] * len(shapes)
+    return [*carry, *(_stacked(list(c), s) for c, s in zip(columns, shapes, strict=True))]
 
 
 def _step(law: Law, step: int) -> Law:
@@ -174,7 +178,7 @@ def _step(law: Law, step: int) -> Law:
     return Chance("scan over what is drawn", origin_of(law))
 
 
-def _stacked(column: list[Law]) -> Law:
+def _stacked(column: list[Law], shape: tuple[int, ...]) -> Law:
     """The outputs of all steps, along a new first axis."""
     if not column:
         return Chance("scan without a step")
@@ -189,7 +193,7 @@ def _stacked(column: list[Law]) -> Law:
             for law in column
         ]
         return known(np.stack(rows), seeded=any(getattr(law, "seeded", False) for law in column))
-    return side_by_side(0, [(1, raised(law)) for law in column])
+    return side_by_side(0, [(1, raised(law)) for law in column], shape)
 
 
 def _computed(equation: Any, laws: list[Law]) -> list[Law]:
@@ -200,13 +204,7 @@ def _computed(equation: Any, laws: list[Law]) -> list[Law]:
     if all(isinstance(law, Constant) for law in laws) and (
         name in ELEMENTWISE or name in _SPREADING
     ):
-        atoms = [np.asarray(_value(law), atom.aval.dtype) for law, atom in _pairs(laws, equation)]
-        out = equation.outvars[0].aval.dtype
-        if name == "convert_element_type":
-            return [known(atoms[0].astype(out))]
-        if name in _SPREADING:
-            return [laws[0]]
-        return [known(_bound(equation.primitive.bind, atoms, params)[0])]
+        return [folded(equation, laws) if name in ELEMENTWISE else laws[0]]
     shapes = [atom.aval.shape for atom in (*equation.invars, *equation.outvars)]
     if max(map(math.prod, shapes), default=0) > SMALL:
         return [Chance(f"{name} of many known numbers")] * len(equation.outvars)
@@ -228,17 +226,13 @@ def _computed(equation: Any, laws: list[Law]) -> list[Law]:
 
 _SPREADING = {
     "broadcast_in_dim", "reshape", "transpose", "squeeze", "expand_dims", "rev", "copy", "copy_p",
-    "slice", "sharding_constraint", "convert_element_type", "dynamic_slice", "name",
+    "slice", "sharding_constraint", "dynamic_slice", "name",
 }  # fmt: skip
 """What leaves a constant as it is."""
 
 
 def _pairs(laws: Sequence[Law], equation: Any) -> Iterator[tuple[Law, Any]]:
     return iter(zip(laws, equation.invars, strict=True))
-
-
-def _value(law: Law) -> Any:
-    return law.value if isinstance(law, Constant) else None
 
 
 def _bound(bind: Callable[..., Any], arrays: Sequence[Any], params: Any) -> list[Any]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import numpy as np
 
 from seedbed.jax.emission import said
 from seedbed.jax.interpreter import given, laws_of
-from seedbed.jax.laws import Chance, Drawn, Law, Matrix, is_random, origin_of
+from seedbed.jax.laws import Chance, Drawn, Law, Pieces, apart, is_random, origin_of
 from seedbed.jax.trees import Tree, opened
 from seedbed.recording import CODES, Entry, Recorded, Report, Unsaid, schemes_of
 
@@ -40,7 +40,11 @@ class Recording(Recorded[RecordedArray]):
         return self.structure.filled(arrays)
 
 
-def record(init_fn: Callable[..., Any], *args: Any) -> Recording:
+def record(
+    init_fn: Callable[..., Any],
+    *args: Any,
+    fallback: Literal["literal"] | None = None,
+) -> Recording:
     """What `init_fn(*args)` starts its arrays from, at full size, without drawing them.
 
     Its jaxpr is followed from the keys to each array: only keys and small tables are computed.
@@ -49,6 +53,7 @@ def record(init_fn: Callable[..., Any], *args: Any) -> Recording:
         init_fn: gives back a tree of arrays: linen's `model.init`, a function that makes an nnx
             module or state, an equinox module, plain dicts.
         args: a key and whatever else it takes, arrays or their shapes.
+        fallback: `literal` lists known numbers that no scheme gives, up to 65,536 of an array.
 
     Raises:
         SpecError: two arrays of the tree have one name.
@@ -57,7 +62,7 @@ def record(init_fn: Callable[..., Any], *args: Any) -> Recording:
     found = _read(init_fn, args)
     if before != _outer():
         found = _agreed(found, _read(init_fn, args))
-    return _described(found)
+    return _described(found, listing=fallback == "literal")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +96,14 @@ def _agreed(first: _Read, second: _Read) -> _Read:
     return _Read(laws, first.shapes, first.tree)
 
 
-def _described(found: _Read) -> Recording:
+def _described(found: _Read, *, listing: bool) -> Recording:
     seen: list[tuple[str, Law, Any]] = []
     copied: dict[str, str] = {}
     noted: dict[str, str] = {}
     tensors = []
     by_key: dict[bytes, list[int]] = {}
     for name, law, shape in zip(found.tree.names, found.laws, found.shapes, strict=True):
-        init = said(law, shape.shape, shape.dtype)
+        init = said(law, shape.shape, shape.dtype, listing=listing)
         same_as = None
         origin = origin_of(law) if is_random(law) else frozenset()
         for number in sorted({n for key in origin for n in by_key.get(key, ())}):
@@ -114,7 +119,7 @@ def _described(found: _Read) -> Recording:
         for key in origin:
             by_key.setdefault(key, []).append(len(seen))
         seen.append((name, law, shape))
-        if isinstance(law, Drawn) and law.coarse:
+        if any(isinstance(x, Drawn) and x.coarse for x in _inner(law)):
             noted[name] = f"JAX draws {shape.dtype.name} in few steps; recorded is what is meant"
         tensors.append(
             RecordedArray(
@@ -141,12 +146,13 @@ def _described(found: _Read) -> Recording:
     return Recording(tuple(tensors), report, found.tree)
 
 
+def _inner(law: Law) -> list[Law]:
+    """The laws of its boxes, or itself."""
+    return [part for _, part in law.boxes] if isinstance(law, Pieces) else [law]
+
+
 def _apart(law: Law, other: Law) -> bool:
-    """Whether two laws are other parts of one draw that was split."""
-    if not (isinstance(law, Drawn | Matrix) and isinstance(other, Drawn | Matrix)):
-        return False
-    for mine, its in zip(law.arrangement, other.arrangement, strict=False):
-        if mine != its:
-            both = mine[0] == its[0] == "split" and mine[1:3] == its[1:3]
-            return bool(both and mine[3] != its[3])
-    return False
+    """Whether no number of one is in the other, though they share keys."""
+    return all(
+        apart(a, b) for a in _inner(law) for b in _inner(other) if origin_of(a) & origin_of(b)
+    )

@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from seedbed.jax.boxes import met, padded, placed, scattered, updated
 from seedbed.jax.laws import (
     Axis,
     Bits,
@@ -18,15 +19,23 @@ from seedbed.jax.laws import (
     Drawn,
     Factor,
     Keys,
+    Known,
     Law,
     Matrix,
     Pieces,
-    moved,
+    cut,
+    known,
+    whole,
 )
+from seedbed.jax.moves import MOVES, SHAPES, moved_law
 from seedbed.recording import (
+    Call,
     Distribution,
+    Expression,
     Normal,
+    Truncated,
     Uniform,
+    X,
     affine,
     clamped,
     erfinv,
@@ -52,6 +61,10 @@ ELEMENTWISE = {
 """Primitives that can be computed of one element."""
 
 
+_OF_BITS = {"shift_right_logical", "bitcast_convert_type"}
+"""Primitives between bits and a float."""
+
+
 def drawn_law(equation: Any, laws: Sequence[Law]) -> Law:
     """Bits drawn from keys, one or a batch."""
     keys, shape = laws[0], equation.params["shape"]
@@ -71,47 +84,95 @@ def drawn_law(equation: Any, laws: Sequence[Law]) -> Law:
 def still(equation: Any, laws: Sequence[Law]) -> list[Law] | None:
     """The outputs of an equation of which some operand is random."""
     name = equation.primitive.name
+    shapes = [atom.aval.shape for atom in equation.invars]
+    after = equation.outvars[0].aval.shape
     if name == "qr":
         return _qr(equation, laws[0])
-    if len(laws) == 1 or name in _MOVES:
-        first = laws[0]
-        if name in _MOVES:
-            return _moved(equation, first)
-        if isinstance(first, Pieces):
-            return _each(equation, first, laws, 0)
-    if any(isinstance(law, Factor) for law in laws):
+    if name == "split":
+        return _split(equation, laws[0])
+    if any(isinstance(law, Factor) for law in laws) and name not in MOVES:
         return _factor(name, laws, equation)
-    random = [i for i, law in enumerate(laws) if not isinstance(law, Constant)]
-    if len(random) != 1:
-        return None
-    law = laws[random[0]]
     found: Law | None = None
-    match law:
-        case Pieces():
-            return _each(equation, law, laws, random[0])
-        case Bits():
-            found = _of_bits(equation, law, laws)
-        case Drawn():
-            found = _of_draw(equation, law, laws, random[0])
-        case Matrix():
-            found = _of_matrix(name, law, laws, random[0])
+    if name in MOVES:
+        found = moved_law(name, equation.params, laws[0], shapes[0], after)
+    elif name in _WRITTEN:
+        found = _WRITTEN[name](equation, laws)
+    elif name == "dynamic_slice":
+        box = placed(laws[1:], shapes[0], after)
+        found = None if box is None else cut(laws[0], shapes[0], box)
+    elif name in ELEMENTWISE | _OF_BITS:
+        found = _elementwise(equation, laws, shapes, after)
     return None if found is None else [found]
 
 
-def _each(equation: Any, law: Pieces, laws: Sequence[Law], at: int) -> list[Law] | None:
-    """An element-wise operation on each of several parts."""
-    if equation.primitive.name not in ELEMENTWISE:
-        return None
-    parts: list[tuple[int, Law]] = []
-    for size, part in law.parts:
-        if isinstance(part, Constant) and equation.primitive.name == "convert_element_type":
-            parts.append((size, part))
-            continue
-        found = still(equation, [*laws[:at], part, *laws[at + 1 :]])
-        if isinstance(part, Constant) or found is None:
+_WRITTEN: Mapping[str, Callable[[Any, Sequence[Law]], Law | None]] = {
+    "scatter": scattered, "pad": padded, "dynamic_update_slice": updated,
+}  # fmt: skip
+
+
+def _split(equation: Any, law: Law) -> list[Law] | None:
+    """`jnp.split`: boxes along an axis."""
+    shape = equation.invars[0].aval.shape
+    axis, start, found = equation.params["axis"], 0, []
+    for size in equation.params["sizes"]:
+        box = (*whole(shape[:axis]), (start, start + size), *whole(shape[axis + 1 :]))
+        part = cut(law, shape, box)
+        if part is None:
             return None
-        parts.append((size, found[0]))
-    return [Pieces(law.axis, tuple(parts))]
+        found.append(part)
+        start += size
+    return found
+
+
+def _elementwise(
+    equation: Any, laws: Sequence[Law], shapes: Sequence[tuple[int, ...]], shape: tuple[int, ...]
+) -> Law | None:
+    """One operation on each element; box by box where operands change within the tensor."""
+    name = equation.primitive.name
+    spread: list[Law] = []
+    for law, own in zip(laws, shapes, strict=True):
+        if isinstance(law, Known) and own != shape:
+            spread.append(Known(np.broadcast_to(np.asarray(law.array), shape), law.seeded))
+        elif isinstance(law, Constant) or own == shape:
+            spread.append(law)
+        else:
+            return None  # what is drawn would be in several elements
+    if any(isinstance(law, Pieces | Known) for law in spread):
+        return met(spread, shape, lambda inner: _of_element(equation, name, inner))
+    return _of_element(equation, name, spread)
+
+
+def _of_element(equation: Any, name: str, laws: list[Law]) -> Law | None:
+    """The same where no operand changes its law."""
+    out = equation.outvars[0].aval.dtype
+    if all(isinstance(law, Constant) for law in laws):
+        return folded(equation, laws)
+    if name == "select_n" and isinstance(laws[0], Constant):
+        return laws[1 + int(laws[0].value)]  # type: ignore[arg-type]
+    random = [i for i, law in enumerate(laws) if not isinstance(law, Constant)]
+    law = laws[random[0]]
+    if isinstance(law, Matrix) and len(random) == 1:
+        return _of_matrix(name, law, laws, random[0])
+    if isinstance(law, Bits) and len(random) == 1:
+        return _of_bits(equation, law, laws)
+    drawn = [x for x in laws if isinstance(x, Drawn)]
+    if len(drawn) != len(random) or not jax.numpy.issubdtype(out, jax.numpy.floating):
+        return None
+    if any((x.origin, x.arrangement) != (drawn[0].origin, drawn[0].arrangement) for x in drawn):
+        return None  # of several draws, or of other elements of one
+    dtype = equation.invars[random[0]].aval.dtype
+    return _of_draw(equation, drawn, laws, dtype)
+
+
+def folded(equation: Any, laws: Sequence[Law]) -> Law:
+    """An element-wise equation of constants."""
+    values = [
+        np.asarray(law.value if isinstance(law, Constant) else None, atom.aval.dtype)
+        for law, atom in zip(laws, equation.invars, strict=True)
+    ]
+    if equation.primitive.name == "convert_element_type":
+        return known(values[0].astype(equation.outvars[0].aval.dtype))
+    return known(equation.primitive.bind(*map(jax.numpy.asarray, values), **equation.params))
 
 
 def _of_bits(equation: Any, law: Bits, laws: Sequence[Law]) -> Law | None:
@@ -130,25 +191,89 @@ def _of_bits(equation: Any, law: Bits, laws: Sequence[Law]) -> Law | None:
         bits = jax.numpy.finfo(dtype).nmant
         one = int(np.ones((), dtype).view(f"u{np.dtype(dtype).itemsize}"))
         if law.width == bits and law.arrangement[-1] == ("one", one):
-            return Drawn(law.origin, law.arrangement[:-1], Uniform(1.0, 2.0), coarse=bits < 16)
+            bases = ((None, Uniform(1.0, 2.0)),)
+            return Drawn(law.origin, law.arrangement[:-1], bases, coarse=bits < 16)
     return None
 
 
-def _of_draw(equation: Any, law: Drawn, laws: Sequence[Law], at: int) -> Law | None:
-    """A draw put through an element-wise function with constants."""
-    name, aval = equation.primitive.name, equation.outvars[0].aval
+def _of_draw(equation: Any, drawn: Sequence[Drawn], laws: Sequence[Law], dtype: Any) -> Law | None:
+    """A draw put through an element-wise function with numbers, or with itself."""
+    name, law = equation.primitive.name, drawn[0]
     if name in ("convert_element_type", "reduce_precision"):
-        return law if jax.numpy.issubdtype(aval.dtype, jax.numpy.floating) else None
-    if equation.invars[at].aval.shape != aval.shape:
-        return None  # the draw itself is spread over more elements
-    constants = [x.value for x in laws if isinstance(x, Constant)]
-    values = [float(c) for c in constants if isinstance(c, int | float)]
-    if len(values) < len(laws) - 1:
+        return law
+    shared = _shared(drawn)
+    found = []
+    for k in range(shared):
+        operands = [
+            x.expressions[k] if isinstance(x, Drawn) else float(x.value)  # type: ignore[union-attr, arg-type]
+            for x in laws
+        ]
+        expression = _expression(name, operands, equation.params)
+        if expression is None:
+            return None
+        found.append(expression)
+    if not found:
         return None
-    closed = _closed(name, law.distribution, values, at, equation.invars[at].aval.dtype)
+    law = replace(law, bases=law.bases[:shared], expressions=tuple(found))
+    if len(drawn) > 1 or drawn[0].expression != X:
+        return law
+    at = next(i for i, x in enumerate(laws) if isinstance(x, Drawn))
+    values = [float(x.value) for x in laws if isinstance(x, Constant)]  # type: ignore[arg-type]
+    closed = _closed(name, drawn[0], values, at, dtype)
     if isinstance(closed, float):
         return Constant(closed)
-    return None if closed is None else replace(law, distribution=closed)
+    if closed is None:
+        return law
+    return replace(law, bases=(*law.bases, (found[-1], closed)), expressions=(*found, X))
+
+
+def _shared(drawn: Sequence[Drawn]) -> int:
+    """How many bases all of them have."""
+    first = drawn[0].bases
+    equal = [
+        k
+        for k in range(len(first) + 1)
+        if all(x.bases[:k] == first[:k] and len(x.bases) >= k for x in drawn)
+    ]
+    return max(equal)
+
+
+_PLAIN = {"neg", "abs", "exp", "expm1", "log", "sqrt", "square", "sin", "cos", "erf_inv"}
+
+
+def _expression(name: str, operands: list[Any], params: Any) -> Expression | None:
+    """What becomes of a draw, in ATen's words."""
+    x = operands[0]
+    match name:
+        case _ if name in _PLAIN:
+            return Call(name, (x,))
+        case "copy":
+            return x  # type: ignore[no-any-return]
+        case "add" | "mul":
+            if name == "mul" and operands[0] == operands[1]:
+                return Call("square", (x,))
+            return Call(name, tuple(sorted(operands, key=lambda y: isinstance(y, float))))
+        case "sub" | "div":
+            return Call(name, tuple(operands))
+        case "max" | "min":
+            y, c = operands if isinstance(operands[1], float) else operands[::-1]
+            return Call(f"clamp_{name}", (y, c)) if isinstance(c, float) else None
+        case "clamp":
+            low, y, high = operands
+            bounds = isinstance(low, float) and isinstance(high, float)
+            return Call("clamp", (y, low, high)) if bounds else None
+        case "log1p":
+            return Call("log", (Call("add", (x, 1.0)),))
+        case "rsqrt":
+            return Call("reciprocal", (Call("sqrt", (x,)),))
+        case "logistic":
+            return Call("reciprocal", (Call("add", (Call("exp", (Call("neg", (x,)),)), 1.0)),))
+        case "exp2":
+            return Call("exp", (Call("mul", (x, math.log(2.0))),))
+        case "integer_pow":
+            known_powers = {1: x, 2: Call("square", (x,)), -1: Call("reciprocal", (x,))}
+            return known_powers.get(params["y"])
+    return None
 
 
 def _erfinv(d: Distribution, dtype: Any) -> Distribution | None:
@@ -162,6 +287,17 @@ def _erfinv(d: Distribution, dtype: Any) -> Distribution | None:
     return erfinv(d)
 
 
+def _meant(d: Truncated, name: str, bound: float) -> Truncated:
+    """Cut at the bound that is asked for, where steps of a narrow dtype end just before it."""
+    own = d.lower if name == "max" else d.upper
+    if abs(own - bound) > _COARSE * abs(bound):
+        return d
+    return replace(d, lower=bound) if name == "max" else replace(d, upper=bound)
+
+
+_COARSE = 2.0**-6
+"""Two steps of bfloat16, as parts of a number."""
+
 _FUNCTIONS: Mapping[str, Callable[[Distribution], Distribution | float | None]] = {
     "neg": lambda d: affine(d, -1.0, 0.0),
     "exp": exp,
@@ -171,8 +307,11 @@ _FUNCTIONS: Mapping[str, Callable[[Distribution], Distribution | float | None]] 
 
 
 def _closed(
-    name: str, d: Distribution, values: Sequence[float], at: int, dtype: Any
+    name: str, law: Drawn, values: Sequence[float], at: int, dtype: Any
 ) -> Distribution | float | None:
+    d = law.distribution
+    if law.coarse and name in ("max", "min") and isinstance(d, Truncated):
+        d = _meant(d, name, values[0])
     if name == "erf_inv":
         return _erfinv(d, dtype)
     if name in _FUNCTIONS:
@@ -255,83 +394,6 @@ def _factor(name: str, laws: Sequence[Law], equation: Any) -> list[Law] | None:
         return [replace(matrix, kind="orthogonal")] if same and not turned else None
     if name == "sign" and factor.kind == "r":
         return [Factor(factor.origin, "signs")]
-    if name in _FACTOR_STEPS and (factor.kind == "r" or name in _SHAPES):
+    if name in _FACTOR_STEPS and (factor.kind == "r" or name in SHAPES):
         return [factor]
     return None
-
-
-_SHAPES = {"reshape", "squeeze", "broadcast_in_dim", "expand_dims"}
-
-_MOVES = {*_SHAPES, "transpose", "slice", "split", "rev", "sharding_constraint", "name", "copy_p"}
-"""Primitives that only move elements."""
-
-
-def _moved(equation: Any, law: Law) -> list[Law] | None:
-    """The same elements, elsewhere."""
-    name, params = equation.primitive.name, equation.params
-    before, after = equation.invars[0].aval.shape, equation.outvars[0].aval.shape
-    if isinstance(law, Factor):
-        return [law] if name in _SHAPES else None
-    if name in ("sharding_constraint", "name", "copy_p") or (before == after and name in _SHAPES):
-        return [law]
-    if isinstance(law, Matrix):
-        axes = _axes_of(name, law.axes, params, before, after)
-        return None if axes is None else [moved(replace(law, axes=axes), (name, after))]
-    if not isinstance(law, Bits | Drawn) or (
-        name in _SHAPES and math.prod(before) != math.prod(after)
-    ):
-        return None
-    if name == "split":
-        sizes, axis = params["sizes"], params["axis"]
-        return [moved(law, (name, axis, sizes, k)) for k in range(len(sizes))]
-    facts = tuple((k, str(v)) for k, v in sorted(params.items()) if k != "sharding")
-    if name in _SHAPES:
-        facts = ()
-    return [moved(law, (name, facts, after))]
-
-
-def _axes_of(
-    name: str,
-    axes: tuple[Axis, ...],
-    params: Any,
-    before: Sequence[int],
-    after: Sequence[int],
-) -> tuple[Axis, ...] | None:
-    """Which axes are rows and columns after a move, if they are still whole."""
-    if name == "transpose":
-        return tuple(axes[p] for p in params["permutation"])
-    if name not in _SHAPES or math.prod(before) != math.prod(after):
-        return None
-    groups: list[tuple[Axis, int]] = []
-    for axis, size in zip(axes, before, strict=True):
-        if size == 1:
-            continue
-        if groups and groups[-1][0] == axis:
-            groups[-1] = axis, groups[-1][1] * size
-        else:
-            groups.append((axis, size))
-    found: list[Axis] = []
-    left = 1
-    label: Axis = axes[0]
-    for size in after:
-        if size > 1 and left == 1:
-            if not groups:
-                return None
-            label, left = groups.pop(0)
-        if left % size:
-            return None
-        left //= size
-        found.append(label)
-    return tuple(found)
-
-
-def raised(law: Law) -> Law:
-    """A law with a new first axis of 1."""
-    match law:
-        case Matrix():
-            return moved(replace(law, axes=("batch", *law.axes)), "raised")
-        case Bits() | Drawn():
-            return moved(law, "raised")
-        case Pieces(axis, parts):
-            return Pieces(axis + 1, tuple((size, raised(part)) for size, part in parts))
-    return law

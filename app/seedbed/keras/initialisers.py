@@ -20,8 +20,8 @@ from seedbed.recording import (
     Unsaid,
     closed,
     constant,
+    orthogonal,
     side_by_side,
-    whole,
 )
 
 Shape = tuple[int, ...]
@@ -110,10 +110,9 @@ def _uniform(i: Any, _: Shape, dtype: str) -> Init | Unsaid:
 
 
 def _orthogonal(i: Any, shape: Shape, _: str) -> Init | Unsaid:
-    """A matrix (all but the last axis, last axis); specs read the first axis as the rows."""
-    if sum(size > 1 for size in shape[:-1]) > 1 or (len(shape) > 2 and shape[0] == 1):
-        return Unsaid("law", f"an orthogonal matrix {math.prod(shape[:-1])}×{shape[-1]}")
-    return whole("orthogonal", (i.gain,))
+    """A matrix (all but the last axis, last axis)."""
+    *ahead, last = range(len(shape))
+    return orthogonal(i.gain, shape, [axis for axis in ahead if shape[axis] > 1], [last])
 
 
 def _identity(i: Any, shape: Shape, dtype: str) -> Init | Unsaid:

@@ -1,5 +1,9 @@
-"""What recorders of all frameworks share: distributions, their spelling in specs, the report."""
+"""What recorders of all frameworks share: distributions, their spelling in specs, the report.
 
+And where the elements of a checkpoint come from, for those who fill models in place.
+"""
+
+from seedbed.recording.contents import Contents, Drawing, Origin, opened
 from seedbed.recording.distributions import (
     Distribution,
     LogUniform,
@@ -12,7 +16,9 @@ from seedbed.recording.distributions import (
     exp,
     log,
 )
-from seedbed.recording.drawing import Drawing, Origin, Ranges
+from seedbed.recording.expressions import Call, Draw, Expression, X, evaluated, steps_of
+from seedbed.recording.filling import Ranges, cores, filled, in_threads
+from seedbed.recording.recognise import quantiles, table, transformed
 from seedbed.recording.recorded import Entry, Recorded, RecordingError, schemes_of
 from seedbed.recording.report import Report
 from seedbed.recording.saying import (
@@ -25,14 +31,17 @@ from seedbed.recording.saying import (
     constant,
     counted,
     listed,
+    orthogonal,
     parts,
     side_by_side,
     whole,
 )
 
 __all__ = [
-    "CODES", "PARTS", "Distribution", "Drawing", "Entry", "Init", "LogUniform", "Normal", "Origin",
-    "Ranges", "Recorded", "RecordingError", "Report", "Truncated", "Uniform", "Unsaid", "affine",
-    "chain", "clamped", "closed", "constant", "counted", "erfinv", "exp", "listed", "log", "parts",
-    "schemes_of", "side_by_side", "whole",
+    "CODES", "PARTS", "Call", "Contents", "Distribution", "Draw", "Drawing", "Entry", "Expression",
+    "Init", "LogUniform", "Normal", "Origin", "Ranges", "Recorded", "RecordingError", "Report",
+    "Truncated", "Uniform", "Unsaid", "X", "affine", "chain", "clamped", "closed", "constant",
+    "cores", "counted", "erfinv", "evaluated", "exp", "filled", "in_threads", "listed", "log",
+    "opened", "orthogonal", "parts", "quantiles", "schemes_of", "side_by_side", "steps_of", "table",
+    "transformed", "whole",
 ]  # fmt: skip

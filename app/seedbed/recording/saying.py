@@ -88,6 +88,38 @@ def whole(kind: str, parameters: tuple[float, ...]) -> Init | Unsaid:
     return Unsaid("law", "Q of a Gaussian matrix, whose columns' signs are not made uniform")
 
 
+def orthogonal(
+    gain: float,
+    shape: Sequence[int],
+    rows: Sequence[int],
+    columns: Sequence[int],
+    batch: Sequence[int] = (),
+) -> Init | Unsaid:
+    """The init of orthogonal matrices.
+
+    Args:
+        gain: of either sign.
+        shape: of the tensor.
+        rows: axes of a matrix's rows; those of 1 may be left out, here as below.
+        columns: axes of its columns; which side is which makes no difference to the distribution.
+        batch: axes along which they are a stack.
+    """
+    init = whole("orthogonal", (gain,))
+    if isinstance(init, Unsaid | str):
+        return init
+    free = [axis for axis in range(len(shape)) if axis not in batch]
+    sides = [sorted(side) for side in (rows, columns)]
+    if not batch and len(shape) > 1 and any(side == [0] for side in sides):
+        return init
+    # The side that is said in fewer axes; of two, the last one, as frameworks have outputs.
+    out = min(sides, key=lambda side: (len(side), [-axis for axis in side]))
+    if batch:
+        init["batch_axis"] = batch[0] if len(batch) == 1 else list(batch)
+    if out != free[:1]:
+        init["out_axis"] = out[0] if len(out) == 1 else out
+    return init
+
+
 PARTS = 64
 """Parts of a tensor that a spec may name."""
 
@@ -114,17 +146,21 @@ def _spelled(number: float) -> float | str:
 
 
 def counted(values: NDArray[Any]) -> Init | None:
-    """The init of integers that count along an axis, if they do."""
-    if values.dtype.kind not in "iu" or values.ndim == 0 or not values.size:
+    """The init of numbers that count along an axis, if they do: to the bit, also floats."""
+    if values.dtype.kind not in "iuf" or values.ndim == 0 or not values.size:
         return None
     for axis in range(values.ndim):
         line = np.moveaxis(values, axis, -1).reshape(-1, values.shape[axis])[0]
-        start = int(line[0])
-        step = int(line[1]) - start if len(line) > 1 else 0
+        start, second = line[0].item(), line[min(1, len(line) - 1)].item()
+        if not (math.isfinite(start) and math.isfinite(second)):
+            continue
+        step = second - start
         shape = [-1 if i == axis else 1 for i in range(values.ndim)]
         if not step or (values != np.array(line).reshape(shape)).any():
             continue
-        if line.tolist() == [start + step * n for n in range(len(line))]:
+        # An element is one product and one sum of float64, rounded to float32.
+        follows = np.array([start + step * n for n in range(len(line))], line.dtype)
+        if line.tobytes() == follows.tobytes():
             said = {"start": start, "step": step, "axis": axis - values.ndim}
             plain = {"start": 0, "step": 1, "axis": -1}
             more = {key: number for key, number in said.items() if number != plain[key]}

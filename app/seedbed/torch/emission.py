@@ -18,16 +18,14 @@ from seedbed.recording import (
     counted,
     listed,
     parts,
+    steps_of,
     whole,
 )
 from seedbed.torch.geometry import Box
 from seedbed.torch.laws import (
-    Call,
     Chance,
     Constant,
-    Draw,
     Drawn,
-    Expression,
     Pieces,
     Table,
     Unfilled,
@@ -80,75 +78,10 @@ def _drawn(law: Drawn) -> Init | Unsaid:
     init = transformed(law)
     if init is not None:
         return init
-    steps = _steps(law.expression)
+    steps = steps_of(law.expression)
     if steps is None:
         return Unsaid("law", f"{law.base} put through functions that no scheme has")
     return chain(law.base, steps)
-
-
-_PLAIN = {
-    "neg", "abs", "exp", "expm1", "log", "sqrt", "square", "reciprocal", "sin", "cos",
-}  # fmt: skip
-"""Operations of ATen that are steps of a chain by the same name."""
-
-
-def _steps(expression: Expression) -> list[list[Any]] | None:
-    """What became of X as steps of a chain, if it can be said so."""
-    if isinstance(expression, Draw):
-        return []
-    operands = [isinstance(part, Draw | Call) for part in expression.arguments]
-    options = dict(expression.options)
-    if operands.count(True) != 1:
-        return None
-    place = operands.index(True)
-    before = _steps(expression.arguments[place])
-    numbers = [part for i, part in enumerate(expression.arguments) if i != place]
-    if before is None:
-        return None
-    step = _step(expression.name, place, numbers, options)
-    return None if step is None else before + step
-
-
-def _step(  # noqa: C901, PLR0912  (a line for each operation)
-    name: str, place: int, numbers: list[Any], options: dict[str, Any]
-) -> list[list[Any]] | None:
-    """The steps of one operation with numbers; `place` is that of the operand that is drawn."""
-    alpha = options.pop("alpha", 1)
-    if name in ("clamp", "clip", "clamp_min", "clamp_max") and place == 0:
-        low, high = options.pop("min", None), options.pop("max", None)
-        if name in ("clamp", "clip"):
-            low, high = [*numbers, None, None][:2] if numbers else (low, high)
-        elif name == "clamp_min":
-            low = numbers[0] if numbers else low
-        else:
-            high = numbers[0] if numbers else high
-        return None if options else [["clamp", low, high]]
-    is_plain = not options and all(isinstance(n, int | float) for n in (*numbers, alpha))
-    if not is_plain:
-        return None
-    if name in _PLAIN and not numbers:
-        return [[name]]
-    if name == "pow" and place == 0 and numbers == [2]:
-        return [["square"]]
-    if len(numbers) != 1:
-        return None
-    c = float(numbers[0])
-    match name, place:
-        case "mul", _:
-            return [["mul", c]]
-        case "div", 0 if c:
-            return [["mul", 1.0 / c]]
-        case "div", 1:
-            return [["reciprocal"], ["mul", c]]
-        case "add", 0:
-            return [["add", c * alpha]]
-        case "add", 1:
-            return [["mul", float(alpha)], ["add", c]]
-        case "sub", 0:
-            return [["add", -c * alpha]]
-        case ("sub", 1) | ("rsub", 0):
-            return [["mul", -float(alpha)], ["add", c]]
-    return None
 
 
 def _table(value: Value, *, listing: bool) -> Init | Unsaid:
@@ -162,7 +95,7 @@ def _table(value: Value, *, listing: bool) -> Init | Unsaid:
         return constant(first.item(), rounded=_rounds(value.dtype))
     with reality():
         numbers = real.float().numpy() if _rounds(value.dtype) else real.numpy()
-    init = counted(numbers) or known_table(real)
+    init = known_table(real) or counted(numbers)
     if init is None and listing:
         return listed(numbers)
     return init or Unsaid("literal", f"{value.elements:,} known numbers")

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import threading
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,15 +15,13 @@ from torch import nn
 
 from seedbed.errors import SpecError
 from seedbed.files import nearest
-from seedbed.recording import Recorded
+from seedbed.recording import Contents, Origin, Recorded, cores, in_threads, opened
 from seedbed.stream import DTYPES, Dtype
 from seedbed.torch.emission import CODES
-from seedbed.torch.fetching import Fetching
 from seedbed.torch.geometry import Geometry, contains, row_major
 from seedbed.torch.local import Part, cut, memory_of, parts_of, shape_of
 from seedbed.torch.memory import geometry_of
 from seedbed.torch.names import not_persistent, without_wrappers
-from seedbed.torch.origins import Contents, Drawing, Origin, spec_of
 from seedbed.torch.portions import Portion, portion, same
 from seedbed.torch.recording import RecordedTensor, Recording
 
@@ -109,8 +104,8 @@ def init_(
         httpx.HTTPError: the service cannot be reached.
     """
     state = _state_of(model)
-    threads = threads or _cores()
-    contents = _contents_of(source, seed, key, threads)
+    threads = threads or cores()
+    contents = opened(source, seed, key, threads, framework="torch")
     try:
         if recording is None and isinstance(source, Recorded):
             recording = source
@@ -122,7 +117,7 @@ def init_(
         if faults:
             raise _refusal(faults)
         with _waiting({p.memory.device for t in checked.targets for p in t.parts}):
-            _run(_work(checked.targets, contents), threads)
+            in_threads(_work(checked.targets, contents), _write, threads)
     finally:
         contents.close()
     for target in checked.targets:
@@ -134,22 +129,6 @@ def init_(
         sum(p.memory.nbytes for target in checked.targets for p in target.parts),
         checked.left | dict.fromkeys(not_persistent(model), "not persistent: no file has it"),
     )
-
-
-def _contents_of(source: Origin, seed: int | None, key: str | None, threads: int) -> Contents:
-    """The file of a source: fetched in parts if it is a URL, else drawn here."""
-    if isinstance(source, str) and source.startswith(("http://", "https://")):
-        return Fetching(source, seed, key)
-    if key is not None:
-        raise SpecError("only a URL takes a key", ("key",))
-    return Drawing(spec_of(source, seed), threads)
-
-
-def _cores() -> int:
-    """That this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 @contextmanager
@@ -310,33 +289,6 @@ def _work(
         for part in target.parts:
             for piece in cut(part, PIECE):
                 yield target, piece, contents
-
-
-def _run(work: Iterator[tuple[_Target, Part, Contents]], threads: int) -> None:
-    """Write everything, each thread the next piece when it is done with one."""
-    lock, over = threading.Lock(), threading.Event()
-
-    def take() -> None:
-        while not over.is_set():
-            with lock:
-                piece = next(work, None)
-            if piece is None:
-                return
-            try:
-                _write(*piece)
-            except BaseException:
-                over.set()
-                raise
-
-    if threads == 1:
-        take()
-        return
-    with ThreadPoolExecutor(threads, thread_name_prefix="init") as pool:
-        try:
-            for done in [pool.submit(take) for _ in range(threads)]:
-                done.result()
-        finally:
-            over.set()
 
 
 def _write(target: _Target, part: Part, contents: Contents) -> None:

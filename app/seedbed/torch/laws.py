@@ -15,8 +15,10 @@ from typing import Any
 
 from seedbed.recording import (
     Distribution,
+    Expression,
     Normal,
     Uniform,
+    X,
     affine,
     clamped,
     erfinv,
@@ -26,26 +28,6 @@ from seedbed.recording import (
 
 numbers = itertools.count(1)
 """Numbers of draws and of values, unique in the process."""
-
-
-@dataclass(frozen=True, slots=True)
-class Draw:
-    """`X` in an expression: the number that was drawn for this element."""
-
-
-X = Draw()
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """An element-wise operation of ATen with numbers and expressions as arguments."""
-
-    name: str
-    arguments: tuple[Expression | Any, ...]
-    options: tuple[tuple[str, Any], ...] = ()
-
-
-Expression = Draw | Call
 
 
 @dataclass(frozen=True, slots=True)

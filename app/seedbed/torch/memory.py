@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from seedbed.recording import X
 from seedbed.torch.geometry import (
     LISTED,
     Box,
@@ -32,7 +33,6 @@ from seedbed.torch.laws import (
     Table,
     Unfilled,
     Whole,
-    X,
     numbers,
 )
 from seedbed.torch.values import Identity, Value, reality, table, unfilled

@@ -8,11 +8,10 @@ from typing import Any
 
 import torch
 
-from seedbed.recording import Normal, Uniform
+from seedbed.recording import Call, Normal, Uniform, X
 from seedbed.torch.calls import Operation, Target
 from seedbed.torch.geometry import Box, row_major
 from seedbed.torch.laws import (
-    Call,
     Chance,
     Constant,
     Drawn,
@@ -21,7 +20,6 @@ from seedbed.torch.laws import (
     Table,
     Unfilled,
     Whole,
-    X,
     drawn,
     numbers,
 )

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch.utils._pytree import tree_unflatten
 
-from seedbed.recording import Distribution
+from seedbed.recording import Call, Distribution
 from seedbed.torch.calls import Operation, Target
-from seedbed.torch.laws import Call, Chance, Constant, Drawn, Table, Whole, after
+from seedbed.torch.laws import Chance, Constant, Drawn, Table, Whole, after
 from seedbed.torch.values import Value, constant, reality
 
 aten = torch.ops.aten

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from seedbed.recording import LogUniform, Normal, Uniform
-from seedbed.torch.laws import Call, Draw, Drawn, Expression
+from seedbed.recording import Call, Draw, Expression, LogUniform, Normal, Uniform
+from seedbed.torch.laws import Drawn
 from seedbed.torch.values import reality
 
 Doubles = NDArray[np.float64]

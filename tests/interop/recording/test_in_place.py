@@ -30,8 +30,9 @@ from torch.distributed.tensor.placement_types import _StridedShard  # noqa: E402
 
 from seedbed.errors import SpecError  # noqa: E402
 from seedbed.files import CheckpointSpec, VirtualFile  # noqa: E402
+from seedbed.recording import fetching  # noqa: E402
 from seedbed.stream import DTYPES, Box  # noqa: E402
-from seedbed.torch import fetching, init_, initialise, local, portions, record  # noqa: E402
+from seedbed.torch import init_, initialise, local, portions, record  # noqa: E402
 from seedbed.torch.geometry import Geometry  # noqa: E402
 from seedbed.torch.names import without_wrappers  # noqa: E402
 from tests.interop.recording.gathered import digests  # noqa: E402

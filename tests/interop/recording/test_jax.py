@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 
@@ -124,6 +126,40 @@ def custom(key: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def layouts(key: Any) -> dict[str, Any]:
+    """Orthogonal matrices in every layout, parts, chains, and what is known."""
+    k = jax.random.split(key, 16)
+    ortho, stack = inits.orthogonal, jax.random.split(k[0], 3)
+    step = jnp.exp(jax.random.uniform(k[1], (512,)) * np.log(100.0) + np.log(0.001))
+    step = jnp.maximum(step, 1e-4)
+    draw = jax.random.normal(k[2], (40, 64))
+    mask = jnp.concatenate([jnp.ones(32), jnp.full(32, 0.25)])
+    return {
+        "kernel": ortho(2.0)(k[3], (3, 3, 4, 16)),
+        "rows": ortho(column_axis=1)(k[4], (4, 6, 8)),
+        "stack": jax.vmap(lambda key: ortho(0.5)(key, (3, 4, 8)))(stack),
+        "inside": jax.vmap(lambda key: ortho()(key, (16, 8)), out_axes=1)(stack),
+        "delta": inits.delta_orthogonal()(k[5], (3, 3, 4, 8)),
+        "heads": ortho()(k[6], (32, 24)).reshape(32, 4, 6),
+        "padding": draw.at[0].set(0.0).at[jnp.array([7, 9])].set(1.0).at[3:5, 2].set(-1.0),
+        "chosen": jnp.where(jnp.arange(40)[:, None] == 5, 0.0, jax.random.normal(k[7], (40, 64))),
+        "fused": jax.random.normal(k[8], (40, 64)) * mask,
+        "within": jax.lax.dynamic_update_slice(
+            jnp.zeros((40, 8)), jax.random.uniform(k[9], (20, 8)), (10, 0)
+        ),
+        "padded": jnp.pad(jax.random.normal(k[10], (30, 30)), 2)[:, 1:].T,
+        "gumbel": jax.random.gumbel(k[11], (600,)),
+        "exponential": jax.random.exponential(k[12], (600,)) * 2.0,
+        "lognormal": jax.random.lognormal(k[13], 0.5, (600,)),
+        "rates": jnp.log(jax.random.uniform(k[14], (600,), minval=1.0, maxval=16.0)),
+        "step": step + jnp.log(-jnp.expm1(-step)),
+        "positions": jnp.arange(12)[None] + jnp.zeros((3, 1), jnp.int32),
+        "spaced": jnp.arange(5.0) * 0.5,
+        "unit": jnp.eye(6) * 3.0,
+        "narrow": inits.lecun_normal()(k[15], (64, 64), jnp.bfloat16),
+    }  # fmt: skip
+
+
 IDS, IMAGE = np.ones((2, 16), np.int32), np.ones((1, 8, 8, 3), np.float32)
 
 NETWORKS: dict[str, Callable[[Any], Any]] = {
@@ -134,6 +170,7 @@ NETWORKS: dict[str, Callable[[Any], Any]] = {
     "nnx.vmap": stacked,
     "equinox": equinox,
     "custom": custom,
+    "layouts": layouts,
 }
 
 
@@ -161,9 +198,17 @@ def test_a_recording_is_what_real_inits_draw(name: str) -> None:
 
 
 REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {
-    "stacked matrices": (
-        lambda k: jax.vmap(lambda k: inits.orthogonal()(k, (4, 8)))(jax.random.split(k, 3)),
-        "law: a stack of orthogonal matrices, batch, column, row",
+    "a part of a matrix": (
+        lambda k: inits.orthogonal()(k, (8, 4))[:5],
+        "law: slice(matrix)",
+    ),
+    "a draw and its negative": (
+        lambda k: jnp.stack([(x := jax.random.normal(k, (4,))), -x]),
+        "law: the same numbers in several of its parts",
+    ),
+    "a row that is another's": (
+        lambda k: (x := jax.random.normal(k, (4, 4))).at[0].set(x[1]),
+        "law: the same numbers in several of its parts",
     ),
     "signs left as they are": (
         lambda k: jnp.linalg.qr(jax.random.normal(k, (8, 4)))[0],
@@ -177,16 +222,20 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {
         lambda k: jax.lax.scan(lambda c, _: (c, jax.random.normal(k, (4,))), 0, None, 3)[1],
         "law: the same numbers in several of its parts",
     ),
-    "a primitive": (lambda k: jax.random.gumbel(k, (4,)), "law: log(uniform)"),
-    "a row of zeros": (
-        lambda k: jax.random.normal(k, (4, 8)).at[0].set(0.0),
-        "law: scatter(normal, 0, 0)",
+    "a primitive": (lambda k: jax.random.cauchy(k, (4,)), "law: tan(uniform)"),
+    "a draw over itself": (
+        lambda k: jax.random.logistic(k, (4,)),
+        "law: a uniform put through functions that no scheme has",
+    ),
+    "rows that are added to": (
+        lambda k: jax.random.normal(k, (4, 8)).at[0].add(1.0),
+        "law: scatter-add(normal, 0, 1)",
     ),
     "a product": (
-        lambda k: jax.random.normal(k, (4,)) * jnp.arange(4.0),
+        lambda k: jax.random.normal(k, (400,)) * jnp.arange(400.0),
         "law: mul(normal, known)",
     ),
-    "a table": (lambda _: jnp.arange(5.0), "literal: 5 known numbers"),
+    "a table": (lambda _: jnp.arange(5.0) ** 2, "literal: 5 known numbers"),
     "NumPy's numbers": (
         lambda _: jnp.full((4,), np.random.normal()),  # noqa: NPY002
         "law: other in every run, by numbers from outside of JAX",
@@ -220,6 +269,17 @@ def test_one_key_for_two_arrays_is_seen() -> None:
         jax.random.key(0),
     )
     assert twice.report.refused == {"b": "copy: drawn from a key that a is drawn from"}
+    turned = sj.record(
+        lambda k: {"a": (x := jax.random.normal(k, (4,))), "b": -x},
+        jax.random.key(0),
+    )  # of one distribution, but not equal
+    assert turned.report.refused["b"] == "copy: drawn from a key that a is drawn from"
+
+
+def test_known_numbers_can_be_listed() -> None:
+    """With `fallback`, a table that no scheme gives is in the spec."""
+    made = sj.record(lambda: {"x": jnp.arange(4.0) ** 2}, fallback="literal")
+    assert made.tensors[0].init == {"scheme": "literal", "values": [0.0, 1.0, 4.0, 9.0]}
 
 
 def test_bfloat16_is_what_is_meant() -> None:
@@ -250,16 +310,15 @@ import jax, numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
 import seedbed.jax
 from seedbed.errors import SpecError
-from seedbed.recording.drawing import Drawing
+from seedbed.recording.contents import Drawing
 
 spec = json.loads(sys.argv[1])
 drawn = []
-box = Drawing.box
-def counted(self, plan, ranges, code=None):
-    out = box(self, plan, ranges, code)
-    drawn.append((plan.name, ranges, out.size))
-    return out
-Drawing.box = counted
+write = Drawing.write
+def counted(self, name, dtype, box, out):
+    write(self, name, dtype, box, out)
+    drawn.append((name, out.size))
+Drawing.write = counted
 devices = np.array(jax.devices())
 assert len(devices) == 8
 found = {}
@@ -271,7 +330,7 @@ for shape, axes, way in (
     drawn.clear()
     arrays = seedbed.jax.fill(spec, lambda n, s: NamedSharding(mesh, P(*way[: len(s)])), seed=9)
     for name, x in arrays.items():
-        mine = [size for other, _, size in drawn if other == name]
+        mine = [size for other, size in drawn if other == name]
         assert sum(mine) == x.size, (name, mine)  # every element once, whoever shares it
         for shard in x.addressable_shards:
             assert np.asarray(shard.data).tobytes() == np.asarray(x)[shard.index].tobytes()
@@ -301,8 +360,6 @@ EIGHT = {"XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_PLATFORMS
 
 def test_no_mesh_changes_a_byte() -> None:
     """On six meshes of 8 devices arrays are the file's, and each device's part is made alone."""
-    import json
-
     from seedbed.files import Checkpoint, CheckpointSpec
 
     spec = {
@@ -325,6 +382,29 @@ def test_no_mesh_changes_a_byte() -> None:
     for name, some in found.items():
         start, stop = entries[name]["data_offsets"]
         assert some == [whole[8 + header + start : 8 + header + stop].hex()], name
+
+
+def test_whatever_says_the_weights_gives_the_same(server: Any) -> None:
+    """By recording, JSON, preset and URL, on one thread and several: the file's own bytes."""
+    from safetensors.numpy import load
+
+    mesh = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    recording = sj.record(custom, jax.random.key(0))
+    url = recording.put(server.url, "jax/custom")
+    file = httpx.get(f"{url}/model.safetensors?seed=5").raise_for_status().content
+    served = load(file)
+    for source, threads in ((recording, 1), (json.dumps(recording.json()), 3), (url, 2)):
+        arrays = sj.fill(source, mesh, seed=5, threads=threads)
+        assert arrays.keys() == served.keys()
+        for name, x in arrays.items():
+            assert np.asarray(x).tobytes() == served[name].tobytes(), (name, threads)
+    preset = sj.fill("tiny-gpt2", mesh, seed=1)
+    served_by = sj.fill(f"{server.url}/v1/models/tiny-gpt2", mesh, seed=1)
+    assert preset.keys() == served_by.keys()
+    for name, x in preset.items():
+        assert np.asarray(x).tobytes() == np.asarray(served_by[name]).tobytes(), name
+    with pytest.raises(SpecError, match="only a URL takes a key"):
+        sj.fill(recording, mesh, key="x")
 
 
 def test_the_documented_example_runs() -> None:

@@ -1,4 +1,4 @@
-"""Where the elements of a file's tensors come from: drawn here, by a spec."""
+"""Where the elements of a file's tensors come from: drawn here by a spec, or a service's."""
 
 from __future__ import annotations
 
@@ -15,11 +15,10 @@ from seedbed.errors import InvalidError, SpecError
 from seedbed.files import SPEC, CheckpointSpec, TextLimits, plan_of, read, spec_of_preset
 from seedbed.init import Limits, MatrixCache
 from seedbed.init import Source as Numbers
-from seedbed.recording import Recorded
+from seedbed.recording.recorded import Recorded
 from seedbed.stream import Box, Dtype, get_engine
-from seedbed.torch.recording import Recording
 
-Origin = Recording | CheckpointSpec | Mapping[str, Any] | os.PathLike[str] | str
+Origin = Recorded[Any] | CheckpointSpec | Mapping[str, Any] | os.PathLike[str] | str
 """What says how tensors start: also a spec as a dict, as JSON or in a file, a preset, a URL."""
 
 _LIMITS = Limits(max_dense_elements=1 << 40, max_dense_bytes=1 << 46, max_literal_elements=1 << 32)
@@ -34,7 +33,12 @@ class Contents(Protocol):
 
     @property
     def shapes(self) -> Mapping[str, tuple[int, ...]]:
-        """Of every tensor."""
+        """Of every tensor, in the order of the file or of the spec."""
+        ...
+
+    @property
+    def dtypes(self) -> Mapping[str, Dtype | None]:
+        """Of every tensor; `None` for one that Seedbed does not know."""
         ...
 
     def check(self, name: str, dtype: Dtype) -> None:
@@ -66,13 +70,10 @@ class Drawing:
     """
 
     def __init__(self, spec: CheckpointSpec, threads: int) -> None:
-        if spec.framework != "torch":
-            raise SpecError(
-                f"the spec has names and layouts of {spec.framework}", ("framework",), ("torch",)
-            )
         self._seed = spec.seed
         self._plans = {tensor.name: tensor for tensor in plan_of(spec, _LIMITS)}
         self.shapes = {name: tensor.shape for name, tensor in self._plans.items()}
+        self.dtypes = {name: tensor.dtype for name, tensor in self._plans.items()}
         largest = max((t.fill.dense_elements for t in self._plans.values()), default=0)
         kept = max(2 * 4 * largest, _MATRIX_BYTES)  # so that no matrix is made twice
         self._matrices = MatrixCache(kept, threads, max_waiting=1 << 30)
@@ -89,6 +90,37 @@ class Drawing:
     def close(self) -> None:
         """End the threads that make matrices."""
         self._matrices.close()
+
+
+def opened(
+    source: Origin, seed: int | None, key: str | None, threads: int, *, framework: str = ""
+) -> Contents:
+    """The checkpoint that a source means.
+
+    Args:
+        source: a recording, a spec (also as a dict, as JSON or as the path of a JSON file), a
+            preset's name, or the URL of a service's named spec, model, link or file.
+        seed: instead of its own.
+        key: an API key, for a URL.
+        threads: that make one matrix.
+        framework: whose names and layouts a spec must have.
+
+    Raises:
+        SpecError: it means no file.
+        httpx.HTTPError: the service cannot be reached.
+    """
+    if isinstance(source, str) and source.startswith(("http://", "https://")):
+        from seedbed.recording.fetching import Fetching  # noqa: PLC0415  only this needs httpx
+
+        return Fetching(source, seed, key)
+    if key is not None:
+        raise SpecError("only a URL takes a key", ("key",))
+    spec = spec_of(source, seed)
+    if framework and spec.framework != framework:
+        raise SpecError(
+            f"the spec has names and layouts of {spec.framework}", ("framework",), (framework,)
+        )
+    return Drawing(spec, threads)
 
 
 def spec_of(origin: Origin, seed: int | None) -> CheckpointSpec:

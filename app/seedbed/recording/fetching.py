@@ -146,6 +146,7 @@ class Fetching:
             self._web.close()
             raise
         self.shapes = {name: entry.shape for name, entry in self._entries.items()}
+        self.dtypes = {name: entry.dtype for name, entry in self._entries.items()}
 
     def check(self, name: str, dtype: Dtype) -> None:
         """A file that has rounded already does not have what a wider or another dtype would."""
