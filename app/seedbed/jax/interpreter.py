@@ -12,7 +12,7 @@ import numpy as np
 from jax.interpreters import partial_eval
 
 from seedbed.jax.laws import Chance, Constant, Keys, Known, Law, known, origin_of, side_by_side
-from seedbed.jax.moves import raised
+from seedbed.jax.moves import moved_law, raised
 from seedbed.jax.rules import ELEMENTWISE, KEYED, drawn_law, folded, still
 
 SMALL = 1 << 22
@@ -86,10 +86,8 @@ def _applied(equation: Any, laws: list[Law]) -> list[Law]:
         return [Constant(_platform(params["platforms"]))]
     if name in ("optimization_barrier", "device_put") and len(laws) == count:
         return laws
-    if name == "concatenate" and not all(map(_is_known, laws)):
-        axis, shape = params["dimension"], equation.outvars[0].aval.shape
-        parts = [(x.aval.shape[axis], law) for x, law in zip(equation.invars, laws, strict=True)]
-        return [side_by_side(axis, parts, shape)]
+    if name in ("concatenate", "stack") and not all(map(_is_known, laws)):
+        return [_joined(equation, laws)]
     if name == "random_bits":
         return [drawn_law(equation, laws)]
     if any(isinstance(law, Keys) for law in laws) and name not in KEYED:
@@ -100,6 +98,23 @@ def _applied(equation: Any, laws: list[Law]) -> list[Law]:
         return [_chance(equation, laws)] * count
     found = still(equation, laws)
     return [_chance(equation, laws)] * count if found is None else found
+
+
+def _joined(equation: Any, laws: Sequence[Law]) -> Law:
+    """Operands along an axis, that they have or that is new."""
+    params, shape = equation.params, equation.outvars[0].aval.shape
+    if equation.primitive.name == "concatenate":
+        axis = params["dimension"]
+        sizes = [atom.aval.shape[axis] for atom in equation.invars]
+        return side_by_side(axis, [*zip(sizes, laws, strict=True)], shape)
+    axis, before = params["axis"], equation.invars[0].aval.shape
+    after = (*before[:axis], 1, *before[axis:])
+    rows = [
+        raised(law) if axis == 0 else moved_law("expand_dims", {}, law, before, after)
+        for law in laws
+    ]
+    found = [(1, law) for law in rows if law is not None]
+    return side_by_side(axis, found, shape) if len(found) == len(laws) else _chance(equation, laws)
 
 
 def _is_known(law: Law) -> bool:

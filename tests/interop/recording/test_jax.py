@@ -128,8 +128,8 @@ def custom(key: Any) -> dict[str, Any]:
 
 def layouts(key: Any) -> dict[str, Any]:
     """Orthogonal matrices in every layout, parts, chains, and what is known."""
-    k = jax.random.split(key, 16)
-    ortho, stack = inits.orthogonal, jax.random.split(k[0], 3)
+    k = jax.random.split(key, 17)
+    ortho, stack, inside = inits.orthogonal, *jax.random.split(k[0], (2, 3))
     step = jnp.exp(jax.random.uniform(k[1], (512,)) * np.log(100.0) + np.log(0.001))
     step = jnp.maximum(step, 1e-4)
     draw = jax.random.normal(k[2], (40, 64))
@@ -138,7 +138,7 @@ def layouts(key: Any) -> dict[str, Any]:
         "kernel": ortho(2.0)(k[3], (3, 3, 4, 16)),
         "rows": ortho(column_axis=1)(k[4], (4, 6, 8)),
         "stack": jax.vmap(lambda key: ortho(0.5)(key, (3, 4, 8)))(stack),
-        "inside": jax.vmap(lambda key: ortho()(key, (16, 8)), out_axes=1)(stack),
+        "inside": jax.vmap(lambda key: ortho()(key, (16, 8)), out_axes=1)(inside),
         "delta": inits.delta_orthogonal()(k[5], (3, 3, 4, 8)),
         "heads": ortho()(k[6], (32, 24)).reshape(32, 4, 6),
         "padding": draw.at[0].set(0.0).at[jnp.array([7, 9])].set(1.0).at[3:5, 2].set(-1.0),
@@ -147,6 +147,7 @@ def layouts(key: Any) -> dict[str, Any]:
         "within": jax.lax.dynamic_update_slice(
             jnp.zeros((40, 8)), jax.random.uniform(k[9], (20, 8)), (10, 0)
         ),
+        "stacked": jnp.stack([jax.random.uniform(k[16], (8, 8)), jnp.ones((8, 8))], 1),
         "padded": jnp.pad(jax.random.normal(k[10], (30, 30)), 2)[:, 1:].T,
         "gumbel": jax.random.gumbel(k[11], (600,)),
         "exponential": jax.random.exponential(k[12], (600,)) * 2.0,
