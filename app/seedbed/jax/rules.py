@@ -257,7 +257,8 @@ def _expression(name: str, operands: list[Any], params: Any) -> Expression | Non
             return Call(name, tuple(operands))
         case "max" | "min":
             y, c = operands if isinstance(operands[1], float) else operands[::-1]
-            return Call(f"clamp_{name}", (y, c)) if isinstance(c, float) else None
+            bound = "clamp_min" if name == "max" else "clamp_max"  # ATen names the end
+            return Call(bound, (y, c)) if isinstance(c, float) else None
         case "clamp":
             low, y, high = operands
             bounds = isinstance(low, float) and isinstance(high, float)

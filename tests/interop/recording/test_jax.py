@@ -155,6 +155,8 @@ def layouts(key: Any) -> dict[str, Any]:
         "rates": jnp.log(jax.random.uniform(k[14], (600,), minval=1.0, maxval=16.0)),
         "step": step + jnp.log(-jnp.expm1(-step)),
         "positions": jnp.arange(12)[None] + jnp.zeros((3, 1), jnp.int32),
+        "floor": jnp.maximum(jax.random.normal(jax.random.fold_in(key, 1), (600,)), -1.0),
+        "ceiling": jnp.minimum(jax.random.normal(jax.random.fold_in(key, 2), (600,)), 1.0),
         "spaced": jnp.arange(5.0) * 0.5,
         "unit": jnp.eye(6) * 3.0,
         "narrow": inits.lecun_normal()(k[15], (64, 64), jnp.bfloat16),
