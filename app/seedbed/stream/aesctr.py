@@ -143,11 +143,13 @@ def keystream_of_runs(
     count = (int(skips.max()) + length + WORDS_PER_BLOCK - 1) // WORDS_PER_BLOCK
     blocks = np.add.outer(starts >> 2, np.arange(count))
     rows: NDArray[np.uint32] = _encrypted(key, blocks, buffer).reshape(len(starts), -1)
+    words: NDArray[np.uint32]
     if (skips == skips[0]).all():
-        words: NDArray[np.uint32] = rows[:, skips[0] : skips[0] + length].flatten()
-        return words
-    firsts = np.arange(len(rows)) * rows.shape[1] + skips
-    return rows.take(np.add.outer(firsts, np.arange(length)).reshape(-1))
+        words = rows[:, skips[0] : skips[0] + length].flatten()
+    else:
+        firsts = np.arange(len(rows)) * rows.shape[1] + skips
+        words = rows.take(np.add.outer(firsts, np.arange(length)).reshape(-1))
+    return words
 
 
 def words_of(key: bytes, box: Box, buffer: NDArray[np.uint32]) -> NDArray[np.uint32]:
