@@ -4,6 +4,7 @@
 #   make test             set up and run the tests
 #   make check            formatting, lint, types, OpenAPI, docs
 #   make test-stress      tests under load and faults, some ten minutes; QUICK=1 for a tenth
+#   make mutants          change the core in many places; do its tests notice? MUTANTS_MINUTES=20
 #   make test-interop     the service against real clients: torch, JAX, Keras, Node, curl, aria2 …
 #   make lint-openapi     openapi/openapi.json by Redocly's linter; needs Node
 #   make bench            measure side by side with torch, JAX, NumPy, nginx
@@ -23,18 +24,28 @@ VENV ?= .venv
 INTEROP ?= .venv-interop
 BIN := $(VENV)/bin
 
+# A process a core, each with whole files: what a file starts, it starts once. `make test PARALLEL=`
+# runs all in one, as a debugger wants it.
+PARALLEL ?= -n logical --maxprocesses 8 --dist loadfile
+
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: serve test test-stress check audit sbom test-interop lint-openapi bench fix constraints generate openapi clean study catalogue-report
+.PHONY: mutants serve test test-stress check audit sbom test-interop lint-openapi bench fix constraints generate openapi clean study catalogue-report
 
 serve: $(VENV)/.serve
 	SEEDBED_PORT=$(PORT) $(BIN)/seedbed serve
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -m "not interop and not stress" --ignore tests/interop $(PYTEST)
+	$(BIN)/python -m pytest $(PARALLEL) -m "not interop and not stress" --ignore tests/interop $(PYTEST)
 
 test-stress: $(VENV)/.dev
 	$(BIN)/python -m pytest -m stress --ignore tests/interop $(PYTEST)
+
+# `make mutants MUTANTS_MINUTES=5 MUTANTS_SEED=3 MUTANTS='init web.keys'`.
+MUTANTS_MINUTES ?= 20
+MUTANTS_SEED ?= 0
+mutants: $(VENV)/.mutants
+	$(BIN)/python -m scripts.mutants --minutes $(MUTANTS_MINUTES) --seed $(MUTANTS_SEED) $(MUTANTS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -96,6 +107,10 @@ $(VENV)/.serve: pyproject.toml constraints.txt
 
 $(VENV)/.dev: $(VENV)/.serve
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+$(VENV)/.mutants: $(VENV)/.dev
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,mutants]'
 	touch $@
 
 $(INTEROP)/.interop: pyproject.toml constraints.txt tests/interop/old-clients.txt \

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-PATIENCE_SECONDS = 120.0
+PATIENCE_SECONDS = 300.0
 """How long to wait for what must come about. A bound on a hang, not a claim about speed."""
 
 SCRIPT = str(Path(sys.executable).parent / "seedbed")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import random
 import signal
 import socket
 import subprocess
@@ -18,11 +20,22 @@ __all__ = ["PATIENCE_SECONDS", "Server", "free_port", "serving", "wait_until"]
 
 
 def free_port() -> int:
-    """A TCP port of this machine that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port of this machine that nobody has, nor will have before it is listened on.
+
+    It is below those that a system gives to clients, and each process of pytest-xdist has its own.
+    """
+    process = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    ports = range(10_000 + process % _PROCESSES, _FIRST_OF_CLIENTS, _PROCESSES)
+    for port in random.SystemRandom().sample(ports, len(ports)):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError("no port is free")
+
+
+_PROCESSES = 64
+_FIRST_OF_CLIENTS = 32_768
+"""Linux' net.ipv4.ip_local_port_range begins here; others begin later."""
 
 
 class Server:

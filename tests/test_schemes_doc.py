@@ -37,10 +37,10 @@ def test_stale_pages_are_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) ->
     assert page.read_text(encoding="utf-8") == TEXT
 
 
-@pytest.mark.parametrize("row", PARITY, ids=lambda row: f"{row.framework}-{row.initializer}")
-def test_every_spelling_of_a_framework_is_an_init(row: Any) -> None:
+def test_every_spelling_of_a_framework_is_an_init() -> None:
     """What the table of frameworks says works, and each row is on the page."""
     adapter: TypeAdapter[Scheme] = TypeAdapter(Init)
-    init = dict(row.init) if isinstance(row.init, Mapping) else row.init
-    assert adapter.validate_python(init).scheme in SCHEMES
-    assert f"| {row.framework} | `{row.initializer}" in TEXT
+    for row in PARITY:
+        init = dict(row.init) if isinstance(row.init, Mapping) else row.init
+        assert adapter.validate_python(init).scheme in SCHEMES
+        assert f"| {row.framework} | `{row.initializer}" in TEXT

@@ -133,17 +133,21 @@ def test_defaults(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("alias", "name"), [(a, name) for name, scheme in SCHEMES.items() for a in scheme.aliases]
+    ("alias", "given_options", "name", "options"),
+    [
+        ("HeNormal", {}, "he_normal", {"convention": "keras"}),
+        ("TruncatedNormal", {"std": "0.5"}, "truncated_normal", {"std": "0.5"}),
+        ("Const", {"value": "2"}, "constant", {"value": "2"}),
+    ],
 )
-def test_aliases(alias: str, name: str) -> None:
+def test_aliases(
+    alias: str, given_options: dict[str, str], name: str, options: dict[str, str]
+) -> None:
     """A framework's spelling leads to the file of what it implies, ETag included."""
-    implied = {key: text_of(value) for key, value in SCHEMES[name].aliases[alias].items()}
-    required = {key: text_of(value) for key, value in REQUIRED.get(name, {}).items()}
-    missing = {key: value for key, value in required.items() if key not in implied}
     engine = get_engine(NUMPY)
     files = [
-        VirtualFile(spec_of_one(scheme, "2x2", options), engine=engine)
-        for scheme, options in ((alias, missing), (name, {**required, **implied}))
+        VirtualFile(spec_of_one(scheme, "2x2", said), engine=engine)
+        for scheme, said in ((alias, given_options), (name, options))
     ]
     assert files[0].etag == files[1].etag
     assert files[0].read(0, files[0].size) == files[1].read(0, files[1].size)

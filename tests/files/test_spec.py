@@ -564,37 +564,33 @@ _OTHER = {
 """Another value of a field whose default is no number, or none to double."""
 
 
-@pytest.mark.parametrize(
-    ("kind", "field"),
-    [(kind, field) for kind, layer in LAYERS.items() for field in layer.model_fields
-     if field != "type"],
-)  # fmt: skip
-def test_every_field_of_a_layer_is_in_the_canonical_spec(kind: str, field: str) -> None:
-    """A file that differs in any one argument has another digest, and its token says so."""
+@pytest.mark.parametrize("kind", LAYERS)
+def test_every_field_of_a_layer_is_in_the_canonical_spec(kind: str) -> None:
+    """Files that differ in any one argument have different digests and ETags."""
     layer = {"type": kind, "name": "x", **LAYERS[kind].example}
     model = LAYERS[kind].model_validate(layer)
-    value = getattr(model, field)
-    beside: list[dict[str, Any]] = []
-    if field == "init":
-        other: Any = {model.takes[0]: {"scheme": "constant", "value": 0.125}}
-    elif field == "same_as":
-        other, beside = "y", [{**layer, "name": "y"}]
-    elif field in _OTHER:
-        other = _OTHER[field]
-    elif isinstance(value, bool):
-        other = not value
-    elif isinstance(value, int):
-        other = value * 2
-    elif isinstance(value, tuple):
-        other = [2 * size for size in value]
-    else:
-        raise NotImplementedError(f"no other value of {field!r} yet: add it to _OTHER")
-    specs = [
-        CheckpointSpec.model_validate({"layers": [one, *beside]})
-        for one in (layer, {**layer, field: other})
-    ]
-    assert specs[0].digest != specs[1].digest
-    assert VirtualFile(specs[0]).etag != VirtualFile(specs[1]).etag
+    bodies: list[dict[str, Any]] = [{"layers": [layer]}]
+    for field in LAYERS[kind].model_fields.keys() - {"type"}:
+        value = getattr(model, field)
+        beside: list[dict[str, Any]] = []
+        if field == "init":
+            other: Any = {model.takes[0]: {"scheme": "constant", "value": 0.125}}
+        elif field == "same_as":
+            other, beside = "y", [{**layer, "name": "y"}]
+        elif field in _OTHER:
+            other = _OTHER[field]
+        elif isinstance(value, bool):
+            other = not value
+        elif isinstance(value, int):
+            other = value * 2
+        elif isinstance(value, tuple):
+            other = [2 * size for size in value]
+        else:
+            raise NotImplementedError(f"no other value of {field!r} yet: add it to _OTHER")
+        bodies.append({"layers": [{**layer, field: other}, *beside]})
+    specs = [CheckpointSpec.model_validate(body) for body in bodies]
+    assert len({spec.digest for spec in specs}) == len(bodies)
+    assert len({VirtualFile(spec).etag for spec in specs}) == len(bodies)
     again = spec_from_token(specs[1].token, MAX_BYTES).layers[0]
     assert again == specs[1].layers[0]
 

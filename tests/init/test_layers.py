@@ -369,10 +369,14 @@ def test_parts_of_one_tensor_have_one_dtype() -> None:
     assert "F32 and F16" in error.message
 
 
-@pytest.mark.parametrize("row", [0, 2, -1])
+@pytest.mark.parametrize("row", [0, 2, 4, -1, -5])
 @pytest.mark.parametrize("init", ["normal", "ones", "orthogonal"])
 def test_the_padding_row_is_zero(row: int, init: str) -> None:
-    """Whatever fills the others; and they are what they would be without it."""
+    """Whatever fills the others; they are what they would be without it, and it has one number."""
+    named = [
+        CheckpointSpec.model_validate(body("embedding", padding_idx=n)) for n in (row, row % 5)
+    ]
+    assert named[0].canonical_json == named[1].canonical_json
     padded = arrays_of(body("embedding", padding_idx=row, init=init))["x.weight"]
     plain = arrays_of(body("embedding", init=init))["x.weight"].copy()
     assert (plain[row] != 0).any()
@@ -534,6 +538,7 @@ def test_faults_of_rules_are_at_the_rule(rule: dict[str, Any], path: tuple[Any, 
         ("group_norm", {"num_groups": 3}, "num_groups 3 must divide num_channels 4"),
         ("layer_norm", {"normalized_shape": []}, "at least 1"),
         ("embedding", {"padding_idx": 5}, "padding_idx 5 is no row of 5"),
+        ("embedding", {"padding_idx": -6}, "padding_idx -6 is no row of 5"),
         ("lstm", {"proj_size": 2}, "below hidden_size"),
         ("lstm", {"forget_bias": 1.0, "bias": False}, "forget_bias needs a bias"),
         ("multihead_attention", {"num_heads": 3}, "num_heads 3 must divide embed_dim 4"),

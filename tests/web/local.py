@@ -58,6 +58,23 @@ class Local:
         """What a second SIGINT does."""
         self._server.force_exit = True
 
+    @property
+    def protocols(self) -> list[Any]:
+        """What speaks HTTP on each connection there is."""
+        return [*self._server.server_state.connections]
+
+    def let_pass(self, seconds: float) -> None:
+        """Have every connection told that so much time has passed, which is all that it knows."""
+        told = threading.Event()
+
+        def tell() -> None:
+            for protocol in self.protocols:
+                protocol.tick(seconds)
+            told.set()
+
+        self.protocols[0].loop.call_soon_threadsafe(tell)
+        assert told.wait(PATIENCE_SECONDS)
+
     def client(self, **given: Any) -> httpx.Client:
         """A client of this server."""
         return httpx.Client(base_url=self.url, timeout=PATIENCE_SECONDS, **given)

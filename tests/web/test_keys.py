@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,27 @@ def test_a_ring_knows_its_keys(owners: list[tuple[str, frozenset[keys.Scope]]], 
         assert (found.name, found.scopes) == (name, scopes)
     for text in (other, *(key[:-1] for key in made.values()), *(line[-64:] for line in lines)):
         assert ring.find(text.encode(errors="surrogatepass")) is None
+
+
+def test_every_key_is_compared_with_what_is_presented(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever key it is, or none: all hashes are compared, each in constant time."""
+    compared: list[bytes] = []
+    compare_digest = hmac.compare_digest
+
+    def compare(one: bytes, other: bytes) -> bool:
+        compared.append(one)
+        return compare_digest(one, other)
+
+    monkeypatch.setattr(keys.hmac, "compare_digest", compare)
+    made = {name: new_key() for name in ("a", "b", "c")}
+    lines = [line_of(name, frozenset({"read"}), key) for name, key in made.items()]
+    ring = parse_keys("\n".join(lines), 0.0, 1, 0)
+    hashes = [hashlib.sha256(key.encode()).digest() for key in made.values()]
+    for name, presented in (*made.items(), (None, new_key()), (None, "")):
+        compared.clear()
+        found = ring.find(presented.encode())
+        assert (found and found.name) == name
+        assert compared == hashes
 
 
 @pytest.mark.parametrize(

@@ -250,16 +250,15 @@ def test_unread_body_that_drips(impatient: Local) -> None:
 
 def test_waiting_is_not_held_against_a_client() -> None:
     """What a client waits for, an answer or its turn, does not count as its own slowness."""
-    with Local(
-        engine="numpy", head_seconds=0.2, stall_seconds=0.2, max_streams=1, queue_seconds=3600
-    ) as local:
+    with Local(engine="numpy", max_streams=1, queue_seconds=3600) as local:
         go = threading.Event()
         CountingEngine(before=lambda _: go.wait(PATIENCE_SECONDS) and None).install(local.service)
         with Raw(local.port) as first, Raw(local.port) as second:
             first.get(LARGE).send(b"GET /healthz HTTP/1.1\r\n")  # and a piece of the next head
             second.get(LARGE)
             wait_until(lambda: local.service.admission.waiting == 1, "the second to wait")
-            time.sleep(1)
+            for _ in range(3):
+                local.let_pass(3600)
             go.set()
             assert first.answer().body == CONTENT
             assert second.answer().body == CONTENT
@@ -289,6 +288,31 @@ def test_slow_reader_does_not_stall(impatient: Local) -> None:
             time.sleep(0.02)
             body += raw.take(min(2**16, length - len(body)))
     assert (status, body) == (200, CONTENT)
+
+
+def test_requests_behind_one_another_are_read_as_they_are_due() -> None:
+    """A few are read ahead; the rest waits in the system, not in the service, and is answered."""
+    count, pad = 2000, "X: " + "x" * 8000
+    with Local(engine="numpy") as local, Raw(local.port) as raw:
+        go = threading.Event()
+        CountingEngine(before=lambda _: go.wait(PATIENCE_SECONDS) and None).install(local.service)
+        raw.get(LARGE)
+        wait_until(lambda: local.protocols, "the connection")
+        (protocol,) = local.protocols
+
+        def ask() -> None:
+            for _ in range(count):
+                raw.get("/healthz", pad)
+
+        asking = threading.Thread(target=ask, daemon=True)
+        asking.start()
+        wait_until(lambda: protocol.flow.read_paused, "reading to stop")
+        # 16, and what came with the last of them in one piece: of 256 KiB at most.
+        assert 16 < len(protocol.pipeline) <= 16 + 2**18 // 8000 + 1
+        go.set()
+        assert raw.answer().body == CONTENT
+        assert all(raw.answer().status == 200 for _ in range(count))
+        asking.join(PATIENCE_SECONDS)
 
 
 @pytest.mark.parametrize("limit", ["max_connections", "max_host_connections"])
@@ -502,13 +526,15 @@ def test_a_client_that_closes_in_the_queue(orderly: bool) -> None:  # noqa: FBT0
 def test_a_client_that_stops_sending_and_is_slow() -> None:
     """One that has stopped sending may wait for its turn, and read slowly, as any other."""
     with (
-        Local(engine="numpy", head_seconds=0.2, max_streams=1, queue_seconds=3600) as local,
+        Local(engine="numpy", max_streams=1, queue_seconds=3600) as local,
         Raw(local.port, receive_buffer=2**14) as first,
         Raw(local.port, receive_buffer=2**16) as second,
     ):
         first.get(TERABYTE).head()
         second.get(LARGE).socket.shutdown(socket.SHUT_WR)
         wait_until(lambda: local.service.admission.waiting == 1, "the second to wait")
+        for _ in range(5):
+            local.let_pass(30)  # half of what a head may take
         asked = [second.head()[0] for _ in range(5)]  # each time it is looked for, and is there
         assert asked == [100] * 5
         first.socket.close()

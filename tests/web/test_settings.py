@@ -11,13 +11,11 @@ from seedbed.stream import ENGINES
 from seedbed.web.settings import Settings, read_settings, usable_cores
 
 
-@pytest.mark.parametrize("name", Settings.model_fields)
-def test_each_is_described(name: str) -> None:
+def test_each_is_described() -> None:
     """A setting has a default and a sentence on what it is for."""
-    field = Settings.model_fields[name]
-    assert not field.is_required()
-    assert field.description
-    assert field.description.endswith(".")
+    for name, field in Settings.model_fields.items():
+        assert not field.is_required(), name
+        assert (field.description or "").endswith("."), name
 
 
 def test_limits_of_the_core_are_settings() -> None:
@@ -60,18 +58,21 @@ def faults_of(**options: object) -> list[SettingError]:
     return list(caught.value.exceptions)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("field", Settings.model_fields)
-def test_misspelt(monkeypatch: pytest.MonkeyPatch, field: str) -> None:
+def test_misspelt(monkeypatch: pytest.MonkeyPatch) -> None:
     """A variable in which two letters are swapped is refused, with the right one among three."""
-    right = f"SEEDBED_{field.upper()}"
-    wrong = f"{right[:-2]}{right[-1]}{right[-2]}"
-    wrong = wrong if wrong != right else right[:-1]
-    monkeypatch.setenv(wrong, "1")
-    (fault,) = faults_of()
-    assert fault.name == wrong
-    hint = fault.message.removeprefix("there is no such setting; did you mean ").rstrip("?")
-    assert right in hint.split(" or ")
-    assert len(hint.split(" or ")) <= 3
+    rights = {}
+    for field in Settings.model_fields:
+        right = f"SEEDBED_{field.upper()}"
+        wrong = f"{right[:-2]}{right[-1]}{right[-2]}"
+        rights[wrong if wrong != right else right[:-1]] = right
+    for wrong in rights:
+        monkeypatch.setenv(wrong, "1")
+    hints = {fault.name: fault.message for fault in faults_of()}
+    assert hints.keys() == rights.keys()
+    for wrong, message in hints.items():
+        hint = message.removeprefix("there is no such setting; did you mean ").rstrip("?")
+        assert rights[wrong] in hint.split(" or ")
+        assert len(hint.split(" or ")) <= 3
 
 
 @pytest.mark.parametrize(

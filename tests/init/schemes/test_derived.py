@@ -54,7 +54,7 @@ CASES: list[tuple[dict[str, Any], dict[str, Any], Callable[[Any], Any]]] = [
 """A scheme, the draws that it starts from, and the function of the paper."""
 
 
-@pytest.mark.parametrize(("init", "start", "function"), CASES, ids=str)
+@pytest.mark.parametrize(("init", "start", "function"), CASES, ids=[str(case[0]) for case in CASES])
 def test_values_are_the_function_of_draws(
     init: Any, start: Any, function: Callable[[Any], Any]
 ) -> None:
