@@ -184,13 +184,22 @@ def known_table(real: torch.Tensor) -> Init | None:
     if not np.isfinite(x).all():
         return None
     for known in (_sinusoid, _identity, _dirac, _along_axis, _slopes):
-        init = known(x)
+        init = known(x, real.dtype)
         if init is not None:
             return init
     return None
 
 
-def _sinusoid(x: Doubles) -> Init | None:
+def _close(x: Doubles, want: Doubles, dtype: torch.dtype, rtol: float, atol: float = 1e-8) -> bool:
+    """Whether numbers are these to the rounding of float32 arithmetic; narrower ones exactly."""
+    if dtype.itemsize >= torch.float32.itemsize:
+        return np.allclose(x, want, rtol=rtol, atol=atol)
+    with reality():
+        rounded = torch.from_numpy(want).to(torch.float32).to(dtype).double().numpy()
+    return np.array_equal(x, rounded)
+
+
+def _sinusoid(x: Doubles, dtype: torch.dtype) -> Init | None:
     if x.ndim != 2 or x.shape[1] % 2 or x.shape[1] < 4:
         return None
     n, d = x.shape
@@ -201,19 +210,19 @@ def _sinusoid(x: Doubles) -> Init | None:
         if layout == "interleaved":
             want = want.reshape(n, 2, d // 2).transpose(0, 2, 1).reshape(n, d)
         # angles of float32 are off by half an ulp of the position
-        if np.allclose(x, want, rtol=0, atol=1e-6 + 6e-8 * n):
+        if _close(x, want, dtype, rtol=0, atol=1e-6 + 6e-8 * n):
             return {"scheme": "sinusoidal", "layout": layout}
     return None
 
 
-def _identity(x: Doubles) -> Init | None:
+def _identity(x: Doubles, _dtype: torch.dtype) -> Init | None:
     gain = x.flat[0]
     if x.ndim != 2 or not gain or not np.array_equal(x, gain * np.eye(*x.shape)):
         return None
     return {"scheme": "eye", "gain": float(gain)}
 
 
-def _dirac(x: Doubles) -> Init | None:
+def _dirac(x: Doubles, _dtype: torch.dtype) -> Init | None:
     if x.ndim < 3 or np.count_nonzero(x) != np.count_nonzero(x == 1):
         return None
     centre = x[(slice(None), slice(None), *(n // 2 for n in x.shape[2:]))]
@@ -227,31 +236,31 @@ def _dirac(x: Doubles) -> Init | None:
     return None
 
 
-def _along_axis(x: Doubles) -> Init | None:
+def _along_axis(x: Doubles, dtype: torch.dtype) -> Init | None:
     rows = x.reshape(-1, x.shape[-1])
     row, n = rows[0], x.shape[-1]
     if n < 2 or not np.array_equal(rows, np.broadcast_to(row, rows.shape)):
         return None
     following = np.arange(1, n + 1)
-    if np.allclose(row, np.log(following), rtol=3e-7, atol=1e-7):
+    if _close(row, np.log(following), dtype, rtol=3e-7, atol=1e-7):
         return {"scheme": "mamba_A_log"}
     if np.array_equal(row, -following):
         return {"scheme": "s4d_real"}
     if row[0] == 1 and 0 < row[1] < 1 and n > 1:
         theta = float(f"{row[1] ** -n:.5g}")
-        if theta >= 1 and np.allclose(row, theta ** (-np.arange(n) / n), rtol=2e-6):
+        if theta >= 1 and _close(row, theta ** (-np.arange(n) / n), dtype, rtol=2e-6):
             return {"scheme": "rope_inv_freq", "theta": theta}
     return None
 
 
-def _slopes(x: Doubles) -> Init | None:
+def _slopes(x: Doubles, dtype: torch.dtype) -> Init | None:
     if x.ndim != 1:
         return None
     power = 1 << int(math.log2(len(x)))
     h = np.arange(len(x))
     late = 2.0 ** (-8 * (2 * (h - power) + 1) / (2 * power))
     want = np.where(h < power, 2.0 ** (-8 * (h + 1) / power), late)
-    return {"scheme": "alibi_slopes"} if np.allclose(x, want, rtol=1e-6) else None
+    return {"scheme": "alibi_slopes"} if _close(x, want, dtype, rtol=1e-6) else None
 
 
 Recogniser = Callable[[Doubles], Init | None]
