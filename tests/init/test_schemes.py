@@ -30,7 +30,7 @@ from seedbed.init.fills import Constant, Derived, Drawn
 from seedbed.init.matrices import MatrixCache
 from seedbed.init.schemes import FAMILIES, TRUNCATED_STD, Nonlinearity, fans_of, gain_of, meaning_of
 from seedbed.stream import DTYPES, Normal, TruncatedNormal, Uniform, get_engine
-from tests.strategies import REQUIRED, scheme_objects, shapes, untimed
+from tests.strategies import CODES, REQUIRED, scheme_objects, shapes, untimed
 
 init_adapter: TypeAdapter[Scheme] = TypeAdapter(Init)
 
@@ -649,9 +649,9 @@ def test_tensors_without_elements_have_some_scale(name: str) -> None:
 
 @pytest.mark.parametrize(("name", "value"), [("zeros", 0), ("ones", 1)])
 def test_zeros_and_ones(name: str, value: int) -> None:
-    """They are constants of 0 and 1, which every dtype holds."""
+    """They are constants of 0 and 1, which every usual dtype holds."""
     assert scheme_of(name).fill((2, 3)) == Constant(value)
-    assert all(planned(name, dtype=code).dtype.code == code for code in DTYPES)
+    assert all(planned(name, dtype=code).dtype.code == code for code in CODES)
 
 
 @pytest.mark.parametrize(

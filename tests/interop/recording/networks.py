@@ -366,7 +366,7 @@ def where_another_is(m: Any) -> None:  # noqa: D103
         nn.Parameter(torch.randn(9).to(like)),
         nn.Parameter(torch.randn(9).type_as(like)),
     )
-    m.numbers = nn.Parameter(like.new_tensor([1.0, 2.0]))
+    m.numbers = nn.Parameter(like.new_tensor([1.0, 2.0, 5.0]))
     m.sized = nn.Parameter(like.new(torch.Size([9])).normal_())
     m.last = nn.Conv2d(4, 4, 3).to(memory_format=torch.channels_last).share_memory()
     m.register_buffer("signs", torch.tensor([0.0, -0.0]))
