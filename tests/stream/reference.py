@@ -21,10 +21,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 Real = Fraction | float  # float only for the infinities
 
 DOCUMENT = Path(__file__).parent.parent.parent / "docs" / "stream.md"
-NARROW = {
-    "F16": (10, 15, 2), "BF16": (7, 127, 2), "F8_E4M3": (3, 7, 1), "F8_E5M2": (2, 15, 1),
-    "F8_E4M3FNUZ": (3, 8, 1), "F8_E5M2FNUZ": (2, 16, 1),
-}  # fmt: skip
+NARROW = {"F16": (10, 15, 2), "BF16": (7, 127, 2), "F8_E4M3": (3, 7, 1), "F8_E5M2": (2, 15, 1)}
 """Mantissa bits, exponent bias and bytes of the narrow floats, as their standards have them."""
 
 _precise = mpmath.MPContext()
@@ -222,6 +219,4 @@ def encode(value: Fraction, dtype: str) -> bytes:
     while pattern >= 2 ** (mantissa_bits + 1):
         pattern, exponent = pattern // 2, exponent + 1
     pattern += exponent << mantissa_bits
-    if dtype.endswith("UZ") and not pattern:
-        return bytes(size)  # there is one zero
     return (pattern | (value < 0) << (8 * size - 1)).to_bytes(size, "little")

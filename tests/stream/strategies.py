@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from hypothesis import HealthCheck, reject, settings
@@ -15,6 +15,7 @@ from seedbed.stream import (
     SEED_MAX,
     Distribution,
     Dtype,
+    FloatCode,
     LogUniform,
     Normal,
     ParameterProblem,
@@ -27,7 +28,8 @@ from seedbed.stream.keys import VALUES
 
 INFINITY = float("inf")
 
-FLOATS = tuple(dtype for dtype in DTYPES.values() if dtype.is_float)
+FLOATS = tuple(DTYPES[code] for code in get_args(FloatCode))
+"""Of whole checkpoints. Those of single tensors are in tests/files/test_narrow.py."""
 
 KINDS = (Uniform, Normal, TruncatedNormal, LogUniform)
 
