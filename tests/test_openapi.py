@@ -212,7 +212,7 @@ NOT_SPECS = {
         "seed": "-1",
         "tensors": [{"name": "w", "shape": [1], "init": "zeros"}],
     },
-    "an unknown dtype": {"tensors": [{"name": "w", "shape": [1], "init": "zeros", "dtype": "F4"}]},
+    "an unknown dtype": {"tensors": [{"name": "w", "shape": [1], "init": "zeros", "dtype": "F7"}]},
     "an integer as the dtype of all": {
         "dtype": "I32",
         "tensors": [{"name": "w", "shape": [1], "init": "zeros"}],

@@ -746,7 +746,7 @@ def test_catalogue(visit: Callable[..., Visit]) -> None:
         "#entries details:not([hidden])", "all => all.map((one) => one.id)"
     )
     assert {"scheme-he_normal", "scheme-he_uniform"} <= set(shown)
-    here.page.fill("#search", "no such thing")
+    here.page.fill("#search", "zyx wvu")
     here.until("document.querySelector('#found').textContent.startsWith('None')")
     here.page.fill("#search", "truncated")
     here.page.click("#scheme-truncated_normal summary")

@@ -78,7 +78,7 @@ def test_what_no_model_is(model: Any, path: tuple[str, ...], allowed: Any) -> No
         (5, ("model",), ("preset", "config", "manifest", "list")),
         ({"preset": 5}, ("model", "preset"), ()),
         ({"config": 5}, ("model", "config"), ()),
-        ({"config": {}, "x": 1}, ("model", "x"), ("config",)),
+        ({"config": {}, "x": 1}, ("model", "x"), ("config", "ignore_quantization")),
         ({"manifest": {"a": [1]}, "x": 1}, ("model", "x"), ("manifest", "initializer_range")),
         ({"manifest": {"a": [-1]}}, ("model", "manifest", "a"), ()),
     ],

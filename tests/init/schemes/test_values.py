@@ -15,7 +15,7 @@ from seedbed.files import CheckpointSpec, VirtualFile
 from seedbed.init import Limits, MatrixCache, Source, TensorSpec, plan
 from seedbed.stream import DTYPES, get_engine
 from tests.init.schemes.tensors import scheme_of
-from tests.strategies import INTEGERS, untimed
+from tests.strategies import CODES, INTEGERS, untimed
 
 NUMPY: dict[str, Any] = {
     "F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": ml_dtypes.bfloat16,
@@ -35,7 +35,7 @@ def stored(init: Any, shape: list[int], code: str) -> bytes:
     return out.tobytes()
 
 
-@pytest.mark.parametrize("code", sorted(DTYPES))
+@pytest.mark.parametrize("code", CODES)
 def test_numbers_are_listed_in_every_dtype(code: str) -> None:
     """Row-major, flat or nested, each rounded once as NumPy and ml_dtypes do."""
     values = [[0, 1, True], [1, 0, 1]] if code == "BOOL" else [[0, 1, 2], [5, 6, 7]]
@@ -50,7 +50,7 @@ NOT_FINITE = {"Infinity": np.inf, "-Infinity": -np.inf, "NaN": np.nan}
 
 
 @pytest.mark.parametrize("text", NOT_FINITE)
-@pytest.mark.parametrize("code", sorted(DTYPES))
+@pytest.mark.parametrize("code", CODES)
 def test_what_is_not_finite(code: str, text: str) -> None:
     """Infinities and NaN are those of the dtype, and refused where there are none."""
     for init in ({"scheme": "constant", "value": text}, {"scheme": "literal", "values": [text]}):
