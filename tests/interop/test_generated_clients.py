@@ -122,6 +122,7 @@ def test_every_tag(server: Server, request: pytest.FixtureRequest, kind: str) ->
     sizes = said["model"][1]
     assert sizes.pop("README.md") > 0
     name = {"python": "generated-py", "typescript": "generated-ts"}[kind]
+    said["listed"] = [one for one in said["listed"] if "generated" in one]  # other tests store too
     assert said == {
         "tensor": sha256_of(TENSOR),
         "range": sha256_of(OTHER_TENSOR, 100, 200),
