@@ -181,6 +181,7 @@ def test_every_parameter_is_read_from_text(parameter: str, name: str) -> None:
         ("normal", {"shape": "3"}, "shape"),
         ("normal", {"std": ""}, "std"),
         ("normal", {"std": "null"}, "std"),
+        ("he_normal", {"nonlinearity": "null"}, "nonlinearity"),
         ("normal", {"std": "inf"}, "std"),
         ("normal", {"std": "-1"}, "std"),
         ("normal", {"seed": "-1"}, "seed"),

@@ -136,10 +136,11 @@ def spec_of_one(scheme: str, shape: str, options: Mapping[str, str]) -> Checkpoi
 def first_problem(error: ValidationError) -> SpecError:
     """The first of Pydantic's findings, with the option it is about."""
     first = error.errors(include_url=False)[0]
-    option, word = option_of(first["loc"]), first["input"]
+    option = option_of(first["loc"])
+    word = "null" if first["input"] is None else first["input"]
     message = first["msg"]
     if first["type"] == "literal_error":
-        message = f"{word[:100]!r} is none of the values that {option[0]} can have"
+        message = f"{str(word)[:100]!r} is none of the values that {option[0]} can have"
     return ParameterError(message, option, allowed_by(first, word))
 
 
