@@ -38,6 +38,7 @@ os.environ.update(
 
 import torch  # noqa: E402
 
+from scripts.resumable import logged  # noqa: E402
 from seedbed.torch import record  # noqa: E402
 from tests.interop.recording.checking import check  # noqa: E402
 
@@ -277,12 +278,7 @@ def main() -> None:
     parser.add_argument("--log", type=Path, default=Path("build/recording-sweep.jsonl"))
     given = parser.parse_args()
     torch.set_num_threads(1)
-    given.log.parent.mkdir(parents=True, exist_ok=True)
-    done = (
-        {json.loads(line)["name"] for line in given.log.read_text().splitlines()}
-        if given.log.exists()
-        else set()
-    )
+    done = {line["name"] for line in logged(given.log)}
 
     def skip(name: str) -> bool:
         return name in done or bool(given.name and name not in given.name)

@@ -28,6 +28,7 @@ import jax  # noqa: E402
 import numpy as np  # noqa: E402
 from jax import numpy as jnp  # noqa: E402
 
+from scripts.resumable import logged  # noqa: E402
 from tests.interop.recording.checking import Findings, compare_arrays, conclude  # noqa: E402
 
 Init = Callable[[Any], Any]
@@ -303,9 +304,7 @@ def main() -> int:
     parser.add_argument("--log", type=Path, default=Path("build/recording-arrays.jsonl"))
     parser.add_argument("--seeds", type=int, default=2)
     options = parser.parse_args()
-    options.log.parent.mkdir(parents=True, exist_ok=True)
-    lines = options.log.read_text().splitlines() if options.log.exists() else []
-    done = {(line["set"], line["name"]): line for line in map(json.loads, lines)}
+    done = {(line["set"], line["name"]): line for line in logged(options.log)}
     for kind in options.sets:
         for name, case in SETS[kind]().items():
             if (kind, name) in done:

@@ -23,6 +23,7 @@ import torch
 import transformers
 from transformers.core_model_loading import build_glob_alternation
 
+from scripts.resumable import logged
 from seedbed.models.catalogue import types
 from seedbed.models.transformers import FAMILIES
 from seedbed.torch import record
@@ -69,7 +70,7 @@ def kept(model_type: str, name: str) -> list[str]:
 def main() -> None:
     """Record all classes, and say which could not be."""
     log = Path(sys.argv[1])
-    data = dict(json.loads(line) for line in log.read_text().splitlines()) if log.exists() else {}
+    data = dict(logged(log))
     with log.open("a") as lines:
         for model_type, name in classes():
             if name in data:

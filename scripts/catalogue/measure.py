@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.catalogue import comparing, oracle
+from scripts.resumable import logged
 from seedbed.errors import SeedbedError
 from seedbed.models import registry
 
@@ -138,10 +139,8 @@ def main() -> None:
     parser.add_argument("--names", action="store_true", help="Without initial values.")
     given = parser.parse_args()
     done: dict[str, dict[str, Any]] = {}
-    if given.log and given.log.exists():
-        for text in given.log.read_text(encoding="utf-8").splitlines():
-            line = json.loads(text)
-            done[line["name"]] = line
+    if given.log:
+        done = {line["name"]: line for line in logged(given.log)}
     for case in cases(given.folder):
         if case.name in done or given.only not in case.name:
             continue

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.catalogue import envelope, oracle, reading, rules
+from scripts.resumable import logged
 from seedbed.models.catalogue.settling import HARMLESS
 from seedbed.models.catalogue.store import index, load
 
@@ -188,10 +189,7 @@ def main() -> None:
     parser.add_argument("--log", type=Path, default=Path("build/mending.jsonl"))
     parser.add_argument("--only", default="", help="Types, with commas between.")
     given = parser.parse_args()
-    given.log.parent.mkdir(parents=True, exist_ok=True)
-    done = set()
-    if given.log.exists():
-        done = {json.loads(t)["type"] for t in given.log.read_text(encoding="utf-8").splitlines()}
+    done = {line["type"] for line in logged(given.log)}
     wanted = set(given.only.split(",")) if given.only else None
     for kind, states in index()["types"].items():
         exact = any(state["status"] == "exact" for state in states.values())

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import copy
 import os
-import signal
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +21,7 @@ from transformers import modeling_utils
 from transformers.core_model_loading import revert_weight_conversion
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
+from scripts.catalogue.limited import limited
 from seedbed.torch import RecordedTensor, record
 from seedbed.torch.emission import CODES
 
@@ -31,26 +30,6 @@ torch.set_num_threads(1)
 
 VERSION: str = transformers.__version__
 Json = Mapping[str, Any]
-
-
-class Timeout(BaseException):
-    """A build took too long."""
-
-
-@contextmanager
-def limited(seconds: float) -> Iterator[None]:
-    """Raise `Timeout` when this process has worked so long: the machine may be busy otherwise."""
-
-    def ring(*_: Any) -> None:
-        raise Timeout
-
-    before = signal.signal(signal.SIGPROF, ring)
-    signal.setitimer(signal.ITIMER_PROF, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        signal.signal(signal.SIGPROF, before)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.catalogue import oracle
+from scripts.resumable import logged
 from seedbed.errors import SeedbedError
 from seedbed.models.catalogue import types
 from seedbed.models.catalogue.settling import HARMLESS, Settled
@@ -290,13 +291,7 @@ def main() -> None:
     parser.add_argument("--log", type=Path, default=Path("build/reading.jsonl"))
     parser.add_argument("--only", default="", help="Types, with commas between.")
     given = parser.parse_args()
-    given.log.parent.mkdir(parents=True, exist_ok=True)
-    done = set()
-    if given.log.exists():
-        done = {
-            (line["type"], line["class"])
-            for line in map(json.loads, given.log.read_text(encoding="utf-8").splitlines())
-        }
+    done = {(line["type"], line["class"]) for line in logged(given.log)}
     wanted = set(given.only.split(",")) if given.only else None
     for kind, states in types().items():
         if wanted is not None and kind not in wanted:

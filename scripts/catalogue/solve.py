@@ -3,10 +3,12 @@
 
     python scripts/catalogue/solve.py --cache /tmp/catalogue [--only bert,gpt2] [--redo failed]
     python scripts/catalogue/solve.py --cache /tmp/catalogue --recheck 3
-    python scripts/catalogue/solve.py --cache /tmp/catalogue --write
+    python scripts/catalogue/solve.py --cache /tmp/catalogue --write build/catalogue
 
 Each type is solved in a process of its own with a time limit, and its result kept in the cache, so
-that a run can be broken off and taken up again. `--write` makes the data of the package of them.
+that a run can be broken off and taken up again. `--write` makes data like the
+package's of them, in a folder of their own: the package's were mended since (`mending`, `envelope`,
+`reordering`), which is to be done again before new ones take their place.
 """
 
 from __future__ import annotations
@@ -365,9 +367,11 @@ def read(path: Path) -> Any:
     return kept
 
 
-def write(cache: Path) -> None:
-    """The data of the package: a file a type, and an index."""
-    DATA.mkdir(exist_ok=True)
+def write(cache: Path, data: Path) -> None:
+    """Data as the package has them, but not mended: a file a type, and an index."""
+    if data.resolve() == DATA:
+        sys.exit("the package's data were mended since they were solved: write elsewhere")
+    data.mkdir(parents=True, exist_ok=True)
     types: dict[str, Any] = {}
     total = 0
     for path in sorted(cache.glob("*.json.gz")):
@@ -382,17 +386,17 @@ def write(cache: Path) -> None:
             | ({"why": _reason(state)} if state["status"] != "exact" else {})
             for name, state in one["states"].items()
         }
-        target = DATA / f"{model_type}.json.gz"
+        target = data / f"{model_type}.json.gz"
         if one["data"]["classes"]:
             target.write_bytes(_packed(one["data"]))
             total += target.stat().st_size
         elif target.exists():
             target.unlink()
-    for path in DATA.glob("*.json.gz"):
+    for path in data.glob("*.json.gz"):
         if path.name.removesuffix(".json.gz") not in types and path.name != "index.json.gz":
             path.unlink()
     index = {"version": 1, "transformers": building.transformers.__version__, "types": types}
-    (DATA / "index.json.gz").write_bytes(_packed(index))
+    (data / "index.json.gz").write_bytes(_packed(index))
     print(f"{len(types)} types, {total:,} bytes")
 
 
@@ -521,11 +525,11 @@ def main() -> int:
     parser.add_argument(
         "--recheck", type=int, metavar="SEED", help="hold all against configs of another seed"
     )
-    parser.add_argument("--write", action="store_true", help="write the package's data")
+    parser.add_argument("--write", type=Path, metavar="FOLDER", help="write data there")
     asked = parser.parse_args()
     asked.cache.mkdir(parents=True, exist_ok=True)
     if asked.write:
-        write(asked.cache)
+        write(asked.cache, asked.write)
         return 0
     if asked.recheck is not None:
         types = sorted(path.name.removesuffix(".json.gz") for path in asked.cache.glob("*.json.gz"))

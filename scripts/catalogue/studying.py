@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +12,7 @@ import building
 import numpy as np
 import sampling
 import transformers
+from limited import Timeout, limited
 from solving import INDICES, Table, flatten
 
 from seedbed.models.catalogue.expressions import compile_expression
@@ -23,27 +22,6 @@ NEAR_SECONDS, FAR_SECONDS = 4.0, 1.5
 
 Shape = tuple[int, ...]
 Index = tuple[int, ...]
-
-
-class Timeout(BaseException):
-    """A build took too long."""
-
-
-@contextmanager
-def limited(seconds: float) -> Iterator[None]:
-    """Raises `Timeout` when time is up."""
-
-    def ring(*_: Any) -> None:
-        raise Timeout
-
-    # Time of this process, not of the clock: the machine may be busy with other things.
-    before = signal.signal(signal.SIGPROF, ring)
-    signal.setitimer(signal.ITIMER_PROF, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        signal.signal(signal.SIGPROF, before)
 
 
 @dataclass

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.catalogue import comparing, oracle
+from scripts.resumable import logged
 from seedbed.errors import SeedbedError
 from seedbed.models import registry
 from seedbed.models.catalogue import types
@@ -190,12 +191,7 @@ def main() -> None:
     parser.add_argument("--last", default="~", help="And the one where to stop.")
     parser.add_argument("--recorded", type=int, default=RECORDED, help="Layers, with inits.")
     given = parser.parse_args()
-    given.log.parent.mkdir(parents=True, exist_ok=True)
-    lines = (
-        [json.loads(text) for text in given.log.read_text(encoding="utf-8").splitlines()]
-        if given.log.exists()
-        else []
-    )
+    lines = logged(given.log)
     done = {(line["type"], line["class"], line["case"]) for line in lines}
     depths = set(map(int, given.depths.split(",")))
     wanted = set(given.only.split(",")) if given.only else None

@@ -83,8 +83,9 @@ def test_any_range_is_that_of_the_whole(code: str, start: int, stop: int) -> Non
 @pytest.mark.parametrize(("code", "shape"), [("F4", [3]), ("F6_E2M3", [2, 3]), ("F6_E3M2", [])])
 def test_what_fills_no_bytes_is_refused(code: str, shape: list[int]) -> None:
     """As safetensors itself refuses it, with the number that would do."""
-    with pytest.raises(SpecError, match="multiples of"):
+    with pytest.raises(SpecError, match="multiples of") as refused:
         file_of(code, shape, "zeros")
+    assert refused.value.path == ("tensors", 0, "dtype")
 
 
 def test_what_they_lack_is_refused() -> None:

@@ -7,6 +7,7 @@ nothing. Names are those of random streams: of a layer's parameters PyTorch's, i
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -309,7 +310,8 @@ def fill_for(
         make: in place of the scheme's own `fill`.
 
     Raises:
-        ParameterError: the scheme's parameters do not go together, or the dtype is too narrow.
+        ParameterError: the scheme's parameters do not go together, the dtype is too narrow, or the
+            elements fill no whole bytes.
         ShapeError: the scheme takes no such shape.
     """
     try:
@@ -321,6 +323,12 @@ def fill_for(
             f"{scheme.scheme} makes no draws for shape {list(shape)}: {problem.message}", ("init",)
         ) from problem
     fill.check(dtype)
+    if (elements := math.prod(shape)) % dtype.per_unit:
+        raise ParameterError(
+            f"{elements:,} elements of {dtype.bits} bits fill no whole bytes: {dtype.code} comes "
+            f"in multiples of {dtype.per_unit}",
+            ("dtype",),
+        )
     return fill
 
 

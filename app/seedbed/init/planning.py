@@ -136,13 +136,6 @@ def plan(
     faults.check()
     if not planner.plans and any(rule.drop for rule in rules):
         raise SpecError("the rules drop every tensor", ("rules",))
-    for one in planner.plans:
-        if one.dtype.per_unit > 1 and one.elements % one.dtype.per_unit:
-            raise SpecError(
-                f"{one.name!r} has {one.elements:,} elements of {one.dtype.bits} bits, which fill "
-                f"no whole bytes: {one.dtype.code} comes in multiples of {one.dtype.per_unit}",
-                ("tensors",),
-            )
     return tuple(planner.plans)
 
 
