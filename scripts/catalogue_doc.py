@@ -35,10 +35,10 @@ builds made, held against the values that were there, and against two or three r
 configs. Where no expression explains an init, it is **guessed** (bias 0, scale 1, the rest normal),
 and the answer names those tensors.
 
-Since then all types were held to how the library's config classes read each field; what differed was
-mended or is refused, and expressions that said more than was seen hold only within bounds. Depths,
-and the order of tensors, were held to the library's for mixtures and for some 170 classes, about A to
-F: of the others they are as solved.
+Since then all types were held to how the library's config classes read each field; what differed
+was mended or is refused, and expressions that said more than was seen hold only within bounds.
+Depths, and the order of tensors, were held to the library's for mixtures and for some 170 classes,
+about A to F: of the others they are as solved.
 
 How it is made: `scripts/catalogue/solve.py`, then `mending`, `envelope` and `reordering` beside it.
 
