@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from seedbed.errors import ParameterError
 from seedbed.models.transformers import FAMILIES, PRESETS, of_config
 from seedbed.models.transformers.family import VERSION
 from seedbed.models.transformers.presets import KNOWN
@@ -109,3 +110,12 @@ def test_a_tiny_preset_fits_its_tokenizer(preset: Any) -> None:
         if config.get(f"{key}_token_id") is not None:
             names = {settings.get(f"{kind}_token") for kind in kinds}
             assert contents[config[f"{key}_token_id"]] in names
+
+
+@pytest.mark.parametrize("field", ["dtype", "torch_dtype"])
+@pytest.mark.parametrize("value", ["bfloat16", "float32", None])
+def test_a_preset_takes_no_dtype(field: str, value: str | None) -> None:
+    """The dtype of a preset is the spec's; as an argument, which no tensor would heed, it fails."""
+    with pytest.raises(ParameterError, match="the spec's") as caught:
+        TINY[0].build({field: value})
+    assert caught.value.path == (field,)

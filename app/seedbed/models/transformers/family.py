@@ -199,7 +199,10 @@ class Family(Architecture):
         return fields
 
 
-ELSEWHERE = ("auto_map", "custom_pipelines", "dtype", "torch_dtype")
+DTYPE_FIELDS = frozenset({"dtype", "torch_dtype"})
+"""Where a config says what its weights are."""
+
+ELSEWHERE = ("auto_map", "custom_pipelines", *sorted(DTYPE_FIELDS))
 """What a written config does not repeat: the dtype is the file's, and its code is the library's."""
 
 GENERATION = (
@@ -257,6 +260,8 @@ class ConfigPreset(Preset):
         if said != family.model_type:
             message = f"{self.name} is of the model type {family.model_type}"
             raise ParameterError(message, ("model_type",), (family.model_type,))
+        for key in DTYPE_FIELDS.intersection(arguments):  # else it would be heard by nobody
+            raise ParameterError("the dtype is no argument of a preset but the spec's", (key,))
         named = {family.aliases.get(key, key) for key in arguments}
         config = {
             **{key: value for key, value in self.defaults.items() if key not in named},
