@@ -96,12 +96,13 @@ def test_what_takes_no_part_is_accepted() -> None:
 
 @pytest.mark.parametrize("wrong", ["quarter", "int64", "float8", 16, ["float32"]])
 def test_an_unknown_dtype_is_refused_with_those_there_are(wrong: object) -> None:
-    """The dtype that a config names is checked, though it is not binding."""
+    """The dtype that a config names is checked, and null names none."""
     with pytest.raises(SpecError, match="dtype") as caught:
         dtype_of({"torch_dtype": wrong})
     assert caught.value.path == ("torch_dtype",)
     assert "BF16" in caught.value.allowed
     assert dtype_of({"dtype": "bfloat16", "torch_dtype": "float16"}) == "BF16"
+    assert dtype_of({"dtype": None, "torch_dtype": "float16"}) == "F16"
     assert dtype_of({"dtype": "auto"}) is dtype_of({}) is None
 
 

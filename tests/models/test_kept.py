@@ -63,6 +63,16 @@ def test_what_the_library_keeps_in_f32() -> None:
     assert dtypes(DEEPSEEK, dtype="BF16", rules=rules)["model.layers.1.mlp.gate.weight"] == "BF16"
 
 
+def test_a_spec_that_was_planned_has_other_dtypes_yet() -> None:
+    """What is kept beside one dtype is not kept beside another, though the model is the same."""
+    first = CheckpointSpec.model_validate({"model": {"config": {**DEEPSEEK, "dtype": "bfloat16"}}})
+    assert len({tensor.dtype.code for tensor in plan_of(first, Limits())}) == 2
+    for code in ("F64", "F32"):
+        other = first.replaced(dtype=code)
+        assert {tensor.dtype.code for tensor in plan_of(other, Limits())} == {code}
+        assert other.digest == CheckpointSpec.model_validate_json(other.canonical_json).digest
+
+
 def test_no_dtype_is_refused() -> None:
     """What is no dtype of weights is refused in its place, of any class."""
     for config in (LLAMA, DEEPSEEK):

@@ -4,6 +4,7 @@ import pytest
 
 from seedbed.files import CheckpointSpec, VirtualFile
 from seedbed.files.one_tensor import spec_of_one
+from seedbed.memory import Claim, MemoryBudget
 from seedbed.stream import get_engine
 from seedbed.web.plan_cache import PlanCache
 
@@ -80,3 +81,31 @@ def test_cache_counts_a_key_once() -> None:
         cache.keep(seed, small(seed), 8)
     assert len(cache) == 6
     assert cache.find("same") is not None
+
+
+def held(seed: int, claim: Claim) -> VirtualFile:
+    """The plan of one tensor, which holds a claim for as long as it is there."""
+    return VirtualFile(spec_of_one("zeros", "1", {"seed": str(seed)}), engine=NUMPY, held=claim)
+
+
+def test_cache_counts_what_a_plan_holds() -> None:
+    """A plan that says how much it takes is not estimated."""
+    memory, cache = MemoryBudget(10**7, "memory_bytes"), PlanCache(10**6)
+    for seed in range(10):
+        cache.keep(seed, held(seed, Claim(memory, 3 * 10**5, "plans")), 8)
+    assert len(cache) == 3
+
+
+def test_cache_gives_back_what_others_need() -> None:
+    """When there is no room, the oldest plans go, the last of them too, and no more than need."""
+    memory = MemoryBudget(1000, "memory_bytes")
+    cache = PlanCache(10**6, memory=memory)
+    for seed in range(10):
+        cache.keep(seed, held(seed, Claim(memory, 100, "plans")), 0)
+    some = Claim(memory, 250, "bodies")
+    assert (len(cache), memory.used_bytes) == (7, 950)
+    assert cache.find(2) is None
+    assert cache.find(3) is not None
+    some.end()
+    Claim(memory, 1000, "bodies").end()
+    assert (len(cache), memory.used_bytes) == (0, 0)

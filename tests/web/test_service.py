@@ -203,6 +203,13 @@ def test_what_may_take_long_is_not(service: Service, elsewhere: list[Source], ki
     assert sorted(names) == sorted(tensor.name for tensor in tensors_here)
 
 
+def test_what_was_planned_here_is_held_while_it_is_there(service: Service) -> None:
+    """It takes room of the budget too."""
+    before = service.memory.used_bytes
+    planned(service, SHORT["two hundred"])
+    assert service.memory.used_bytes - before > 200 * 1000
+
+
 def test_what_was_planned_elsewhere_is_held_while_it_is_there(
     service: Service, elsewhere: list[Source]
 ) -> None:
