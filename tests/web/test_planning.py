@@ -193,6 +193,24 @@ def test_what_a_process_has() -> None:
     asyncio.run(work())
 
 
+def test_a_template_keeps_nothing_of_its_jobs() -> None:
+    """The sockets by which it tells how its children ended are closed when they have."""
+
+    async def work() -> None:
+        async with running() as made:
+            await all_of(made, odd_jobs.say, b"first")
+            template = psutil.Process(made.template.pid)
+            await asyncio.to_thread(wait_until, lambda: not template.children(), "the first's end")
+            before = template.num_fds()
+            for _ in range(10):
+                await all_of(made, odd_jobs.say, b"more")
+            await asyncio.to_thread(
+                wait_until, lambda: template.num_fds() <= before, "all sockets to be closed"
+            )
+
+    asyncio.run(work())
+
+
 def test_a_template_that_dies() -> None:
     """When the process that forks the others is killed, another takes its place after a pause."""
 
