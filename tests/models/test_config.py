@@ -33,7 +33,7 @@ def test_an_alias_is_its_field_and_an_absent_field_its_default() -> None:
     config = read(n_embd=16)
     assert dict(config) == {"hidden_size": 16, "rate": 0.5}
     assert config.path("hidden_size") == ("n_embd",)
-    assert config.given == {"hidden_size"}
+    assert config.present == {"hidden_size"}
     assert len(config) == 2
 
 

@@ -69,5 +69,5 @@ def mean_of_product(f: Callable[[Doubles], Doubles], variance: float, correlatio
     inner = np.concatenate((kink - below * part, kink + above * part), axis=1)
     inner_weights = np.concatenate((below * part_weights, above * part_weights), axis=1)
     values = f(scale * (correlation * points[:, None] + rest * inner))
-    given = (values * inner_weights * _density(inner)).sum(1)
-    return float(weights @ (f(scale * points) * given))
+    densities = (values * inner_weights * _density(inner)).sum(1)
+    return float(weights @ (f(scale * points) * densities))

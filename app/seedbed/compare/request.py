@@ -177,6 +177,8 @@ def label_of(entry: SchemeEntry | SpecEntry) -> str:
     if isinstance(canonical, str):
         text = canonical
     else:
-        given = ", ".join(f"{key}={value}" for key, value in canonical.items() if key != "scheme")
-        text = f"{entry.init.scheme}({given})"
+        arguments = ", ".join(
+            f"{key}={value}" for key, value in canonical.items() if key != "scheme"
+        )
+        text = f"{entry.init.scheme}({arguments})"
     return f"{text} + {len(entry.rules)} rules" if entry.rules else text

@@ -65,7 +65,7 @@ def met(
             frames = [box for box in both if box is not None]
         if len(frames) > BOXES:
             return None
-    found = []
+    outcomes = []
     for frame in frames:
         cuts = [
             cut(law if part is None else part, shape, frame)
@@ -75,8 +75,8 @@ def met(
         outcome = of(inner) if len(inner) == len(cuts) else None
         if outcome is None:
             return None
-        found.append((frame, outcome))
-    return put_together(found)
+        outcomes.append((frame, outcome))
+    return put_together(outcomes)
 
 
 def without(box: Box, hole: Box) -> list[Box]:
@@ -96,14 +96,14 @@ def without(box: Box, hole: Box) -> list[Box]:
 def written(law: Law, shape: Sequence[int], box: Box, update: Law) -> Law | None:
     """A law after another was written over a box of it."""
     before = law if isinstance(law, Pieces) else Pieces(((whole(shape), law),))
-    found: list[tuple[Box, Law]] = [(box, update)]
+    pieces: list[tuple[Box, Law]] = [(box, update)]
     for own, part in before.boxes:
         for left in without(own, box):
             inner = cut(part, sizes(own), shifted(left, own))
             if inner is None:
                 return None
-            found.append((left, inner))
-    return put_together(found)
+            pieces.append((left, inner))
+    return put_together(pieces)
 
 
 def scattered(equation: Any, laws: Sequence[Law]) -> Law | None:

@@ -86,7 +86,7 @@ def _table(array: Any, dtype: Any, *, listing: bool) -> Init | Unsaid:
 def _matrix(law: Matrix, shape: tuple[int, ...]) -> Init | Unsaid:
     if law.kind != "orthogonal":
         return whole("qr", ())
-    found = {
+    axes = {
         name: tuple(
             place
             for place, (axis, size) in enumerate(zip(law.axes, shape, strict=True))
@@ -95,15 +95,15 @@ def _matrix(law: Matrix, shape: tuple[int, ...]) -> Init | Unsaid:
         for name in ("row", "column", "batch")
     }
     gain = float(f"{law.gain:.7g}")
-    return orthogonal(gain, shape, found["row"], found["column"], found["batch"])
+    return orthogonal(gain, shape, axes["row"], axes["column"], axes["batch"])
 
 
 def _pieces(law: Pieces, shape: tuple[int, ...], dtype: Any, *, listing: bool) -> Init | Unsaid:
-    found = []
+    pieces = []
     for box, part in sorted(law.boxes, key=lambda pair: pair[0]):
         init = said(part, sizes(box), dtype, listing=listing)
         if isinstance(init, Unsaid):
             at = ", ".join(f"{start}:{stop}" for start, stop in box)
             return Unsaid(init.kind, f"[{at}]: {init.reason}")
-        found.append((box, init))
-    return parts(found, shape)
+        pieces.append((box, init))
+    return parts(pieces, shape)

@@ -74,7 +74,7 @@ def _dtypes(contents: Contents) -> dict[str, Dtype]:
     Raises:
         SpecError: JAX lacks one.
     """
-    found: dict[str, Dtype] = {}
+    dtypes: dict[str, Dtype] = {}
     for name, dtype in contents.dtypes.items():
         if dtype is None:
             raise SpecError(f"{name!r} has a dtype that is not known here", ("dtype",))
@@ -82,8 +82,8 @@ def _dtypes(contents: Contents) -> dict[str, Dtype]:
             raise SpecError(
                 f"{name!r} is {dtype.code}; JAX has 64 bits only with jax_enable_x64", ("dtype",)
             )
-        found[name] = dtype
-    return found
+        dtypes[name] = dtype
+    return dtypes
 
 
 def _chosen(sharding: Shardings, shapes: Mapping[str, tuple[int, ...]]) -> Mapping[str, Sharding]:

@@ -96,8 +96,8 @@ def _applied(equation: Any, laws: list[Law]) -> list[Law]:
         return _computed(equation, laws)
     if count > 1 and name not in ("qr", "split"):
         return [_chance(equation, laws)] * count
-    found = still(equation, laws)
-    return [_chance(equation, laws)] * count if found is None else found
+    outcome = still(equation, laws)
+    return [_chance(equation, laws)] * count if outcome is None else outcome
 
 
 def _joined(equation: Any, laws: Sequence[Law]) -> Law:
@@ -113,8 +113,8 @@ def _joined(equation: Any, laws: Sequence[Law]) -> Law:
         raised(law) if axis == 0 else moved_law("expand_dims", {}, law, before, after)
         for law in laws
     ]
-    found = [(1, law) for law in rows if law is not None]
-    return side_by_side(axis, found, shape) if len(found) == len(laws) else _chance(equation, laws)
+    bands = [(1, law) for law in rows if law is not None]
+    return side_by_side(axis, bands, shape) if len(bands) == len(laws) else _chance(equation, laws)
 
 
 def _is_known(law: Law) -> bool:

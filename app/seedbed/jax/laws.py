@@ -168,8 +168,8 @@ def moved(law: Moving, step: Any) -> Moving:
 def number_of(x: Any) -> Number:
     """A scalar as Python has it, also of a narrow dtype."""
     scalar = np.asarray(x).reshape(())
-    found = scalar.item()
-    return found if isinstance(found, int | float | complex) else float(found)
+    value = scalar.item()
+    return value if isinstance(value, int | float | complex) else float(value)
 
 
 def known(x: Any, *, seeded: bool = False) -> Law:
@@ -212,10 +212,10 @@ CUT = "cut"
 """What a box is cut out by, in an arrangement: with the box."""
 
 
-def common(one: Box, other: Box) -> Box | None:
+def common(box: Box, other: Box) -> Box | None:
     """What two boxes share, if they do."""
-    box = tuple((max(a, c), min(b, d)) for (a, b), (c, d) in zip(one, other, strict=True))
-    return box if all(a < b for a, b in box) else None
+    shared = tuple((max(a, c), min(b, d)) for (a, b), (c, d) in zip(box, other, strict=True))
+    return shared if all(a < b for a, b in shared) else None
 
 
 def whole(shape: Sequence[int]) -> Box:
@@ -237,7 +237,7 @@ def cut(law: Law, shape: Sequence[int], box: Box) -> Law | None:
         case Matrix():
             return _cut_matrix(law, shape, box)
         case Pieces(boxes):
-            found = []
+            pieces = []
             for own, part in boxes:
                 inner = common(own, box)
                 if inner is None:
@@ -245,8 +245,8 @@ def cut(law: Law, shape: Sequence[int], box: Box) -> Law | None:
                 of_part = cut(part, sizes(own), shifted(inner, own))
                 if of_part is None:
                     return None
-                found.append((shifted(inner, box), of_part))
-            return put_together(found)
+                pieces.append((shifted(inner, box), of_part))
+            return put_together(pieces)
     return law if isinstance(law, Chance) else None
 
 
@@ -355,18 +355,18 @@ def _as(law: Law, other: Drawn) -> bool:
 
 def _merged(boxes: Sequence[tuple[Box, Law]]) -> list[tuple[Box, Law]]:
     """Boxes of one constant that touch, as one."""
-    found = list(boxes)
+    pieces = list(boxes)
     again = True
     while again:
         again = False
-        for axis in range(len(found[0][0])):
-            for i, (box, law) in enumerate(found):
+        for axis in range(len(pieces[0][0])):
+            for i, (box, law) in enumerate(pieces):
                 if not isinstance(law, Constant):
                     continue
                 follow = next(
                     (
                         k
-                        for k, (other, its) in enumerate(found)
+                        for k, (other, its) in enumerate(pieces)
                         if other[axis][0] == box[axis][1]
                         and same(its, law)
                         and (*other[:axis], *other[axis + 1 :]) == (*box[:axis], *box[axis + 1 :])
@@ -374,12 +374,12 @@ def _merged(boxes: Sequence[tuple[Box, Law]]) -> list[tuple[Box, Law]]:
                     None,
                 )
                 if follow is not None:
-                    span = (box[axis][0], found[follow][0][axis][1])
-                    found[i] = ((*box[:axis], span, *box[axis + 1 :]), law)
-                    del found[follow]
+                    span = (box[axis][0], pieces[follow][0][axis][1])
+                    pieces[i] = ((*box[:axis], span, *box[axis + 1 :]), law)
+                    del pieces[follow]
                     again = True
                     break
-    return found
+    return pieces
 
 
 def side_by_side(axis: int, parts: Sequence[tuple[int, Law]], shape: Sequence[int]) -> Law:

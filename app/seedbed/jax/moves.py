@@ -64,7 +64,7 @@ def _each(
     """Every box where a transposition or a reshape puts it, if it is still a box there."""
     if name not in SHAPES and name != "transpose":
         return None
-    found = []
+    pieces = []
     for box, part in law.boxes:
         if name == "transpose":
             place: Box | None = tuple(box[p] for p in params["permutation"])
@@ -75,13 +75,13 @@ def _each(
             inner = moved_law(name, params, part, sizes(box), sizes(place))
         if place is None or inner is None:
             return None
-        found.append((place, inner))
-    return put_together(found)
+        pieces.append((place, inner))
+    return put_together(pieces)
 
 
 def reshaped(box: Box, before: Sequence[int], after: Sequence[int]) -> Box | None:
     """A box after a reshape, if it is still one."""
-    found: list[tuple[int, int]] = []
+    sides: list[tuple[int, int]] = []
     for own, other in _groups(before, after):
         flat = _run(tuple(box[axis] for axis in own), [before[axis] for axis in own])
         inner = None if flat is None else _unrun(*flat, [after[axis] for axis in other])
@@ -92,13 +92,13 @@ def reshaped(box: Box, before: Sequence[int], after: Sequence[int]) -> Box | Non
                 return None
             spans = iter(box[axis] for axis in own if before[axis] > 1)
             inner = tuple(next(spans) if after[axis] > 1 else (0, 1) for axis in other)
-        found += inner
-    return tuple(found)
+        sides += inner
+    return tuple(sides)
 
 
 def _groups(before: Sequence[int], after: Sequence[int]) -> list[tuple[list[int], list[int]]]:
     """Axes that a reshape turns into each other, in the smallest groups."""
-    found: list[tuple[list[int], list[int]]] = []
+    groups: list[tuple[list[int], list[int]]] = []
     i = k = 0
     while i < len(before) or k < len(after):
         own, other = ([i], []) if i < len(before) else ([], [k])
@@ -113,8 +113,8 @@ def _groups(before: Sequence[int], after: Sequence[int]) -> list[tuple[list[int]
                 want *= after[k]
                 other.append(k)
                 k += 1
-        found.append((own, other))
-    return found
+        groups.append((own, other))
+    return groups
 
 
 def _run(spans: Box, extents: Sequence[int]) -> tuple[int, int] | None:
@@ -163,7 +163,7 @@ def _axes_of(
             groups[-1] = axis, groups[-1][1] * size
         else:
             groups.append((axis, size))
-    found: list[Axis] = []
+    labels: list[Axis] = []
     left = 1
     label: Axis = axes[0]
     for size in after:
@@ -174,8 +174,8 @@ def _axes_of(
         if left % size:
             return None
         left //= size
-        found.append(label)
-    return tuple(found)
+        labels.append(label)
+    return tuple(labels)
 
 
 def raised(law: Law) -> Law:

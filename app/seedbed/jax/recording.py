@@ -59,10 +59,10 @@ def record(
         SpecError: two arrays of the tree have one name.
     """
     before = _outer()
-    found = _read(init_fn, args)
+    traced = _read(init_fn, args)
     if before != _outer():
-        found = _agreed(found, _read(init_fn, args))
-    return _described(found, listing=fallback == "literal")
+        traced = _agreed(traced, _read(init_fn, args))
+    return _described(traced, listing=fallback == "literal")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +96,13 @@ def _agreed(first: _Read, second: _Read) -> _Read:
     return _Read(laws, first.shapes, first.tree)
 
 
-def _described(found: _Read, *, listing: bool) -> Recording:
+def _described(traced: _Read, *, listing: bool) -> Recording:
     seen: list[tuple[str, Law, Any]] = []
     copied: dict[str, str] = {}
     noted: dict[str, str] = {}
     tensors = []
     by_key: dict[bytes, list[int]] = {}
-    for name, law, shape in zip(found.tree.names, found.laws, found.shapes, strict=True):
+    for name, law, shape in zip(traced.tree.names, traced.laws, traced.shapes, strict=True):
         init = said(law, shape.shape, shape.dtype, listing=listing)
         same_as = None
         origin = origin_of(law) if is_random(law) else frozenset()
@@ -140,10 +140,10 @@ def _described(found: _Read, *, listing: bool) -> Recording:
         refused=refused,
         copied=copied,
         literals=tuple(name for name, why in refused.items() if why.startswith("literal")),
-        left_out=found.tree.left_out,
+        left_out=traced.tree.left_out,
         noted=noted,
     )
-    return Recording(tuple(tensors), report, found.tree)
+    return Recording(tuple(tensors), report, traced.tree)
 
 
 def _inner(law: Law) -> list[Law]:

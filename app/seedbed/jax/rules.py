@@ -92,17 +92,17 @@ def still(equation: Any, laws: Sequence[Law]) -> list[Law] | None:
         return _split(equation, laws[0])
     if any(isinstance(law, Factor) for law in laws) and name not in MOVES:
         return _factor(name, laws, equation)
-    found: Law | None = None
+    outcome: Law | None = None
     if name in MOVES:
-        found = moved_law(name, equation.params, laws[0], shapes[0], after)
+        outcome = moved_law(name, equation.params, laws[0], shapes[0], after)
     elif name in _WRITTEN:
-        found = _WRITTEN[name](equation, laws)
+        outcome = _WRITTEN[name](equation, laws)
     elif name == "dynamic_slice":
         box = placed(laws[1:], shapes[0], after)
-        found = None if box is None else cut(laws[0], shapes[0], box)
+        outcome = None if box is None else cut(laws[0], shapes[0], box)
     elif name in ELEMENTWISE | _OF_BITS:
-        found = _elementwise(equation, laws, shapes, after)
-    return None if found is None else [found]
+        outcome = _elementwise(equation, laws, shapes, after)
+    return None if outcome is None else [outcome]
 
 
 _WRITTEN: Mapping[str, Callable[[Any, Sequence[Law]], Law | None]] = {
@@ -113,15 +113,15 @@ _WRITTEN: Mapping[str, Callable[[Any, Sequence[Law]], Law | None]] = {
 def _split(equation: Any, law: Law) -> list[Law] | None:
     """`jnp.split`: boxes along an axis."""
     shape = equation.invars[0].aval.shape
-    axis, start, found = equation.params["axis"], 0, []
+    axis, start, parts = equation.params["axis"], 0, []
     for size in equation.params["sizes"]:
         box = (*whole(shape[:axis]), (start, start + size), *whole(shape[axis + 1 :]))
         part = cut(law, shape, box)
         if part is None:
             return None
-        found.append(part)
+        parts.append(part)
         start += size
-    return found
+    return parts
 
 
 def _elementwise(
@@ -189,8 +189,8 @@ def _of_bits(equation: Any, law: Bits, laws: Sequence[Law]) -> Law | None:
     if name == "bitcast_convert_type" and law.stage == "mantissa":
         dtype = equation.params["new_dtype"]
         bits = jax.numpy.finfo(dtype).nmant
-        one = int(np.ones((), dtype).view(f"u{np.dtype(dtype).itemsize}"))
-        if law.width == bits and law.arrangement[-1] == ("one", one):
+        unit = int(np.ones((), dtype).view(f"u{np.dtype(dtype).itemsize}"))
+        if law.width == bits and law.arrangement[-1] == ("one", unit):
             bases = ((None, Uniform(1.0, 2.0)),)
             return Drawn(law.origin, law.arrangement[:-1], bases, coarse=bits < 16)
     return None
@@ -202,7 +202,7 @@ def _of_draw(equation: Any, drawn: Sequence[Drawn], laws: Sequence[Law], dtype: 
     if name in ("convert_element_type", "reduce_precision"):
         return law
     shared = _shared(drawn)
-    found = []
+    expressions = []
     for k in range(shared):
         operands = [
             x.expressions[k] if isinstance(x, Drawn) else float(x.value)  # type: ignore[union-attr, arg-type]
@@ -211,10 +211,10 @@ def _of_draw(equation: Any, drawn: Sequence[Drawn], laws: Sequence[Law], dtype: 
         expression = _expression(name, operands, equation.params)
         if expression is None:
             return None
-        found.append(expression)
-    if not found:
+        expressions.append(expression)
+    if not expressions:
         return None
-    law = replace(law, bases=law.bases[:shared], expressions=tuple(found))
+    law = replace(law, bases=law.bases[:shared], expressions=tuple(expressions))
     if len(drawn) > 1 or drawn[0].expression != X:
         return law
     at = next(i for i, x in enumerate(laws) if isinstance(x, Drawn))
@@ -224,7 +224,9 @@ def _of_draw(equation: Any, drawn: Sequence[Drawn], laws: Sequence[Law], dtype: 
         return Constant(closed)
     if closed is None:
         return law
-    return replace(law, bases=(*law.bases, (found[-1], closed)), expressions=(*found, X))
+    return replace(
+        law, bases=(*law.bases, (expressions[-1], closed)), expressions=(*expressions, X)
+    )
 
 
 def _shared(drawn: Sequence[Drawn]) -> int:

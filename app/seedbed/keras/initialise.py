@@ -110,11 +110,11 @@ def _unnumbered(path: str) -> str:
 
 def _numbered_on(paths: Sequence[str], names: Sequence[str]) -> dict[str, str] | None:
     """Paths with names, if all layers of a name were only numbered on, by as much as each other."""
-    found: dict[str, str] = {}
+    matched: dict[str, str] = {}
     groups: dict[str, list[list[str]]] = defaultdict(lambda: [[], []])
-    for side, some in enumerate((paths, names)):
-        for one in some:
-            groups[_unnumbered(one)][side].append(one)
+    for side, listed in enumerate((paths, names)):
+        for path in listed:
+            groups[_unnumbered(path)][side].append(path)
     for mine, theirs in groups.values():
         mine.sort(key=_numbers)
         theirs.sort(key=_numbers)
@@ -127,8 +127,8 @@ def _numbered_on(paths: Sequence[str], names: Sequence[str]) -> dict[str, str] |
         }
         if len(steps) > 1:
             return None
-        found |= pairs
-    return found
+        matched |= pairs
+    return matched
 
 
 def _numbers(path: str) -> list[int]:

@@ -55,8 +55,10 @@ class Model:
         if not self.kept or code in {"F32", "F64"}:
             return self
         parameters = tuple(
-            replace(one, dtype="F32") if one.dtype is None and one.name in self.kept else one
-            for one in self.parameters
+            replace(parameter, dtype="F32")
+            if parameter.dtype is None and parameter.name in self.kept
+            else parameter
+            for parameter in self.parameters
         )
         return replace(self, parameters=parameters)
 
@@ -76,22 +78,23 @@ class Model:
         """
         whole = hashlib.sha256()
         alike: dict[tuple[Any, ...], str] = {}  # of the tensors of a model most are
-        for one in self.parameters:
-            key = (one.shape, one.dtype, one.init.spelling)
-            if one.fans or one.blocks or one.gates > 1 or one.same_as:
-                text = _text(one)
+        for parameter in self.parameters:
+            key = (parameter.shape, parameter.dtype, parameter.init.spelling)
+            if parameter.fans or parameter.blocks or parameter.gates > 1 or parameter.same_as:
+                text = _text(parameter)
             elif (text := alike.get(key, "")) == "":
-                text = alike[key] = _text(one)
-            whole.update(f"{one.name!a} {text}\n".encode())
+                text = alike[key] = _text(parameter)
+            whole.update(f"{parameter.name!a} {text}\n".encode())
         return whole.hexdigest()
 
 
-def _text(one: Parameter) -> str:
+def _text(parameter: Parameter) -> str:
     """Everything about a parameter but its name."""
-    fans = sorted((key, *value) for key, value in one.fans.items())
-    blocks = [(block.start, block.stop, block.value) for block in one.blocks]
-    equal = f" = {one.same_as!a}" if one.same_as else ""
-    return f"{list(one.shape)} {one.dtype} {one.init.spelling} {fans} {blocks} {one.gates}{equal}"
+    fans = sorted((key, *value) for key, value in parameter.fans.items())
+    blocks = [(block.start, block.stop, block.value) for block in parameter.blocks]
+    equal = f" = {parameter.same_as!a}" if parameter.same_as else ""
+    kind = f"{list(parameter.shape)} {parameter.dtype} {parameter.init.spelling}"
+    return f"{kind} {fans} {blocks} {parameter.gates}{equal}"
 
 
 class Architecture(BaseModel):
@@ -122,9 +125,9 @@ def collect(parameters: Iterable[Parameter]) -> tuple[Parameter, ...]:
         LimitError: more than any checkpoint may have by default.
     """
     limits = Limits()
-    found = tuple(islice(parameters, limits.max_tensors + 1))
-    limits.require("max_tensors", len(found), "tensors of a model, or more,")
-    return found
+    listed = tuple(islice(parameters, limits.max_tensors + 1))
+    limits.require("max_tensors", len(listed), "tensors of a model, or more,")
+    return listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,23 +193,23 @@ class Preset:
 
     def _refusal(self, raw: Mapping[str, Any]) -> ParameterError:
         """One thing that is wrong with arguments."""
-        name, given = str(raw["loc"][0]), raw["input"]
+        name, value = str(raw["loc"][0]), raw["input"]
         if raw["type"] == "extra_forbidden":
             takes = Choices(self.architecture.model_fields, name)
             return ParameterError(f"{self.name} takes no {name[:100]!r}", raw["loc"], takes)
-        return ParameterError(f"{name}: {raw['msg']}", raw["loc"], Choices((), given))
+        return ParameterError(f"{name}: {raw['msg']}", raw["loc"], Choices((), value))
 
 
 def prefixed(prefix: str, parameters: Iterable[Parameter]) -> Iterator[Parameter]:
     """The same parameters, one level down: `weight` as `fc.weight`."""
-    for one in parameters:
+    for parameter in parameters:
         yield Parameter(
-            f"{prefix}.{one.name}",
-            one.shape,
-            one.init,
+            f"{prefix}.{parameter.name}",
+            parameter.shape,
+            parameter.init,
             (),
-            one.fans,
-            one.dtype,
-            one.blocks,
-            one.gates,
+            parameter.fans,
+            parameter.dtype,
+            parameter.blocks,
+            parameter.gates,
         )

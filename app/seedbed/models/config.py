@@ -103,13 +103,13 @@ class Config(Mapping[str, Any]):
     Attributes:
         fields: what is given, and the defaults of what is not.
         spelled: given name by field, where an alias was used.
-        given: the fields that were given.
+        present: the fields that the object has.
         prefix: path of this part in the whole.
     """
 
     fields: Json
     spelled: Mapping[str, str] = field(default_factory=dict)
-    given: frozenset[str] = frozenset()
+    present: frozenset[str] = frozenset()
     prefix: Path = ()
 
     @classmethod
@@ -151,8 +151,8 @@ class Config(Mapping[str, Any]):
         if isinstance(labels, Mapping):
             fields["num_labels"] = len(labels)  # which wins in transformers, too
             spelled.setdefault("num_labels", "id2label")
-        given = frozenset(fields)
-        return cls({**(defaults or {}), **fields}, spelled, given, prefix)
+        present = frozenset(fields)
+        return cls({**(defaults or {}), **fields}, spelled, present, prefix)
 
     def __getitem__(self, name: str) -> Any:
         return self.fields[name]
@@ -179,7 +179,7 @@ class Config(Mapping[str, Any]):
         Raises:
             SpecError: naming the first such field, and those that resemble it.
         """
-        for name in self.given:
+        for name in self.present:
             if name in NEUTRAL:
                 if self.fields[name] not in NEUTRAL[name]:
                     raise self.error(name, f"{name} would change the weights in a way not covered")

@@ -28,5 +28,7 @@ def kept(architecture: str, parameters: Iterable[Parameter]) -> frozenset[str]:
     """Names of a class's tensors that stay F32."""
     patterns = _patterns().get(architecture, ())
     return frozenset(
-        one.name for one in parameters if patterns and re.sub(r"\d+", "*", one.name) in patterns
+        parameter.name
+        for parameter in parameters
+        if patterns and re.sub(r"\d+", "*", parameter.name) in patterns
     )

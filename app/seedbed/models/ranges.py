@@ -53,11 +53,11 @@ def count_of(name: str) -> int:
 def covers(ranged: str, name: str) -> bool:
     """Whether a name is one of those that a name with ranges stands for."""
     texts = RANGE.split(ranged)[::3]
-    found = re.fullmatch("(0|[1-9][0-9]*)".join(map(re.escape, texts)), name)
-    if found is None:
+    match = re.fullmatch("(0|[1-9][0-9]*)".join(map(re.escape, texts)), name)
+    if match is None:
         return False
     ranges = RANGE.findall(ranged)
-    return all(int(a) <= int(n) <= int(b) for n, (a, b) in zip(found.groups(), ranges, strict=True))
+    return all(int(a) <= int(n) <= int(b) for n, (a, b) in zip(match.groups(), ranges, strict=True))
 
 
 def expanded(entries: Sequence[Ranged[T]]) -> Iterator[Ranged[T]]:

@@ -134,10 +134,10 @@ class ModelOfConfig(BaseModel):
 
     def canonical(self) -> dict[str, Any]:
         """The JSON of this source."""
-        found: dict[str, Any] = {"config": self.config}
+        fields: dict[str, Any] = {"config": self.config}
         if self.ignore_quantization:
-            found["ignore_quantization"] = True
-        return found
+            fields["ignore_quantization"] = True
+        return fields
 
 
 class ModelOfManifest(BaseModel):
@@ -165,10 +165,10 @@ class ModelOfManifest(BaseModel):
 
     def canonical(self) -> dict[str, Any]:
         """The JSON of this source."""
-        found: dict[str, Any] = {"manifest": manifest_to_json(self.manifest)}
+        fields: dict[str, Any] = {"manifest": manifest_to_json(self.manifest)}
         if self.initializer_range != INITIALIZER_RANGE:
-            found["initializer_range"] = self.initializer_range
-        return found
+            fields["initializer_range"] = self.initializer_range
+        return fields
 
 
 class ModelOfList(BaseModel):

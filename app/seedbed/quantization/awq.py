@@ -48,16 +48,16 @@ class Awq(WithExclusions):
         weight.require_multiple(weight.rows, each, "codes in one word")
         weight.require_multiple(weight.columns, size, "the size of a group")
         groups = weight.columns // size
-        found = affine(weight, _BITS, "F16", symmetric=False)
+        levels = affine(weight, _BITS, "F16", symmetric=False)
         shape = (weight.columns, weight.rows // each)
         fill = Packed(
-            weight.codes(found.scale.value, found.grid()),
+            weight.codes(levels.scale.value, levels.grid()),
             shape,
             (1, each * weight.columns),
             tuple(place * weight.columns for place in _ORDER),
             _BITS,
         )
         yield weight.own("qweight", "I32", shape, fill)
-        word = repeated(found.zero, _BITS)
+        word = repeated(levels.zero, _BITS)
         yield weight.constant("qzeros", "I32", (groups, weight.rows // each), word)
-        yield weight.scale("scales", (groups, weight.rows), found.scale)
+        yield weight.scale("scales", (groups, weight.rows), levels.scale)

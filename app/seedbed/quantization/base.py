@@ -70,10 +70,10 @@ class WithExclusions(Method):
 def outputs(plans: Sequence[TensorPlan]) -> frozenset[str]:
     """Modules that libraries keep by default: what gives logits, and whatever comes last."""
     modules = [module for plan in plans if (module := module_of(plan)) is not None]
-    found = {module for module in modules if OUTPUT.search(module)}
+    heads = {module for module in modules if OUTPUT.search(module)}
     if plans:
-        found.add(plans[-1].name.rpartition(".")[0])
-    return frozenset(found)
+        heads.add(plans[-1].name.rpartition(".")[0])
+    return frozenset(heads)
 
 
 Fields = dict[str, Any]

@@ -121,11 +121,11 @@ def naive(group: Group, weight: Weight) -> Iterator[TensorPlan]:
         return
     bits = arguments.num_bits
     least = -(1 << (bits - 1))
-    found = affine(weight, bits, weight.dtype, symmetric=arguments.symmetric)
-    yield weight.coded("weight", "I8", found.scale.value, found.grid(least))
-    yield weight.scale("weight_scale", shape, found.scale)
+    levels = affine(weight, bits, weight.dtype, symmetric=arguments.symmetric)
+    yield weight.coded("weight", "I8", levels.scale.value, levels.grid(least))
+    yield weight.scale("weight_scale", shape, levels.scale)
     if not arguments.symmetric:
-        yield weight.constant("weight_zero_point", "I8", shape, found.zero + least)
+        yield weight.constant("weight_zero_point", "I8", shape, levels.zero + least)
 
 
 def packed(group: Group, weight: Weight) -> Iterator[TensorPlan]:
@@ -138,18 +138,18 @@ def packed(group: Group, weight: Weight) -> Iterator[TensorPlan]:
             ("config_groups",),
         )
     shape = arguments.shape(weight)
-    found = affine(weight, bits, weight.dtype, symmetric=arguments.symmetric)
-    codes = weight.codes(found.scale.value, found.grid())
+    levels = affine(weight, bits, weight.dtype, symmetric=arguments.symmetric)
+    codes = weight.codes(levels.scale.value, levels.grid())
     yield weight.packed_along("weight_packed", "I32", codes, bits)
-    yield weight.scale("weight_scale", shape, found.scale)
+    yield weight.scale("weight_scale", shape, levels.scale)
     if not arguments.symmetric:
         if arguments.how not in ("group", "channel"):
-            yield weight.constant("weight_zero_point", "I8", shape, found.zero - (1 << bits - 1))
+            yield weight.constant("weight_zero_point", "I8", shape, levels.zero - (1 << bits - 1))
         else:
             each = 32 // bits
             weight.require_multiple(weight.rows, each, "zero points in one word")
             zeros = weight.rows // each, shape[1]
-            word = repeated(found.zero, bits)
+            word = repeated(levels.zero, bits)
             yield weight.constant("weight_zero_point", "I32", zeros, word)
     yield weight.numbers("weight_shape", "I64", weight.shape)
 
@@ -157,11 +157,11 @@ def packed(group: Group, weight: Weight) -> Iterator[TensorPlan]:
 def nvfp4(group: Group, weight: Weight) -> Iterator[TensorPlan]:
     """`weight_packed` in E2M1, scales in E4M3, and the scale of those."""
     _require_floats_of_4(group, _NVFP4_GROUP)
-    found = nvidia(weight)
-    yield weight.packed_along("weight_packed", "U8", found.codes, 4)
+    scaled = nvidia(weight)
+    yield weight.packed_along("weight_packed", "U8", scaled.codes, 4)
     shape = (weight.rows, weight.columns // _NVFP4_GROUP)
-    yield weight.constant("weight_scale", "F8_E4M3", shape, found.block_scale)
-    yield weight.constant("weight_global_scale", "F32", (1,), found.divisor)
+    yield weight.constant("weight_scale", "F8_E4M3", shape, scaled.block_scale)
+    yield weight.constant("weight_global_scale", "F32", (1,), scaled.divisor)
     inputs = group.input_activations
     if inputs is not None and inputs.dynamic is not True:
         yield weight.constant("input_global_scale", "F32", (1,), 1.0)
@@ -170,11 +170,11 @@ def nvfp4(group: Group, weight: Weight) -> Iterator[TensorPlan]:
 def mxfp4(group: Group, weight: Weight) -> Iterator[TensorPlan]:
     """`weight_packed` in E2M1, scales that are powers of two."""
     _require_floats_of_4(group, _MXFP4_GROUP)
-    found = microscaled(weight)
+    scaled = microscaled(weight)
     weight.require_multiple(weight.columns, _MXFP4_GROUP, "the size of a block")
-    yield weight.packed_along("weight_packed", "U8", found.codes, 4)
+    yield weight.packed_along("weight_packed", "U8", scaled.codes, 4)
     shape = (weight.rows, weight.columns // _MXFP4_GROUP)
-    yield weight.constant("weight_scale", "U8", shape, found.exponent)
+    yield weight.constant("weight_scale", "U8", shape, scaled.exponent)
 
 
 def _weights(group: Group) -> Arguments:

@@ -74,10 +74,10 @@ class Gptq(Method):
         weight.require_multiple(weight.rows, each, "zero points in one word")
         weight.require_multiple(weight.columns, size, "the size of a group")
         groups = weight.columns // size
-        found = affine(weight, self.bits, "F16", symmetric=self.sym)
+        levels = affine(weight, self.bits, "F16", symmetric=self.sym)
         shape = (weight.columns // each, weight.rows)
         fill = Packed(
-            weight.codes(found.scale.value, found.grid()),
+            weight.codes(levels.scale.value, levels.grid()),
             shape,
             (each, weight.columns),
             tuple(range(each)),
@@ -85,8 +85,8 @@ class Gptq(Method):
         )
         yield weight.own("qweight", "I32", shape, fill)
         second = "gptq_v2" in (self.checkpoint_format, self.format)
-        zero = found.zero if second else (found.zero - 1) % (1 << self.bits)
+        zero = levels.zero if second else (levels.zero - 1) % (1 << self.bits)
         word = repeated(zero, self.bits)
         yield weight.constant("qzeros", "I32", (groups, weight.rows // each), word)
-        yield weight.scale("scales", (groups, weight.rows), found.scale)
+        yield weight.scale("scales", (groups, weight.rows), levels.scale)
         yield weight.groups("g_idx", weight.columns, size)

@@ -157,16 +157,16 @@ def quantise(
         SpecError: a weight cannot be stored so, nothing is quantised, or two tensors have one name.
         LimitError: there are too many tensors.
     """
-    found: list[TensorPlan] = []
+    stored: list[TensorPlan] = []
     changed = 0
     for plan, weight in method.weights(plans):
         if weight is None or (model_type in CONV1D and is_conv1d(weight.module)):
-            found.append(plan)
+            stored.append(plan)
         else:
             changed += 1
-            found.extend(method.stored(weight))
-        found.extend(method.beside(plan))
-        limits.require("max_tensors", len(found), "tensors, with those of quantisation,")
+            stored.extend(method.stored(weight))
+        stored.extend(method.beside(plan))
+        limits.require("max_tensors", len(stored), "tensors, with those of quantisation,")
     if not changed:
         raise SpecError(
             f"{method.name} quantises no tensor of this checkpoint: none is the weight of a module "
@@ -174,8 +174,8 @@ def quantise(
             ("quantization",),
         )
     seen: set[str] = set()
-    for plan in found:
+    for plan in stored:
         if plan.name in seen:
             raise SpecError(f"two tensors are called {plan.name!r}", ("quantization",))
         seen.add(plan.name)
-    return tuple(found)
+    return tuple(stored)

@@ -46,11 +46,11 @@ class ModelOpt(Method):
             yield weight.scale("weight_scale", (), scale)
         else:
             weight.require_multiple(weight.columns, _NVFP4_GROUP, "the size of a block")
-            found = nvidia(weight, multiplied=True)
-            yield weight.packed_along("weight", "U8", found.codes, 4)
+            scaled = nvidia(weight, multiplied=True)
+            yield weight.packed_along("weight", "U8", scaled.codes, 4)
             shape = (weight.rows, weight.columns // _NVFP4_GROUP)
-            yield weight.constant("weight_scale", "F8_E4M3", shape, found.block_scale)
-            yield weight.constant("weight_scale_2", "F32", (), found.factor)
+            yield weight.constant("weight_scale", "F8_E4M3", shape, scaled.block_scale)
+            yield weight.constant("weight_scale_2", "F32", (), scaled.factor)
         yield weight.constant("input_scale", "F32", (), 1.0)
 
     def beside(self, plan: TensorPlan) -> Iterator[TensorPlan]:

@@ -95,7 +95,7 @@ def transformers_patterns(patterns: tuple[str, ...], field: str) -> Match:
 def compressed_patterns(patterns: tuple[str, ...], field: str) -> Match:
     """Whether a module is named, as compressed-tensors' `is_match` says it: by name or class."""
     names = {pattern for pattern in patterns if not pattern.startswith("re:")}
-    expressions = [one.removeprefix("re:") for one in patterns if one.startswith("re:")]
+    expressions = [pattern.removeprefix("re:") for pattern in patterns if pattern.startswith("re:")]
     for index, pattern in enumerate(patterns):
         if "." not in pattern and pattern[:1].isupper() and pattern != "Linear":
             raise SpecError(

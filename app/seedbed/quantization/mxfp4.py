@@ -42,9 +42,9 @@ class Mxfp4(WithExclusions):
         """`…_blocks` and `…_scales`."""
         experts, inputs, outputs = weight.shape
         weight.require_multiple(inputs, _BLOCK, "the size of a block")
-        found = microscaled(weight)
+        scaled = microscaled(weight)
         blocks = (experts, outputs, inputs // _BLOCK, _BLOCK // 2)
         strides = (inputs * outputs, 1, _BLOCK * outputs, 2 * outputs)
-        fill = Packed(found.codes, blocks, strides, (0, outputs), 4)
+        fill = Packed(scaled.codes, blocks, strides, (0, outputs), 4)
         yield weight.own("_blocks", "U8", blocks, fill)
-        yield weight.constant("_scales", "U8", blocks[:-1], found.exponent)
+        yield weight.constant("_scales", "U8", blocks[:-1], scaled.exponent)

@@ -129,7 +129,7 @@ def evaluated(expression: Expression, x: Doubles) -> Doubles | None:
 
     try:
         with np.errstate(all="ignore"):
-            found: Doubles = of(expression)
+            values: Doubles = of(expression)
     except KeyError:
         return None
-    return found
+    return values

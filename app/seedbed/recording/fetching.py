@@ -115,10 +115,10 @@ class _File:
             header = json.loads(head[8 : 8 + size])
             return {
                 name: _Entry(
-                    self, DTYPES.get(one["dtype"]), tuple(one["shape"]),
-                    8 + size + one["data_offsets"][0],
+                    self, DTYPES.get(entry["dtype"]), tuple(entry["shape"]),
+                    8 + size + entry["data_offsets"][0],
                 )
-                for name, one in header.items()
+                for name, entry in header.items()
                 if name != "__metadata__"
             }  # fmt: skip
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -216,10 +216,10 @@ class Fetching:
             files = dict.fromkeys(answer.json()["weight_map"].values())
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise SpecError(f"{url} is no index of safetensors files") from error
-        found: dict[str, _Entry] = {}
+        entries: dict[str, _Entry] = {}
         for file in files:
-            found |= _File(self._web, _beside(url, file)).entries
-        return found
+            entries |= _File(self._web, _beside(url, file)).entries
+        return entries
 
 
 def boxes_of(

@@ -30,8 +30,8 @@ def quantiles(base: Distribution) -> Doubles | None:
         case Normal(mean, std):
             return mean + std * _Z
         case LogUniform(low, high):
-            found: Doubles = np.exp(math.log(low) + _U * (math.log(high) - math.log(low)))
-            return found
+            values: Doubles = np.exp(math.log(low) + _U * (math.log(high) - math.log(low)))
+            return values
     return None
 
 
@@ -58,9 +58,9 @@ def transformed(base: Distribution, y: Doubles) -> Init | None:
     if not ((steps >= 0).all() or (steps <= 0).all()):
         return None
     if isinstance(base, Normal):
-        found = _line(y, _Z)
-        line = _line(y, _U) if found is None else None
-        if found is not None:
+        normal = _line(y, _Z)
+        line = _line(y, _U) if normal is None else None
+        if normal is not None:
             middle = float(y[0] + y[-1]) / 2
             std = abs(float(y[-1] - y[0]) / float(2 * _Z[-1]))
             return {"scheme": "normal", "mean": middle, "std": std}

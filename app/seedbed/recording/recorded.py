@@ -91,11 +91,11 @@ class Recorded(Generic[E]):
         ]
         listed = [
             {
-                "name": one.name,
-                **one.rest,
-                **({} if one.same_as is None else {"same_as": one.same_as}),
+                "name": entry.name,
+                **entry.rest,
+                **({} if entry.same_as is None else {"same_as": entry.same_as}),
             }
-            for one in compressed(entries)
+            for entry in compressed(entries)
         ]
         return {
             **({} if default == "F32" else {"dtype": default}),
@@ -139,8 +139,8 @@ class Recorded(Generic[E]):
 
 def schemes_of(tensors: Sequence[Entry]) -> Mapping[str, int]:
     """How many tensors each scheme fills, the most frequent first."""
-    found = Counter(scheme for scheme in map(_scheme, tensors) if scheme is not None)
-    return dict(found.most_common())
+    counts = Counter(scheme for scheme in map(_scheme, tensors) if scheme is not None)
+    return dict(counts.most_common())
 
 
 def _scheme(tensor: Entry) -> str | None:

@@ -194,16 +194,16 @@ _ALIKE = frozenset(
 
 
 def parts(
-    found: Sequence[tuple[Sequence[tuple[int, int]], Init]], shape: Sequence[int]
+    boxes: Sequence[tuple[Sequence[tuple[int, int]], Init]], shape: Sequence[int]
 ) -> Init | Unsaid:
     """The init of a tensor of boxes that cover it; what most elements have is that of the rest."""
     sizes: dict[str, int] = {}
-    for box, init in found:
+    for box, init in boxes:
         if (init if isinstance(init, str) else init["scheme"]) in _ALIKE:
             key = json.dumps(init)
             sizes[key] = sizes.get(key, 0) + math.prod(stop - start for start, stop in box)
     base = max(sizes, key=lambda key: sizes[key], default="")
-    others = [(box, init) for box, init in found if json.dumps(init) != base]
+    others = [(box, init) for box, init in boxes if json.dumps(init) != base]
     if len(others) > PARTS:
         return Unsaid("parts", f"{len(others):,} boxes, of which {PARTS} can be said")
     said = [

@@ -103,14 +103,18 @@ def _class(transformers: Any, config: Mapping[str, Any]) -> Any:
     if not named:
         return transformers.MODEL_MAPPING[transformers.CONFIG_MAPPING[config["model_type"]]]
     name = named[0] if isinstance(named, list | tuple) else named
-    found = getattr(transformers, name, None) if isinstance(name, str) else None
-    if not (isinstance(found, type) and issubclass(found, transformers.PreTrainedModel)):
+    model_class = getattr(transformers, name, None) if isinstance(name, str) else None
+    if not (
+        isinstance(model_class, type) and issubclass(model_class, transformers.PreTrainedModel)
+    ):
         raise SpecError(
             f"transformers {transformers.__version__} has no class {str(name)[:100]!r}",
             ("architectures", 0),
-            Choices(tuple(one for one in dir(transformers) if one[:1].isupper()), str(name)[:100]),
+            Choices(
+                tuple(known for known in dir(transformers) if known[:1].isupper()), str(name)[:100]
+            ),
         )
-    return found
+    return model_class
 
 
 def _with_kept(recording: Recording, kept: list[str]) -> Recording:

@@ -178,7 +178,7 @@ class Dispatch(TorchDispatchMode):
 
     def _changed(self, operation: Operation, gives: Gives) -> None:
         """What an operation writes to."""
-        found: list[tuple[torch.Tensor, Value]] = []
+        results: list[tuple[torch.Tensor, Value]] = []
         for argument in operation.func._schema.arguments:
             if argument.alias_info is None or not argument.alias_info.is_write:
                 continue
@@ -186,8 +186,8 @@ class Dispatch(TorchDispatchMode):
                 if isinstance(x, torch.Tensor):
                     at = next(n for n, y in enumerate(operation.flat) if y is x)
                     value = meaning(operation, Target(x, place=at))
-                    found.append((x, gives(value, at)))
-        for x, value in found:
+                    results.append((x, gives(value, at)))
+        for x, value in results:
             self.memory.write(x, value)
 
     def _statistics(self, bound: Any) -> None:

@@ -102,15 +102,15 @@ def _table(value: Value, *, listing: bool) -> Init | Unsaid:
 
 
 def _pieces(value: Value, pieces: tuple[tuple[Box, Value], ...], *, listing: bool) -> Init | Unsaid:
-    found = [(box, said(piece, listing=listing)) for box, piece in pieces]
-    for box, init in found:
+    spoken = [(box, said(piece, listing=listing)) for box, piece in pieces]
+    for box, init in spoken:
         if isinstance(init, Unsaid):
             return Unsaid(init.kind, f"{_ranges(box)}: {init.reason}")
     if value.is_known and value.elements <= REAL:
         init = _table(value, listing=False)
         if not isinstance(init, Unsaid):
             return init
-    return parts([(box, init) for box, init in found if not isinstance(init, Unsaid)], value.shape)
+    return parts([(box, init) for box, init in spoken if not isinstance(init, Unsaid)], value.shape)
 
 
 def _ranges(box: Any) -> str:

@@ -89,10 +89,10 @@ class Geometry(NamedTuple):
 
     def addresses(self) -> NDArray[np.int64]:
         """Every address, in the order of the elements."""
-        found = np.array([self.offset], np.int64)
+        offsets = np.array([self.offset], np.int64)
         for size, stride in zip(self.shape, self.strides, strict=True):
-            found = (found[:, None] + np.arange(size, dtype=np.int64) * stride).ravel()
-        return found
+            offsets = (offsets[:, None] + np.arange(size, dtype=np.int64) * stride).ravel()
+        return offsets
 
     def moved(self, by: int) -> Geometry:
         """The same elements, counted from elsewhere."""

@@ -166,7 +166,7 @@ def _portions(contents: Contents, recording: Recording | None) -> dict[str, list
     """What each tensor of the module is made of, by its name."""
     if recording is None:
         return {name: [same(name, shape)] for name, shape in contents.shapes.items()}
-    found: dict[str, list[Portion]] = defaultdict(list)
+    by_parameter: dict[str, list[Portion]] = defaultdict(list)
     for tensor in recording.tensors:
         shape = contents.shapes.get(tensor.name)
         if shape is not None and shape != tensor.shape:
@@ -175,10 +175,10 @@ def _portions(contents: Contents, recording: Recording | None) -> dict[str, list
             raise SpecError("it is a recording of another framework, whose names are others")
         for region in () if shape is None else tensor.regions or ():
             made = portion(tensor.name, tensor.shape, region.at, region.part, region.shape)
-            others = found[region.parameter]
+            others = by_parameter[region.parameter]
             if made is not None and not any(map(made.overlaps, others)):  # tied, or a part of one
                 others.append(made)
-    return {name: portions for name, portions in found.items() if portions}
+    return {name: portions for name, portions in by_parameter.items() if portions}
 
 
 def _checked(
@@ -189,7 +189,7 @@ def _checked(
     prefix: str,
 ) -> _Checked:
     """Every tensor of the model, held against the source."""
-    found = _Checked()
+    checked = _Checked()
     places: dict[Any, list[str]] = defaultdict(list)  # tied tensors are one place
     for name, tensor in state.items():
         places[_place(tensor) if tensor.numel() else name].append(name)
@@ -199,20 +199,20 @@ def _checked(
         try:
             target = _target(name, state[name], contents, known.get(prefix + name))
         except SpecError as error:
-            found.faults[name] = error.message
+            checked.faults[name] = error.message
             continue
         if target is not None:
-            found.targets.append(target)
+            checked.targets.append(target)
             continue
-        if any(_has(other.tensor, state[name]) for other in found.targets):
+        if any(_has(other.tensor, state[name]) for other in checked.targets):
             continue
         near = nearest(prefix + name, known)
-        found.left[name] = "the source has no such tensor" + (
+        checked.left[name] = "the source has no such tensor" + (
             f"; did you mean {' or '.join(near)}?" if near else ""
         )
     if isinstance(model, nn.Module):
-        found.faults |= _apart(model, {*places}, found.targets)
-    return found
+        checked.faults |= _apart(model, {*places}, checked.targets)
+    return checked
 
 
 def _apart(
@@ -258,17 +258,17 @@ def _target(
     if portions is None:
         return None
     shape = shape_of(tensor)
-    for one in portions:
-        if one.whole != shape:
-            wanted = list(one.whole)
+    for piece in portions:
+        if piece.whole != shape:
+            wanted = list(piece.whole)
             raise SpecError(f"its shape is {list(tensor.shape)}, the source's is {wanted}")
-    if (elements := sum(one.elements for one in portions)) != tensor.numel():
+    if (elements := sum(piece.elements for piece in portions)) != tensor.numel():
         raise SpecError(f"the source has {elements:,} of its {tensor.numel():,} elements")
     if tensor.dtype not in CODES:
         raise SpecError(f"{tensor.dtype} has no code in specs")
     dtype = DTYPES[CODES[tensor.dtype]]
-    for one in portions:
-        contents.check(one.name, dtype)
+    for piece in portions:
+        contents.check(piece.name, dtype)
     return _Target(name, tensor, dtype, parts_of(tensor), portions)
 
 
@@ -300,9 +300,9 @@ def _write(target: _Target, part: Part, contents: Contents) -> None:
         pinned = memory.device.type == "cuda"
         memory = torch.empty(memory.shape, dtype=memory.dtype, pin_memory=pinned)
     out = elements_of(memory, target.dtype)
-    for one in target.portions:
-        for box, place in one.within(part.ranges, out):
-            contents.write(one.name, target.dtype, box, place)
+    for piece in target.portions:
+        for box, place in piece.within(part.ranges, out):
+            contents.write(piece.name, target.dtype, box, place)
     if memory is not part.memory:
         part.memory.copy_(memory, non_blocking=True)
 

@@ -154,10 +154,10 @@ def chunk(runs: Runs, chunks: int, number: int) -> Runs:
 
 def _joined(runs: Runs) -> Runs:
     """The same with neighbours as one range."""
-    found: list[tuple[int, int]] = []
+    joined: list[tuple[int, int]] = []
     for start, stop in runs:
-        if found and found[-1][1] == start:
-            found[-1] = found[-1][0], stop
+        if joined and joined[-1][1] == start:
+            joined[-1] = joined[-1][0], stop
         else:
-            found.append((start, stop))
-    return tuple(found)
+            joined.append((start, stop))
+    return tuple(joined)

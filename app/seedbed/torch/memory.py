@@ -286,10 +286,10 @@ def _part_of_pieces(
     frame = row_major(value.shape)
     inner = Store(None, value.elements, value.dtype, torch.device("cpu"))
     inner.writes = [(part_of(frame, box), piece) for box, piece in pieces.pieces]
-    found = inner.read(part)
+    view = inner.read(part)
     region = composed(value.identity.region, part)
     changes = {} if region is None else {"identity": Identity(value.identity.root, region)}
-    return found.like(shape=shape, make=make, **changes)
+    return view.like(shape=shape, make=make, **changes)
 
 
 def unwrapped(tensor: torch.Tensor) -> torch.Tensor:

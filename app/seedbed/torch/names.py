@@ -130,17 +130,17 @@ def without_wrappers(model: nn.Module) -> dict[str, torch.Tensor]:
         for path, module in model.named_modules(remove_duplicate=False)
         if _WRAPPERS.get(type(module).__name__) in dict(module.named_children())
     ]
-    found: dict[str, torch.Tensor] = {}
+    tensors: dict[str, torch.Tensor] = {}
     for name, tensor in model.state_dict().items():
         plain = name
         for prefix in sorted(prefixes, key=len, reverse=True):
             if name.startswith(prefix):
                 kept = prefix[: -len(prefix.split(".")[-2]) - 1]
                 plain = kept + plain[len(prefix) :] if plain.startswith(prefix) else plain
-        if plain in found:
+        if plain in tensors:
             raise ValueError(f"two tensors are called {plain!r} without the names of wrappers")
-        found[plain] = tensor
-    return found
+        tensors[plain] = tensor
+    return tensors
 
 
 def not_persistent(model: nn.Module | Mapping[str, torch.Tensor]) -> list[str]:

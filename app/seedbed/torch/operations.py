@@ -42,9 +42,9 @@ def meaning(op: Operation, target: Target) -> Value:
         if isinstance(x, torch.Tensor) and not (written_only and x is tensor)
     ]
     notes = frozenset[str]().union(*(value.notes for value in read))
-    found = _special(op, target, make)
-    if found is not None:
-        return found.like(notes=found.notes | notes) if notes - found.notes else found
+    special = _special(op, target, make)
+    if special is not None:
+        return special.like(notes=special.notes | notes) if notes - special.notes else special
     draws = frozenset[int]().union(*(value.draws for value in read))
     law: Law = Table()
     if any(value.is_unfilled for value in read):

@@ -50,8 +50,8 @@ def evaluated(expression: Expression, x: torch.Tensor) -> torch.Tensor:
         return part
 
     with reality():
-        found: torch.Tensor = of(expression)
-        return found
+        values: torch.Tensor = of(expression)
+        return values
 
 
 def quantiles(law: Drawn) -> torch.Tensor | None:
@@ -106,9 +106,9 @@ def transformed(law: Drawn) -> Init | None:
         if not (bool((steps >= 0).all()) or bool((steps <= 0).all())):
             return None
         if isinstance(law.base, Normal):
-            found = _line(y, torch.special.ndtri(_U))
-            line = _line(y, _U) if found is None else None
-            if found is not None:
+            normal = _line(y, torch.special.ndtri(_U))
+            line = _line(y, _U) if normal is None else None
+            if normal is not None:
                 middle = float(y[0] + y[-1]) / 2
                 std = abs(float(y[-1] - y[0]) / float(2 * torch.special.ndtri(_U[-1])))
                 return {"scheme": "normal", "mean": middle, "std": std}

@@ -145,13 +145,13 @@ def _tensor(
 def _regions(value: Value, held: Saved) -> tuple[Region, ...] | None:
     """Where a tensor of the file is in the module."""
     whole = tuple((0, n) for n in value.shape)
-    found = []
+    regions = []
     for box, part in value.sources or ((whole, value),):
         root = held.roots.get(part.identity.root)
         if root is None or (isinstance(part.law, Drawn) and part.law != _law_of(root, part)):
             return None  # computed, as by -exp
-        found.append(Region(box, root.name, root.shape, part.identity.region))
-    return tuple(found)
+        regions.append(Region(box, root.name, root.shape, part.identity.region))
+    return tuple(regions)
 
 
 def _law_of(root: Root, part: Value) -> Law:

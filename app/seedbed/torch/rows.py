@@ -46,7 +46,7 @@ def _place(op: Operation) -> tuple[int, Value | None]:
     """The axis along which rows are listed, and their numbers."""
     if op.name == "index_fill":
         return op.bound["dim"], op.value_of(op.bound["index"])
-    given = [(axis, x) for axis, x in enumerate(op.bound["indices"]) if x is not None]
-    if len(given) != 1 or given[0][1].dtype == torch.bool:
+    indices = [(axis, x) for axis, x in enumerate(op.bound["indices"]) if x is not None]
+    if len(indices) != 1 or indices[0][1].dtype == torch.bool:
         return 0, None
-    return given[0][0], op.value_of(given[0][1])
+    return indices[0][0], op.value_of(indices[0][1])

@@ -55,15 +55,15 @@ def shared(saved: Saved) -> dict[str, Shared]:
         for use in _uses(name, value, saved.roots):
             for draw in use.value.draws:
                 by_draw.setdefault(draw, []).append(use)
-    found: dict[str, Shared] = {}
+    shared: dict[str, Shared] = {}
     for uses in by_draw.values():
         if len(uses) > 1:
             uses.sort(key=lambda use: isinstance(use.value.law, Chance))  # what is computed, last
             for name, other in _conflicts(uses):
-                known = found.get(name)
+                known = shared.get(name)
                 if known is None or (known.is_copy and not other.is_copy):
-                    found[name] = other
-    return found
+                    shared[name] = other
+    return shared
 
 
 def _uses(name: str, value: Value, roots: Mapping[int, Root]) -> Iterable[_Use]:

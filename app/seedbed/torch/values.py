@@ -197,9 +197,9 @@ def table(real: torch.Tensor) -> Value:
             first = real.flatten()[0]
             if bool((real == first).all()) and not has_minus_zeros(real):
                 return Value(real.shape, real.dtype, Constant(first.item()))
-    found = Value(real.shape, real.dtype, Table(), lambda: real)
-    found._real = real
-    return found
+    value = Value(real.shape, real.dtype, Table(), lambda: real)
+    value._real = real
+    return value
 
 
 def has_minus_zeros(real: torch.Tensor) -> bool:

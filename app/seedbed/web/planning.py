@@ -191,7 +191,7 @@ class Planners:
             BusyError: nobody is free, or there is no room.
             EngineError: it failed.
         """
-        size = sum(len(one) for one in _texts(arguments))
+        size = sum(len(text) for text in _texts(arguments))
         rooms = [self._memory_bytes]
         if size <= _LARGE_BODY_BYTES and self._memory_bytes > _SMALL_BYTES:
             rooms.insert(0, _SMALL_BYTES)
@@ -343,12 +343,12 @@ class Turns:
         self._running[client] -= 1
         if not self._running[client]:
             del self._running[client]
-        for one in tuple(self._waiting):
-            other, future = one
+        for waiter in tuple(self._waiting):
+            other, future = waiter
             if future.done():  # cancelled a moment ago
-                self._waiting.remove(one)
+                self._waiting.remove(waiter)
             elif self._may(other):
-                self._waiting.remove(one)
+                self._waiting.remove(waiter)
                 self._running[other] += 1
                 future.set_result(None)
 
@@ -362,8 +362,8 @@ class Turns:
 
 def _texts(arguments: Any) -> Iterator[bytes]:
     """The texts among the arguments of a job."""
-    for one in arguments:
-        text = getattr(one, "text", one)
+    for argument in arguments:
+        text = getattr(argument, "text", argument)
         if isinstance(text, bytes):
             yield text
 

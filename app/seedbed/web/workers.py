@@ -205,8 +205,8 @@ def _with_metrics(environment: dict[str, str]) -> dict[str, str]:
 
 def _metrics_directory() -> str | None:
     """Where the workers put their metrics, so that each can answer for all; None if nowhere."""
-    if given := os.environ.get(_SHARED):
-        return given
+    if folder := os.environ.get(_SHARED):
+        return folder
     try:
         return tempfile.mkdtemp(prefix="seedbed-metrics-")
     except OSError as error:

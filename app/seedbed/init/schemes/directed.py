@@ -164,7 +164,7 @@ def placed(
         ShapeError: there is no such axis, or one is named twice.
     """
     owner: dict[int, str] = {}
-    found: dict[str, tuple[int, ...]] = {}
+    selections: dict[str, tuple[int, ...]] = {}
     for name, axes in named.items():
         places = []
         for axis in _plain(axes):
@@ -177,8 +177,8 @@ def placed(
                 )
             owner[place] = name
             places.append(place)
-        found[name] = tuple(sorted(places))
-    return found
+        selections[name] = tuple(sorted(places))
+    return selections
 
 
 def _plain(axes: int | tuple[int, ...] | None) -> tuple[int, ...]:

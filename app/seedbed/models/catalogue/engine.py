@@ -75,8 +75,8 @@ class _Program:
     def __init__(self, data: Json, architecture: str) -> None:
         self.settled = Settled(data, architecture)
         self.architecture = architecture
-        one = data["classes"][architecture]
-        cases = [tuple(self._case(case) for case in cases) for cases in one["inits"]]
+        entry = data["classes"][architecture]
+        cases = [tuple(self._case(case) for case in cases) for cases in entry["inits"]]
         patterns = [
             (
                 name,
@@ -88,10 +88,10 @@ class _Program:
                     cases[init],
                 ),
             )
-            for name, when, shape, dtype, init in one["tensors"]
+            for name, when, shape, dtype, init in entry["tensors"]
         ]
-        self._passes = one.get("passes", {})
-        self.body = self._nest(patterns, "", one["loops"])
+        self._passes = entry.get("passes", {})
+        self.body = self._nest(patterns, "", entry["loops"])
 
     @staticmethod
     def _case(case: Json) -> _Case:
@@ -127,11 +127,11 @@ class _Program:
                 loop = "*".join(name.split("*")[: depth + 1])
                 number = self._passes.get(loop, {}).get(name, 0)
                 inside.setdefault((loop, number), []).append((name, pattern))
-        found: list[_Pattern | _Loop] = []
+        items: list[_Pattern | _Loop] = []
         for (key, _), value in inside.items():
             if isinstance(value, list):
                 start, stop = loops[key]
-                found.append(
+                items.append(
                     _Loop(
                         _Expression.of(start),
                         _Expression.of(stop),
@@ -139,8 +139,8 @@ class _Program:
                     )
                 )
             else:
-                found.append(value)
-        return tuple(found)
+                items.append(value)
+        return tuple(items)
 
 
 class _Run:
@@ -167,25 +167,25 @@ class _Run:
         self, body: Sequence[_Pattern | _Loop], index: tuple[int, ...] = ()
     ) -> Iterator[Parameter]:
         """In the order of the body, loop by loop."""
-        for one in body:
+        for item in body:
             self._index = index
-            if isinstance(one, _Loop):
-                start, stop = self.value(one.start), self.value(one.stop)
+            if isinstance(item, _Loop):
+                start, stop = self.value(item.start), self.value(item.stop)
                 if not isinstance(stop, int):
-                    message = f"there would be {stop!r} of {self._first(one)}"
-                    raise ParameterError(message, place(one.stop.text))
+                    message = f"there would be {stop!r} of {self._first(item)}"
+                    raise ParameterError(message, place(item.stop.text))
                 if stop - start > self.most:
                     raise LimitError("max_tensors", stop, self.most, "tensors")
                 name = INDICES[len(index)]
                 for i in range(start, stop):
                     self.scope[name] = i
-                    yield from self.parameters(one.inside, (*index, i))
+                    yield from self.parameters(item.inside, (*index, i))
                 self.scope.pop(name, None)
-            elif self.value(one.when):
+            elif self.value(item.when):
                 self.count += 1
                 if self.count > self.most:
                     raise LimitError("max_tensors", self.count, self.most, "tensors")
-                yield self._parameter(one, index)
+                yield self._parameter(item, index)
 
     @staticmethod
     def _first(loop: _Loop) -> str:
@@ -198,11 +198,11 @@ class _Run:
     def _parameter(self, pattern: _Pattern, index: tuple[int, ...]) -> Parameter:
         first, *rest = pattern.parts
         name = first + "".join(f"{i}{part}" for i, part in zip(index, rest, strict=True))
-        shape = tuple(self.value(one) for one in pattern.shape)
-        for size, one in zip(shape, pattern.shape, strict=True):
+        shape = tuple(self.value(expression) for expression in pattern.shape)
+        for size, expression in zip(shape, pattern.shape, strict=True):
             if not isinstance(size, int) or not 0 <= size <= DIMENSION_MAX:
                 message = f"{name} would have a dimension of {size}"
-                raise ParameterError(message, place(one.text))
+                raise ParameterError(message, place(expression.text))
         for case in pattern.cases:
             if self.value(case.when):
                 init, blocks = self._init(case, name, shape)
@@ -217,8 +217,8 @@ class _Run:
             self.guessed.append(name)
             return self._guess(name, shape), ()
         values = tuple(
-            (key, self.value(one) if isinstance(one, _Expression) else one)
-            for key, one in case.parameters
+            (key, self.value(argument) if isinstance(argument, _Expression) else argument)
+            for key, argument in case.parameters
         )
         key = (case.scheme, values)
         if key not in self._schemes:

@@ -70,15 +70,15 @@ def at(config: Json, path: str, default: Any = None) -> Any:
     return level
 
 
-def _same(given: Any, whole: Any) -> bool:
+def _same(part: Any, whole: Any) -> bool:
     """Whether it is that value, or an object with some of that one's fields."""
-    if isinstance(given, Mapping) and isinstance(whole, Mapping):
+    if isinstance(part, Mapping) and isinstance(whole, Mapping):
         return all(
             key in whole and _same(value, whole[key])
-            for key, value in given.items()
+            for key, value in part.items()
             if key not in HARMLESS
         )
-    return bool(given == whole) and isinstance(given, bool) == isinstance(whole, bool)
+    return bool(part == whole) and isinstance(part, bool) == isinstance(whole, bool)
 
 
 def put(config: dict[str, Any], path: str, value: Any) -> bool:
@@ -142,22 +142,22 @@ class Settled:
             if isinstance(value, list):
                 put(settled, path, [words.get(w, w) if isinstance(w, str) else w for w in value])
 
-    def _merge(self, given: Json, defaults: Json, prefix: str) -> dict[str, Any]:
+    def _merge(self, config: Json, defaults: Json, prefix: str) -> dict[str, Any]:
         """One object's fields over its defaults."""
         place = tuple(prefix.rstrip(".").split(".")) if prefix else ()
         aliases = self._data["aliases"].get(prefix, {})
         heard = self._class["heard"].get(prefix, ())
         merged = copy.deepcopy(dict(defaults))
         set_by: dict[str, str] = {}
-        for key, value in given.items():
+        for key, value in config.items():
             name = aliases.get(key, key)
             if key in REFUSED and value not in (None, {}, []):
                 raise SpecError(REFUSED[key], (*place, key))
-            if name in set_by and given[set_by[name]] != value:
+            if name in set_by and config[set_by[name]] != value:
                 raise SpecError(f"{key} and {set_by[name]} are one field", (*place, key))
             set_by[name] = key
             if name in {"id2label", "num_labels"}:
-                self._count_labels(merged, given, name, value, (*place, key))
+                self._count_labels(merged, config, name, value, (*place, key))
                 continue
             nested = (
                 isinstance(defaults.get(name), Mapping)
@@ -180,18 +180,18 @@ class Settled:
 
     @staticmethod
     def _count_labels(
-        merged: dict[str, Any], given: Json, name: str, value: Any, place: Path
+        merged: dict[str, Any], config: Json, name: str, value: Any, place: Path
     ) -> None:
         """The number of labels, which a config says by listing them."""
         if value is None:
             return
         if name == "num_labels":
-            if not isinstance(given.get("id2label"), Mapping):
+            if not isinstance(config.get("id2label"), Mapping):
                 merged["num_labels"] = value
             return
         if not isinstance(value, Mapping):
             raise SpecError("id2label is an object", place)
-        count = given.get("num_labels")
+        count = config.get("num_labels")
         if isinstance(count, int) and count != len(value):
             raise SpecError(
                 f"num_labels is {count}, but id2label has {len(value)} labels",
@@ -223,13 +223,13 @@ class Settled:
         self._check_choices(settled)
         self._check_lengths(settled)
         for path, kinds in self._class["kinds"].items():
-            found = at(settled, path, self)
-            if found is self:
+            value = at(settled, path, self)
+            if value is self:
                 continue
-            kind = kind_of(found)
+            kind = kind_of(value)
             if kind not in kinds and not (kind in "iz-" and "f" in kinds):
                 raise SpecError(
-                    f"{found!r} was not studied",
+                    f"{value!r} was not studied",
                     tuple(path.split(".")),
                     [_KINDS[k] for k in kinds],
                 )
@@ -238,12 +238,12 @@ class Settled:
         """Fields of one value, or of what the config's own class makes of that value."""
         alike = self._class["alike"]
         for path, value in self._class["fixed"].items():
-            found = at(settled, path, value)
-            if path in alike and _same(found, alike[path]):
+            actual = at(settled, path, value)
+            if path in alike and _same(actual, alike[path]):
                 continue
-            if found != value or isinstance(found, bool) != isinstance(value, bool):
+            if actual != value or isinstance(actual, bool) != isinstance(value, bool):
                 raise SpecError(
-                    f"{found!r} was not studied: {self._name} was built with {value!r} only",
+                    f"{actual!r} was not studied: {self._name} was built with {value!r} only",
                     tuple(path.split(".")),
                     (str(value),) if isinstance(value, (int, str)) else (),
                 )
@@ -251,14 +251,14 @@ class Settled:
     def _check_choices(self, settled: Json) -> None:
         for path, allowed in self._class["choices"].items():
             names = self._data["activations"] if allowed == "activations" else allowed
-            found = at(settled, path)
-            if isinstance(found, int) and any(isinstance(name, str) for name in names):
+            value = at(settled, path)
+            if isinstance(value, int) and any(isinstance(name, str) for name in names):
                 continue  # a number beside words such as "auto": its kind is checked below
-            if isinstance(found, (str, int)) and found not in names:
+            if isinstance(value, (str, int)) and value not in names:
                 raise SpecError(
-                    f"{found!r} was not studied", tuple(path.split(".")), [str(n) for n in names]
+                    f"{value!r} was not studied", tuple(path.split(".")), [str(n) for n in names]
                 )
-            if isinstance(found, list) and not all(one in names for one in found):
+            if isinstance(value, list) and not all(item in names for item in value):
                 raise SpecError(
                     "an item was not studied", tuple(path.split(".")), [str(n) for n in names]
                 )
@@ -275,9 +275,9 @@ class Settled:
 
     def _derive(self, settled: dict[str, Any], rule: Json) -> None:
         path = rule["field"]
-        given = at(settled, path)
+        current = at(settled, path)
         declared = at(self._data["defaults"], path, self) is not self
-        if rule["mode"] in {"absent", "asked"} and given is not None and declared:
+        if rule["mode"] in {"absent", "asked"} and current is not None and declared:
             return
         if rule["mode"] == "asked":
             raise SpecError(
@@ -297,9 +297,9 @@ class Settled:
                 return  # the object that it would be in is absent too
             raise SpecError(f"{path} cannot be derived: {error.message}", error.path) from error
         strict = not declared or rule["mode"] == "follows"
-        if strict and given is not None and given != value:
+        if strict and current is not None and current != value:
             raise SpecError(
-                f"{given!r} does not follow from the other fields: {value!r} does",
+                f"{current!r} does not follow from the other fields: {value!r} does",
                 tuple(path.split(".")),
             )
         put(settled, path, value)
@@ -313,9 +313,9 @@ def _plain(value: Any, place: Path) -> Any:
                 return float(value["__float__"])
             except (TypeError, ValueError):
                 raise SpecError(f"{value!r} is not a number", place) from None
-        return {str(key): _plain(one, (*place, str(key))) for key, one in value.items()}
+        return {str(key): _plain(item, (*place, str(key))) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(one, (*place, n)) for n, one in enumerate(value)]
+        return [_plain(item, (*place, n)) for n, item in enumerate(value)]
     if isinstance(value, float) and math.isnan(value):
         raise SpecError("nan is not a value", place)
     return value

@@ -88,15 +88,15 @@ class Pair(Family):
         for old in (f"{name}_dict" for name in cls.halves):
             if config.get(old) is not None:
                 raise config.error(old, f"say it in {old.removesuffix('_dict')}")
-        whole = Config({**config.fields, **parts}, config.spelled, config.given, config.prefix)
+        whole = Config({**config.fields, **parts}, config.spelled, config.present, config.prefix)
         old_names = [f"{name}_dict" for name in cls.halves]
         return whole.into(cls, TRANSFORMER, cls.inert, old_names)
 
-    def written(self, config: Config, given: Json, name: str) -> Json:
+    def written(self, config: Config, raw: Json, name: str) -> Json:
         """With the fields of the halves spelled out."""
-        fields = {**super().written(config, given, name)}
+        fields = {**super().written(config, raw, name)}
         for half in self.halves:
-            own = {key: value for key, value in (given.get(half) or {}).items() if key[:1] != "_"}
+            own = {key: value for key, value in (raw.get(half) or {}).items() if key[:1] != "_"}
             own.pop("dtype", None)
             own.pop("torch_dtype", None)
             fields[half] = {**own, **getattr(self, half).model_dump()}

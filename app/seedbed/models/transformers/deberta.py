@@ -42,7 +42,7 @@ Kinds = Annotated[
 
 def _parted(words: str) -> list[str]:
     """The words between the bars."""
-    return [one.strip() for one in words.lower().split("|")]
+    return [word.strip() for word in words.lower().split("|")]
 
 
 class DebertaV2(Encoder):
@@ -101,9 +101,9 @@ class DebertaV2(Encoder):
     @property
     def attends(self) -> list[str]:
         """Kinds of attention to positions."""
-        given = self.pos_att_type or []
+        kinds = self.pos_att_type or []
         return (
-            [one.strip() for one in given.lower().split("|")] if isinstance(given, str) else given
+            [kind.strip() for kind in kinds.lower().split("|")] if isinstance(kinds, str) else kinds
         )
 
     def embeddings(self) -> Iterator[Parameter]:

@@ -138,27 +138,27 @@ class Family(Architecture):
         return parameters
 
     @classmethod
-    def read(cls, given: Json) -> Model:
+    def read(cls, raw: Json) -> Model:
         """The model of a config.json.
 
         Raises:
             SpecError: with the path of what is wrong, in the spelling of who wrote it.
         """
-        config = Config.read(given, aliases=cls.aliases)
+        config = Config.read(raw, aliases=cls.aliases)
         named = config.architecture((*cls.classes(), *cls.former), cls.default_class())
         name = cls.former.get(named, named)
-        dtype_of(given)
+        dtype_of(raw)
         family = cls.of(config)
         parameters = collect(family.of_class(name))
         return Model(
             parameters,
-            config=family.written(config, given, name),
+            config=family.written(config, raw, name),
             generation_config=family.generation(config, name),
             library=cls.library,
             kept=kept(name, parameters),
         )
 
-    def written(self, config: Config, given: Json, name: str) -> Json:
+    def written(self, config: Config, raw: Json, name: str) -> Json:
         """What a config.json says of it.
 
         All fields that decide about the weights are spelled out, so that other versions of the
@@ -170,14 +170,18 @@ class Family(Architecture):
             value = getattr(self, field)
             if field != "num_labels" and (value is not None or info.default is not None):
                 fields[field] = value
-        for key, value in given.items():
+        for key, value in raw.items():
             field = self.aliases.get(key, key)
             dull = value is None and getattr(self, field, 0) is None and field not in fields
             if key not in ELSEWHERE and key[:1] != "_" and not dull:
                 fields[field] = value
         fields.pop("num_labels", None)
         labels = type(self).model_fields["num_labels"].default
-        if "num_labels" in config.given and "id2label" not in fields and self.num_labels != labels:
+        if (
+            "num_labels" in config.present
+            and "id2label" not in fields
+            and self.num_labels != labels
+        ):
             fields["id2label"] = {str(i): f"LABEL_{i}" for i in range(self.num_labels)}
             fields["label2id"] = {f"LABEL_{i}": i for i in range(self.num_labels)}
         fields |= {

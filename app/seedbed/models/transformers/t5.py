@@ -92,20 +92,20 @@ class T5(Family):
     pad_token_id: Token | None = 0
 
     @classmethod
-    def read(cls, given: Json) -> Model:
+    def read(cls, raw: Json) -> Model:
         """As any config; the library hears `num_hidden_layers` once the decoder has its layers."""
-        if "num_hidden_layers" in given and "num_layers" not in given:
+        if "num_hidden_layers" in raw and "num_layers" not in raw:
             decoder = cls.model_fields["num_layers"].default
-            if given.get("num_decoder_layers") is None:
-                given = {**given, "num_decoder_layers": decoder}
-        return super().read(given)
+            if raw.get("num_decoder_layers") is None:
+                raw = {**raw, "num_decoder_layers": decoder}
+        return super().read(raw)
 
-    def written(self, config: Config, given: Json, name: str) -> Json:
+    def written(self, config: Config, raw: Json, name: str) -> Json:
         """What the library writes where it is told of a head that it does not have."""
-        found: dict[str, Any] = {**super().written(config, given, name)}
+        fields: dict[str, Any] = {**super().written(config, raw, name)}
         if not self.tie_word_embeddings:
-            found |= {"tie_word_embeddings": True, "scale_decoder_outputs": False}
-        return found
+            fields |= {"tie_word_embeddings": True, "scale_decoder_outputs": False}
+        return fields
 
     def spread(self, *fans: int) -> float:
         """The factor over the root of a product."""

@@ -52,9 +52,9 @@ class GoogLeNet(Architecture):
         yield from _normalised(modules, "conv2", 64, 64)
         yield from _normalised(modules, "conv3", 64, 192, 3)
         for cell, widths in _CELLS.items():
-            inputs, one, three_in, three, five_in, five, pooled = widths
+            inputs, pointwise, three_in, three, five_in, five, pooled = widths
             name = f"inception{cell}"
-            yield from _normalised(modules, f"{name}.branch1", inputs, one)
+            yield from _normalised(modules, f"{name}.branch1", inputs, pointwise)
             yield from _normalised(modules, f"{name}.branch2.0", inputs, three_in)
             yield from _normalised(modules, f"{name}.branch2.1", three_in, three, 3)
             yield from _normalised(modules, f"{name}.branch3.0", inputs, five_in)

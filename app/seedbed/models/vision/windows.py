@@ -129,9 +129,9 @@ class _Offsets:
     def summary(self) -> Summary:
         """Of up to as many elements as patterns look at."""
         shape = (2 * self.height - 1, 2 * self.width - 1, 2)
-        found = moments(self.at(sampled(shape)))
+        statistics = moments(self.at(sampled(shape)))
         low, high = self.reach
-        return found._replace(mean=0.0, lower=low, upper=high, excess_kurtosis=None)
+        return statistics._replace(mean=0.0, lower=low, upper=high, excess_kurtosis=None)
 
 
 _LOG_8 = float(elementary.log(np.array([8.0]))[0])
