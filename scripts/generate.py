@@ -21,6 +21,7 @@ PAGES = (
     "catalogue_doc",
     "study_doc",
     "stream_doc",
+    "settings_doc",
 )
 """Scripts that write a file, or with `--check` say whether it is fresh."""
 

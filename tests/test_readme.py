@@ -6,13 +6,19 @@ from pathlib import Path
 from seedbed.web.settings import Settings
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+MOST_LINES = 150
+"""What somebody reads who has a minute."""
 
 
-def test_each_setting_is_in_the_readme() -> None:
-    """The README names each environment variable, with its default."""
-    for name, field in Settings.model_fields.items():
-        assert f"| `SEEDBED_{name.upper()}` | `{field.default}` |" in README
+def test_the_readme_is_short() -> None:
+    """What is longer has a page in docs."""
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= MOST_LINES
+
+
+def test_every_page_is_reached_from_the_readme() -> None:
+    """The README leads to each page of docs."""
+    linked = set(re.findall(r"\(docs/([\w-]+\.md)\)", (ROOT / "README.md").read_text("utf-8")))
+    assert linked == {page.name for page in (ROOT / "docs").glob("*.md")}
 
 
 NAMED = [

@@ -255,13 +255,12 @@ def test_three_lines(page: str, server: Server) -> None:
     """The lines that README and docs show record, put and fill; the file loads to the same."""
     text = (ROOT / page).read_text(encoding="utf-8")
     (lines,) = re.findall(r"```python\n(import seedbed\.torch\n.*?)```", text, re.DOTALL)
-    model = Network()
-    names: dict[str, Any] = {"GPT": lambda _: Network(), "config": None, "model": model}
+    names: dict[str, Any] = {}
     exec(lines.replace("http://127.0.0.1:8000", server.url), names)
     served = httpx.get(f"{names['url']}/model.safetensors?seed=42").raise_for_status().content
-    loaded = Network()
+    loaded = names["build"]()
     loaded.load_state_dict(load(served))
-    for name, tensor in model.state_dict().items():
+    for name, tensor in names["model"].state_dict().items():
         assert torch.equal(tensor, loaded.state_dict()[name]), name
 
 
