@@ -43,6 +43,32 @@ DERIVED: Mapping[str, Mapping[str, Any]] = {
     "llama4": {"field": "text_config.moe_layers", "prefix": "text_config."},
 }
 
+FOLLOWS: Mapping[str, Mapping[str, str]] = {
+    # `__post_init__` of the config class: what was one value in all samples
+    "pix2struct": {"pad_token_id": "text_config.pad_token_id"},
+    "reformer": {"num_hidden_layers": "len(attn_layers)"},
+    "t5gemma2": {
+        name: f"decoder.{name}" for name in ("bos_token_id", "pad_token_id", "vocab_size")
+    },
+    "voxtral_realtime": {"hidden_size": "text_config.hidden_size"},
+}
+
+UNUSED: Mapping[str, tuple[str, ...]] = {
+    # worked out for the forward pass alone
+    "kyutai_speech_to_text": ("frame_size",),
+}
+
+KINDS: Mapping[str, Mapping[str, str]] = {
+    # 0 is what -1 comes to where there is one layer
+    "ernie4_5_moe": {"moe_layer_end_index": "-inz"},
+}
+
+WORDS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    # a kind of layer that has the same weights
+    kind: {"layer_types": ("full_attention", "sliding_attention")}
+    for kind in ("qwen2", "qwen2_moe", "qwen3")
+}
+
 INITS: Mapping[str, Mapping[str, str | None]] = {
     # A spread that was one sample's `initializer_range`: that of a matrix of the same kind beside
     # it. None where it depends on more than was varied: then the init is a guess, and said to be.
@@ -73,6 +99,12 @@ def bound(kind: str, data: dict[str, Any]) -> list[str]:
             tensor[2] = [_lawful(text, laws) for text in tensor[2]]
         if kind in DERIVED:
             _derive(DERIVED[kind], one)
+        for rule in one["derived"]:
+            if rule["field"] in FOLLOWS.get(kind, {}):
+                rule["value"] = FOLLOWS[kind][rule["field"]]
+        one["derived"] = [r for r in one["derived"] if r["field"] not in UNUSED.get(kind, ())]
+        one["kinds"] |= KINDS.get(kind, {})
+        one["choices"] |= {field: list(words) for field, words in WORDS.get(kind, {}).items()}
         _start(INITS.get(kind, {}), one)
         for field, why in sorted(set(_suspects(one))):
             notes += _pin(field, why, one, data)

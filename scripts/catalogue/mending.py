@@ -23,7 +23,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from scripts.catalogue import envelope, oracle, reading, rules
+from scripts.catalogue import envelope, inert, oracle, reading, rules
 from scripts.resumable import logged
 from seedbed.models.catalogue.settling import HARMLESS
 from seedbed.models.catalogue.store import index, load
@@ -89,9 +89,10 @@ def _nested(kind: str, data: dict[str, Any]) -> None:
 
 
 def _computed(kind: str, data: dict[str, Any]) -> None:
-    """Have fields refused that a config works out, and that the model reads, if given otherwise.
+    """Have what a config works out, and what stands in its saved form, follow from the rest.
 
-    They stand in a saved config.json, and setting one overrules what it would have come to.
+    What the model reads, and no rule explains, is refused: set by hand it overrules what it would
+    have come to. What was refused, and moves nothing of a model, is taken as it comes.
     """
     bare = _library(kind, {})
     if bare is None:
@@ -104,16 +105,22 @@ def _computed(kind: str, data: dict[str, Any]) -> None:
     read = set(re.findall(r"config\.(\w+)", source))
     known = {*data["defaults"], *HARMLESS, *data["aliases"].get("", ()), "id2label"}
     for name, value in reading.plain(bare.to_dict()).items():
-        if name in known or name not in read or name[:1] == "_":
+        if name in known or name[:1] == "_":
             continue
-        for one in data["classes"].values():
+        for architecture, one in data["classes"].items():
+            heard = one["heard"].setdefault("", [])
+            refused = {name, f"{name}?"} & set(heard)
             if any(rule["field"] == name for rule in one["derived"]):
+                continue
+            if name not in read and not refused:
                 continue
             rule = rules.solve(kind, name, data, random.Random(2))
             if rule is not None:
                 one["derived"].append(rule)
-            elif not {name, f"{name}?"} & set(one["heard"].setdefault("", [])):
-                one["heard"][""].append(f"{name}?" if value is None else name)
+            if rule is not None or (refused and not inert.moves(kind, architecture, name, value)):
+                one["heard"][""] = [word for word in heard if word not in refused]
+            elif not refused:
+                heard.append(f"{name}?" if value is None else name)
 
 
 def _class(kind: str, name: str, data: dict[str, Any]) -> dict[str, Any]:
