@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from seedbed.files import Checkpoint, CheckpointSpec
 from seedbed.hub import Revision, RevisionError, parse_revision, split_variants
-from seedbed.hub.names import DTYPES_IN_COMMITS, QUANTIZATIONS_IN_COMMITS
+from seedbed.hub.names import DTYPES_IN_COMMITS, QUANTIZATIONS_IN_COMMITS, form_of
+from seedbed.quantization import SHORT
 from seedbed.stream import FloatCode
 from tests.hub.test_repository import commit_of
 from tests.strategies import SEED_MAX, untimed
@@ -76,6 +77,16 @@ def test_a_commit_leads_back(seed: int, dtype: str, quantization: str | None) ->
     assert (back.seed, back.dtype, back.quantization) == (seed, dtype, quantization)
     assert back.digest is not None
     assert commit.endswith(back.digest)
+
+
+@pytest.mark.parametrize(
+    "same", [{"bits": 4.0}, {"group_size": 128, "desc_act": 0}, {"desc_act": 0.0}]
+)
+def test_what_only_python_thinks_equal_has_no_short_name(same: dict[str, Any]) -> None:
+    """A commit names a quantisation only if that is the spec's own, which has its digest."""
+    exact = dict(reversed(SHORT["gptq-4bit"].items()))
+    assert form_of("F32", exact) == form_of("F32", SHORT["gptq-4bit"]) != 0
+    assert form_of("F32", {**exact, **same}) == form_of("F32", None) == 0
 
 
 KNOWN = {"gpt2", "llama-3.1-8b", "resnet50", "a.b"}

@@ -117,6 +117,12 @@ def test_a_rule_is_of_the_unquantised_name() -> None:
     assert {*bytes.fromhex(found["layers.0.k_proj.qweight"][2])} == {0x88}
 
 
+def _by(weights: Any) -> Any:
+    """compressed-tensors with these arguments of weights."""
+    group = {"targets": ["Linear"], "weights": weights}
+    return {"quant_method": "compressed-tensors", "config_groups": {"a": group}}
+
+
 @pytest.mark.parametrize(
     ("quantization", "said"),
     [
@@ -126,7 +132,26 @@ def test_a_rule_is_of_the_unquantised_name() -> None:
         ({"quant_method": "gptq", "group_size": 100}, "multiple of 100"),
         ({"quant_method": "fp8", "weight_blok_size": [1, 1]}, "Extra inputs"),
         ({"quant_method": "fp8", "modules_to_not_convert": ["("]}, "no regular expression"),
+        *(({"quant_method": "fp8", "modules_to_not_convert": ["x", pattern]}, "no regular expression")
+          for pattern in ("(?i)X", "a{99999999999}", "(" * 3000 + ")" * 3000, "a)|(?:b", "(?<=a+)b")),
+        *(({**SHORT["w4a16"], "ignore": ["re:x", f"re:{pattern}"]}, "no regular expression")
+          for pattern in ("a{99999999999}", "(" * 3000 + ")" * 3000, "a)|(?:b", "(?P<a>b")),
         ({"quant_method": "fp8", "modules_to_not_convert": ["layers"]}, "quantises no tensor"),
+        *(({"quant_method": method, "group_size": size}, "at least 1 column")
+          for method in ("gptq", "awq") for size in (0, -2)),
+        ({"quant_method": "fp8", "ignored_layers": ["a"], "modules_to_not_convert": ["b"]}, "differ"),
+        ({**SHORT["modelopt-fp8"], "kv_cache_scheme": {"num_bits": 4, "type": "float"}}, "Input"),
+        ({**SHORT["modelopt-fp8"], "kv_cache_scheme": {"bits": 8}}, "required"),
+        ({**SHORT["w8a8"], "kv_cache_scheme": {"symmetric": False}}, "without zero points"),
+        *((_by({"num_bits": 8, **arguments}), said) for arguments, said in (
+            ({"actorder": True}, "weight"),
+            ({"group_size": 0}, "at least 1 column"),
+            ({"group_size": 16, "strategy": "channel"}, "strategy is channel"),
+            ({"block_structure": [8, 8]}, "strategy is tensor"),
+            ({"dynamic": True}, "not dynamic"),
+            ({"type": "float", "symmetric": False}, "symmetric must be true"),
+        )),
+        ({"quant_method": "fp8", "modules_to_not_convert": ["x"] * 5000}, "5,001 values"),
         ({**SHORT["w4a16"], "format": "marlin-24"}, "is not taken"),
         ({**SHORT["w4a16"], "config_groups": {"a": {"targets": ["Embedding"], "weights": {}}}},
          "only one that is taken"),
@@ -148,6 +173,12 @@ def test_patterns_of_modules() -> None:
     match = transformers_patterns(("layers.1", "mlp.gate", r"model\.\w+\.2"), "x")
     wanted = {"layers.1": 1, "layers.1.a": 1, "layers.11": 0, "a.mlp.gate": 1, "a.mlp.gate_proj": 0,
               "model.h.2.a": 1, "model.h.21": 0}  # fmt: skip
+    assert {name: bool(match(name)) for name in wanted} == wanted
+    match = transformers_patterns(("x", r"(a)\.1", r"(b)\1", "(?P<z>c)", "(?P<z>d)"), "x")
+    wanted = {"a.1": 1, "bb.x": 1, "ba": 0, "ab": 0, "x": 1, "c": 1, "d.x": 1, "dd": 0}
+    assert {name: bool(match(name)) for name in wanted} == wanted
+    match = compressed_patterns(("re:x", r"re:(?i)LAYERS\.\d+\.MLP", "re:(?x) b . c # d"), "x")
+    wanted = {"layers.0.mlp": 1, "X": 0, "b.c": 1, "b . c": 0}
     assert {name: bool(match(name)) for name in wanted} == wanted
     match = compressed_patterns(("lm_head", r"re:.*\.q_proj$"), "x")
     wanted = {"lm_head": 1, "a.lm_head": 0, "a.q_proj": 1, "a.q_proj.b": 0}
@@ -183,6 +214,22 @@ def test_a_config_says_how_it_is_quantised() -> None:
         made({"config": said}, quantization="w4a16")
     with pytest.raises(SpecError, match="to ignore"):
         made({"config": config, "ignore_quantization": True})
+
+
+def test_the_group_that_names_a_module_best() -> None:
+    """By its name, then by an expression, then by class; of equals the first, of any number."""
+    weights = {"num_bits": 8, "strategy": "channel"}
+    groups = {
+        "a": {"targets": ["Linear"], "weights": {**weights, "num_bits": 4}},
+        **{f"{i}": {"targets": [f"re:x{i}"], "weights": weights} for i in range(200)},
+        "b": {"targets": ["re:.*k_proj", "re:.*mlp"], "weights": {**weights, "num_bits": 2}},
+        "c": {"targets": ["re:.*mlp"], "weights": weights},
+        "d": {"targets": ["layers.0.k_proj"], "weights": weights},
+    }
+    tensors = [*TENSORS, {"name": "o.weight", "shape": [8, 32], "init": "ones"}]
+    found = contents(checkpoint({**_by({}), "config_groups": groups}, tensors=tensors))
+    names = {"layers.0.k_proj": [16, 32], "layers.0.mlp": [8, 16], "o": [8, 4]}
+    assert {name: found[f"{name}.weight_packed"][1] for name in names} == names
 
 
 def test_conv1d_is_not_linear() -> None:

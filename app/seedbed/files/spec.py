@@ -43,7 +43,7 @@ from seedbed.init import (
     TensorSpec,
     Text,
 )
-from seedbed.models import Model, ModelOfConfig, ModelSource, dumps, plain
+from seedbed.models import Model, ModelOfConfig, ModelSource, dumps, plain, require_bounded
 from seedbed.quantization import SHORT, VERSION, Method, method_of
 from seedbed.stream import SEED_MAX, STREAM_VERSION, DtypeCode, FloatCode
 
@@ -272,6 +272,7 @@ class CheckpointSpec(BaseModel):
         if self.framework != "torch":
             raise SpecError("quantised weights have torch's names and layouts", place)
         try:
+            require_bounded(config)
             return method_of(config)
         except SpecError as error:
             raise error.within(*place) from error

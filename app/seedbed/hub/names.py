@@ -16,6 +16,7 @@ there is:
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
@@ -127,8 +128,10 @@ def parse_commit(text: str) -> Revision:
 
 def form_of(dtype: FloatCode, quantization: Mapping[str, Any] | None) -> int:
     """A dtype and a quantisation as a number below 256; 0 stands for one that has no short name."""
-    short = [name for name in QUANTIZATIONS_IN_COMMITS if SHORT[name] == quantization]
-    place = QUANTIZATIONS_IN_COMMITS.index(short[0]) + 1 if short else 0
+    # As JSON, since Python takes 4.0 for 4 and 1 for true, which are other specs.
+    said = json.dumps(quantization, sort_keys=True)
+    forms = [json.dumps(SHORT[name], sort_keys=True) for name in QUANTIZATIONS_IN_COMMITS]
+    place = forms.index(said) + 1 if said in forms else 0
     return DTYPES_IN_COMMITS.index(dtype) + _DTYPES_MAX * place
 
 

@@ -1,6 +1,7 @@
 """Whole architectures: names, shapes and initial distributions as the real libraries have them."""
 
 from seedbed.models.base import Architecture, Model, Preset, collect, prefixed
+from seedbed.models.bounds import require_bounded
 from seedbed.models.manifest import ListEntry, ManifestEntry
 from seedbed.models.ranges import Ranged, compressed
 from seedbed.models.registry import catalogue_types, preset, presets
@@ -34,4 +35,5 @@ __all__ = [
     "prefixed",
     "preset",
     "presets",
+    "require_bounded",
 ]

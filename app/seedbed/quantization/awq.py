@@ -6,12 +6,10 @@ Codes run along the outputs, of a weight that is stored (in, out), and in an ord
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, ClassVar, Literal
-
-from pydantic import Field
+from typing import ClassVar, Literal
 
 from seedbed.init import Packed, TensorPlan
-from seedbed.quantization.base import WithExclusions
+from seedbed.quantization.base import GroupSize, WithExclusions
 from seedbed.quantization.integers import affine
 from seedbed.quantization.weights import Weight, repeated
 
@@ -36,7 +34,7 @@ class Awq(WithExclusions):
 
     quant_method: Literal["awq"] = "awq"
     bits: Literal[4] = 4
-    group_size: Annotated[int, Field(ge=-1)] = 128
+    group_size: GroupSize = 128
     zero_point: Literal[True] = True
     version: Literal["gemm", "GEMM"] = "gemm"
     format: Literal["gemm"] | None = None

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from seedbed.init import TensorPlan
 from seedbed.quantization.modules import OUTPUT, Match, module_of, transformers_patterns
 from seedbed.quantization.weights import Weight
+
+
+def _some_columns(size: int) -> int:
+    if size < 1 and size != -1:
+        raise ValueError("a group has at least 1 column; -1 stands for all of them")
+    return size
+
+
+GroupSize = Annotated[int, AfterValidator(_some_columns)]
+"""Columns that have one scale; -1 for all."""
 
 
 class Method(BaseModel):

@@ -6,14 +6,15 @@ group has a format, which says how codes are stored; `_FORMATS` has one function
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from seedbed.errors import SpecError
 from seedbed.init import TensorPlan
-from seedbed.quantization.base import Method
+from seedbed.quantization.base import GroupSize, Method
 from seedbed.quantization.floats import microscaled, nvidia
 from seedbed.quantization.integers import affine
 from seedbed.quantization.modules import Match, compressed_patterns, module_of
@@ -36,15 +37,26 @@ class Arguments(BaseModel):
     num_bits: Annotated[int, Field(ge=1, le=8)] = 8
     type: Literal["int", "float"] = "int"
     symmetric: bool = True
-    group_size: Annotated[int, Field(ge=-1)] | None = None
+    group_size: GroupSize | None = None
     strategy: Strategy | None = None
     block_structure: Annotated[list[_Size], Field(min_length=2, max_length=2)] | None = None
     dynamic: bool | Literal["local"] = False
-    actorder: Literal["weight", "static"] | bool | None = None
+    actorder: Literal["weight", "static", False] | None = None
     scale_dtype: str | None = None
     zp_dtype: str | None = None
     observer: str | None = None
     observer_kwargs: dict[str, Any] | None = None
+
+    @model_validator(mode="after")
+    def _heeded(self) -> Arguments:
+        """As compressed-tensors refuses them: sizes that the strategy does not heed."""
+        if (self.group_size or 0) > 0 and self.how not in ("group", "tensor_group"):
+            raise ValueError(f"group_size is of groups, and the strategy is {self.how}")
+        if self.block_structure is not None and self.how != "block":
+            raise ValueError(f"block_structure is of blocks, and the strategy is {self.how}")
+        if self.type == "float" and not self.symmetric:
+            raise ValueError("floats have no zero points: symmetric must be true")
+        return self
 
     @property
     def how(self) -> Strategy:
@@ -180,6 +192,8 @@ def mxfp4(group: Group, weight: Weight) -> Iterator[TensorPlan]:
 def _weights(group: Group) -> Arguments:
     if group.weights is None:
         raise SpecError("a group without weights quantises none", ("config_groups",))
+    if group.weights.dynamic is not False:
+        raise SpecError("scales of weights are stored: they are not dynamic", ("config_groups",))
     return group.weights
 
 
@@ -239,11 +253,27 @@ class CompressedTensors(Method):
 
     def group_of(self, module: str) -> Group | None:
         """The group whose target names a linear module best."""
-        for tier in (_named, _expressed, _classed):
-            for group in self.config_groups.values():
-                if tier(group.targets, module):
-                    return group
-        return None
+        if (group := self.by_name.get(module)) is not None:
+            return group
+        for matches, group in self.by_expression:
+            if matches(module):
+                return group
+        return self.by_name.get("Linear")
+
+    @cached_property
+    def by_name(self) -> Mapping[str, Group]:
+        """The first group with each target that is no expression."""
+        groups = reversed(self.config_groups.values())
+        return {target: group for group in groups for target in group.targets}
+
+    @cached_property
+    def by_expression(self) -> Sequence[tuple[Match, Group]]:
+        """Groups with expressions among their targets, each with those, which are compiled once."""
+        some = [
+            (tuple(one for one in group.targets if one.startswith("re:")), group)
+            for group in self.config_groups.values()
+        ]
+        return [(compressed_patterns(one, "targets"), group) for one, group in some if one]
 
     def chooser(self, plans: Sequence[TensorPlan]) -> Match:  # noqa: ARG002
         """What a group targets and the list does not ignore."""
@@ -284,8 +314,10 @@ class CompressedTensors(Method):
         """Scales of the cache of keys and values, 1."""
         if self.kv_cache_scheme is None or self.kv_cache_scheme.dynamic is not False:
             return
-        if self.kv_cache_scheme.how != "tensor":
-            raise SpecError("a cache is quantised by tensor", ("kv_cache_scheme",))
+        if self.kv_cache_scheme.how != "tensor" or not self.kv_cache_scheme.symmetric:
+            raise SpecError(
+                "a cache is quantised by tensor, without zero points", ("kv_cache_scheme",)
+            )
         yield from cache_scales(plan, "", plan.dtype.code, (1,))
 
 
@@ -297,16 +329,3 @@ def cache_scales(
     if last in ("k_proj", "v_proj"):
         own = Weight(plan, last, f"{parent}.{last}." if infix else f"{parent}.")
         yield own.constant(f"{last[0]}_scale", dtype, shape, 1.0)
-
-
-def _named(targets: Sequence[str], module: str) -> bool:
-    return module in targets
-
-
-def _expressed(targets: Sequence[str], module: str) -> bool:
-    some = tuple(target for target in targets if target.startswith("re:"))
-    return bool(some) and compressed_patterns(some, "targets")(module)
-
-
-def _classed(targets: Sequence[str], module: str) -> bool:  # noqa: ARG001
-    return "Linear" in targets

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from seedbed.errors import SpecError
 from seedbed.init import TensorPlan
 from seedbed.quantization.base import WithExclusions
 from seedbed.quantization.modules import Match, transformers_patterns
@@ -32,6 +33,16 @@ class FineGrainedFP8(WithExclusions):
     ignored_layers: list[str] | None = None
     dequantize: Literal[False] = False
     modules_to_convert: Annotated[list[str], Field(max_length=0)] | None = None
+
+    @model_validator(mode="after")
+    def _one_list(self) -> Self:
+        lists = self.modules_to_not_convert, self.ignored_layers
+        if None not in lists and lists[0] != lists[1]:
+            raise SpecError(
+                "ignored_layers and modules_to_not_convert are one list by two names, and differ",
+                ("ignored_layers",),
+            )
+        return self
 
     def chooser(self, plans: Sequence[TensorPlan]) -> Match:
         """As of transformers, in which `ignored_layers` is another name of the list."""

@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from seedbed.init import Packed, TensorPlan
-from seedbed.quantization.base import Method
+from seedbed.quantization.base import GroupSize, Method
 from seedbed.quantization.integers import affine
 from seedbed.quantization.modules import OUTPUT, Match
 from seedbed.quantization.weights import Weight, repeated
@@ -40,7 +40,7 @@ class Gptq(Method):
 
     quant_method: Literal["gptq"] = "gptq"
     bits: Literal[2, 4, 8] = 4
-    group_size: Annotated[int, Field(ge=-1)] = 128
+    group_size: GroupSize = 128
     sym: bool = True
     checkpoint_format: Literal["gptq", "gptq_v2"] | None = None
     format: Literal["gptq", "gptq_v2"] | None = None

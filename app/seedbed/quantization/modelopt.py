@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict
 
 from seedbed.init import TensorPlan
 from seedbed.quantization.base import Method
@@ -17,6 +19,16 @@ from seedbed.stream import DTYPES
 _NVFP4_GROUP = 16
 
 
+class Cache(BaseModel):
+    """How keys and values are cached: as compressed-tensors would say FP8 by tensor."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    num_bits: Literal[8]
+    type: Literal["float"]
+    dynamic: Literal[False] = False
+
+
 class ModelOpt(Method):
     """FP8 by tensor, or NVFP4."""
 
@@ -28,7 +40,7 @@ class ModelOpt(Method):
     quant_algo: Literal["FP8", "NVFP4"]
     ignore: list[str] | None = None
     exclude_modules: list[str] | None = None
-    kv_cache_scheme: dict[str, Any] | Literal["FP8"] | None = None
+    kv_cache_scheme: Cache | Literal["FP8"] | None = None
     kv_cache_quant_algo: Literal["FP8"] | None = None
     group_size: Literal[16] | None = None
 

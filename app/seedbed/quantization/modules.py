@@ -60,22 +60,37 @@ _LINEAR_LAYERS = frozenset({"linear"})
 _BOUNDARY = r"(?:(?<=\.)|(?=\.|$))"
 
 
-def _compiled(patterns: Iterable[str], field: str) -> re.Pattern[str]:
-    """Alternatives as one expression.
+def _first(patterns: Iterable[tuple[int, str]], field: str, end: str = "") -> Match:
+    """Whether one of several expressions matches from the start of a module's name.
+
+    Those that mean the same wherever they stand are put together, which is several times as fast.
+    Those with groups, which references count, or with flags, which are of a whole, stay apart.
+
+    Args:
+        patterns: with their places in the field.
+        field: of the method.
+        end: what follows each of them.
 
     Raises:
-        SpecError: one is no regular expression.
+        SpecError: one is no regular expression, or none that Python's engine can take.
     """
-    sound = []
-    for index, pattern in enumerate(patterns):
+    together: list[str] = []
+    expressions: list[re.Pattern[str]] = []
+    for index, pattern in patterns:
         try:
-            re.compile(pattern)
-        except re.error as error:
+            alone = re.compile(pattern)
+            whole = re.compile(f"(?:{pattern}){end}") if end else alone
+        except (re.error, OverflowError, RecursionError) as error:
             raise SpecError(
                 f"{pattern[:100]!r} is no regular expression: {error}", (field, index)
             ) from error
-        sound.append(f"(?:{pattern})")
-    return re.compile("|".join(sound))
+        if alone.groups or alone.flags != re.UNICODE:
+            expressions.append(whole)
+        else:
+            together.append(f"(?:{pattern})")
+    if together:
+        expressions.append(re.compile(f"(?:{'|'.join(together)}){end}"))
+    return lambda module: any(expression.match(module) for expression in expressions)
 
 
 @lru_cache(maxsize=64)
@@ -85,17 +100,14 @@ def transformers_patterns(patterns: tuple[str, ...], field: str) -> Match:
     From the start to a boundary between names, as a regular expression with that boundary, or as
     an end.
     """
-    if not patterns:
-        return lambda _: False
-    expression = re.compile(f"(?:{_compiled(patterns, field).pattern}){_BOUNDARY}")
-    return lambda module: bool(expression.match(module)) or module.endswith(patterns)
+    expressed = _first(enumerate(patterns), field, _BOUNDARY)
+    return lambda module: expressed(module) or module.endswith(patterns)
 
 
 @lru_cache(maxsize=64)
 def compressed_patterns(patterns: tuple[str, ...], field: str) -> Match:
     """Whether a module is named, as compressed-tensors' `is_match` says it: by name or class."""
     names = {pattern for pattern in patterns if not pattern.startswith("re:")}
-    expressions = [pattern.removeprefix("re:") for pattern in patterns if pattern.startswith("re:")]
     for index, pattern in enumerate(patterns):
         if "." not in pattern and pattern[:1].isupper() and pattern != "Linear":
             raise SpecError(
@@ -104,10 +116,15 @@ def compressed_patterns(patterns: tuple[str, ...], field: str) -> Match:
                 (field, index),
                 ("Linear",),
             )
-    if not expressions:
-        return lambda module: "Linear" in names or module in names
-    expression = _compiled(expressions, field)
-    return lambda module: "Linear" in names or module in names or bool(expression.match(module))
+    expressed = _first(
+        (
+            (index, pattern.removeprefix("re:"))
+            for index, pattern in enumerate(patterns)
+            if pattern.startswith("re:")
+        ),
+        field,
+    )
+    return lambda module: "Linear" in names or module in names or expressed(module)
 
 
 @lru_cache(maxsize=64)
