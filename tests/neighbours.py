@@ -21,7 +21,6 @@ from seedbed.init import LAYERS, SCHEMES, Rule, TensorSpec
 from seedbed.models.manifest import Entry, ListEntry
 from seedbed.models.registry import preset, presets
 from seedbed.models.source import ModelOfList, ModelOfManifest
-from seedbed.quantization import METHODS, SHORT
 from tests.strategies import REQUIRED
 
 Body = dict[str, Any]
@@ -110,22 +109,6 @@ def bodies_by_kind() -> Mapping[str, Body]:
         "model": {"manifest": {"w": [4, 4], "v": {"shape": [4, 4], "same_as": "w"}, "x.b": [4]}},
         "rules": [{"match": "?", "init": "ones", "optional": True}],
     }
-    weights = [
-        {"name": "h.0.k_proj.weight", "shape": [16, 32], "init": "normal"},
-        {"name": "h.0.experts.down_proj", "shape": [1, 32, 16], "init": "uniform"},
-        {"name": "h.1.fc.weight", "shape": [32, 32], "same_as": "h.1.other.weight"},
-        {"name": "h.1.other.weight", "shape": [32, 32], "init": "normal"},
-        {"name": "norm.weight", "shape": [16], "init": "ones"},
-    ]
-    for name, config in SHORT.items():
-        sized = {**config, "group_size": 16} if "group_size" in config else config
-        found[f"quantised as {name}"] = {"tensors": weights, "quantization": name}
-        found[f"quantised by {name}"] = {"tensors": weights, "quantization": dict(sized)}
-    llama = {"model_type": "llama", "hidden_size": 8, "intermediate_size": 8, "vocab_size": 9}
-    small = {**llama, "num_attention_heads": 1, "num_hidden_layers": 1}
-    said = {**small, "quantization_config": {"quant_method": "fp8", "modules_to_not_convert": ["x"]}}
-    found["quantised config"] = {"model": {"config": said}}
-    found["config not quantised"] = {"model": {"config": said, "ignore_quantization": True}}
     cut = [
         {"name": n, "shape": [size], "init": "zeros"}
         for n, size in zip("abcd", (2, 2, 2, 1), strict=True)
@@ -252,8 +235,6 @@ def _fields_of(body: Body, place: Place) -> Mapping[str, Any]:
     model: type[BaseModel] | None = None
     if not place:
         model = CheckpointSpec
-    elif place == ("quantization",):
-        model = METHODS.get(value.get("quant_method", ""))
     elif isinstance(value.get("scheme"), str):
         model = SCHEMES.get(value["scheme"])
     elif len(place) == 2:
