@@ -269,11 +269,15 @@ class CompressedTensors(Method):
     @cached_property
     def by_expression(self) -> Sequence[tuple[Match, Group]]:
         """Groups with expressions among their targets, each with those, which are compiled once."""
-        some = [
-            (tuple(one for one in group.targets if one.startswith("re:")), group)
+        expressions = (
+            (tuple(target for target in group.targets if target.startswith("re:")), group)
             for group in self.config_groups.values()
+        )
+        return [
+            (compressed_patterns(targets, "targets"), group)
+            for targets, group in expressions
+            if targets
         ]
-        return [(compressed_patterns(one, "targets"), group) for one, group in some if one]
 
     def chooser(self, plans: Sequence[TensorPlan]) -> Match:  # noqa: ARG002
         """What a group targets and the list does not ignore."""
