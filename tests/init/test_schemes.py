@@ -26,6 +26,7 @@ from seedbed.init import (
     canonical_name,
     plan,
 )
+from seedbed.init import schemes as room
 from seedbed.init.fills import Constant, Derived, Drawn
 from seedbed.init.matrices import MatrixCache
 from seedbed.init.schemes import FAMILIES, TRUNCATED_STD, Nonlinearity, fans_of, gain_of, meaning_of
@@ -802,3 +803,33 @@ def test_the_gain_has_one_source(beside: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match="either gain"):
         scheme_of({"scheme": "he_normal", "gain": math.sqrt(2), **beside})
     assert scheme_of({"scheme": "he_normal", "gain": None, **beside}) is not None
+
+
+FORMS = (
+    '{"scheme": "constant", "value": 1}', '{"scheme": "constant", "value": 1.0}',
+    '{"scheme": "constant", "value": true}', '{"scheme": "constant", "value": "1"}',
+    '{"scheme": "constant", "value": 0.0}', '{"scheme": "constant", "value": -0.0}',
+    '{"scheme": "constant", "value": 1, "value2": 1}', '"ones"', '{"scheme": "ones"}',
+    '"kaiming_normal_"', '{"scheme": "kaiming_normal_", "mode": "fan_out"}',
+    '{"mode": "fan_out", "scheme": "kaiming_normal_"}', '"he_normal"', '["he_normal"]', '"he"',
+)  # fmt: skip
+
+
+@untimed
+@given(st.lists(st.sampled_from(FORMS), max_size=40))
+def test_what_json_means_does_not_depend_on_what_was_read_before(before: list[str]) -> None:
+    """Forms that are equal for Python, 1 and true say, are not taken for one another."""
+
+    def read(init: str) -> str:
+        try:
+            return repr(TensorSpec.model_validate_json(f'{{"name":"w","shape":[2],"init":{init}}}'))
+        except ValidationError as error:
+            return repr(error.errors(include_url=False, include_context=False))
+
+    room._known_forms.clear()
+    for form in before:
+        read(form)
+    warm = [read(form) for form in FORMS]
+    for form, text in zip(FORMS, warm, strict=True):
+        room._known_forms.clear()
+        assert read(form) == text

@@ -114,6 +114,10 @@ class Decisions:
         """What a name is equal to in the end, if it is said to equal anything."""
         return self._roots.get(name)
 
+    def leaves_alone(self, name: str) -> bool:
+        """Whether nothing is said of a name, by a rule or `same_as`."""
+        return name not in self._said and name not in self._roots
+
     def drops(self, name: str) -> bool:
         """Whether a name is left out."""
         drop = self.said(name).drop

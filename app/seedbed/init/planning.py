@@ -18,7 +18,7 @@ from seedbed.init.rules import Rule
 from seedbed.init.schemes import Fans, Scheme, Shape
 from seedbed.init.tensors import TensorSpec
 from seedbed.init.views import Named
-from seedbed.stream import DTYPES, Dtype, FloatCode
+from seedbed.stream import DTYPES, Dtype, DtypeCode, FloatCode
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +193,44 @@ class _How(NamedTuple):
     same_as: str | None
 
 
+class _Draft(NamedTuple):
+    """What a tensor comes to, but for its name.
+
+    Attributes:
+        shape: in the file.
+        dtype: of the elements.
+        scheme: that was asked for.
+        fill: that it came to.
+        elements: product of the shape.
+        known_fans: see `TensorPlan`.
+        same_as: likewise.
+        by_rule: whether a rule says the scheme.
+    """
+
+    shape: Shape
+    dtype: Dtype
+    scheme: Scheme
+    fill: Fill
+    elements: int
+    known_fans: Fans | None
+    same_as: str | None
+    by_rule: bool
+
+    def named(self, name: str, *, guessed: bool = False) -> TensorPlan:
+        """The plan of a tensor of this name."""
+        return TensorPlan(
+            name,
+            self.shape,
+            self.dtype,
+            self.scheme,
+            self.fill,
+            self.elements,
+            guessed=guessed,
+            known_fans=self.known_fans,
+            same_as=self.same_as,
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class _Decided:
     """A parameter of a layer: everything but how the file stores it."""
@@ -214,6 +252,7 @@ class _Planner:
         self._limits = limits
         self._framework = framework
         self._fills: dict[tuple[str, Shape, str], Fill] = {}
+        self._drafts: dict[tuple[int, Shape, DtypeCode | None], _Draft] = {}
         self._places: dict[str, tuple[str, int]] = {}  # of names in the file
         self._streams: dict[str, tuple[str, int]] = {}  # and of layers' parameters, if others
 
@@ -221,21 +260,7 @@ class _Planner:
         """Decide a tensor of its own."""
         self._claim(tensor.name, ("tensor", index))
         self._limits.require("max_rank", len(tensor.shape), "dimensions")
-        elements = count_elements(tensor.shape)
-        how = self._how(Subject(tensor.name, ("tensors", index), tensor))
-        fill = _unnamed(self._fill(how), tensor.name)
-        self.plans.append(
-            TensorPlan(
-                tensor.name,
-                tensor.shape,
-                how.dtype,
-                how.scheme,
-                fill,
-                elements,
-                known_fans=_known_fans(how),
-                same_as=how.same_as,
-            )
-        )
+        self.plans.append(self._draft(tensor, tensor.name, "tensors", index).named(tensor.name))
 
     def add_layer(self, layer: Layer, index: int) -> None:
         """Decide the parameters of a layer, then store them as the framework does."""
@@ -277,38 +302,51 @@ class _Planner:
         self, parameter: Parameter, guessed: AbstractSet[str], unsaid: AbstractSet[str]
     ) -> None:
         """Decide a parameter of a model, whose names and layouts are those of the file."""
-        name, shape = parameter.name, parameter.shape
+        name = parameter.name
         if self.decisions.drops(name):
             return
-        self._limits.require("max_rank", len(shape), "dimensions")
+        self._limits.require("max_rank", len(parameter.shape), "dimensions")
         try:
             self._claim(name, ("tensor of the model", len(self.plans)))
-            elements = count_elements(shape)
-            how = self._how(Subject(name, ("model",), parameter))
-            fill = _unnamed(self._fill(how), name)
+            draft = self._draft(parameter, name, "model")
         except SpecError as error:
             raise self._placed_in_model(error, name) from error
-        is_guess = not how.by_rule and how.root.name in guessed
+        is_guess = not draft.by_rule and (draft.same_as or name) in guessed
         if is_guess:
-            self._refuse_trap(how, name, unsaid)
-        self.plans.append(
-            TensorPlan(
-                name,
-                shape,
-                how.dtype,
-                how.scheme,
-                fill,
-                elements,
-                guessed=is_guess,
-                known_fans=_known_fans(how),
-                same_as=how.same_as,
-            )
-        )
+            self._refuse_trap(draft, name, unsaid)
+        self.plans.append(draft.named(name, guessed=is_guess))
 
-    def _refuse_trap(self, how: _How, name: str, unsaid: AbstractSet[str]) -> None:
+    def _draft(self, of: TensorSpec | Parameter, name: str, *place: str | int) -> _Draft:
+        """What a tensor comes to: looked at once for all that are alike, of which many have many.
+
+        Alike are those of one scheme, shape and dtype of which nothing is said by name.
+        """
+        alike = None
+        if _is_plain(of) and self.decisions.leaves_alone(name):
+            alike = (id(of.init), of.shape, of.dtype)  # which the spec keeps alive
+            if (draft := self._drafts.get(alike)) is not None:
+                return draft
+        elements = count_elements(of.shape)
+        how = self._how(Subject(name, place, of))
+        fill = _unnamed(self._fill(how), name)
+        draft = _Draft(
+            of.shape,
+            how.dtype,
+            how.scheme,
+            fill,
+            elements,
+            _known_fans(how),
+            how.same_as,
+            how.by_rule,
+        )
+        if alike is not None:
+            self._drafts[alike] = draft
+        return draft
+
+    def _refuse_trap(self, draft: _Draft, name: str, unsaid: AbstractSet[str]) -> None:
         """Refuse a tensor of which a guess would look right and be wrong."""
-        made_whole = self.decisions.said(name).dtype is not None and not how.dtype.is_float
-        if how.root.name in unsaid or made_whole:
+        made_whole = self.decisions.said(name).dtype is not None and not draft.dtype.is_float
+        if (draft.same_as or name) in unsaid or made_whole:
             raise SpecError(
                 f"nothing says what {name!r} holds, and its name and dtype allow no guess: give it "
                 "an init or same_as, or a rule that does; or leave it out, if the model makes it",
@@ -364,9 +402,7 @@ class _Planner:
     def _fill(self, how: _How) -> Fill:
         """The fill of a root, from its stream: named, if that is not the tensor's own."""
         of, name, scheme = how.root.of, how.root.name, how.scheme
-        if isinstance(of, TensorSpec) or not (
-            how.root.layer or of.blocks or of.fans or of.gates > 1
-        ):
+        if isinstance(of, TensorSpec) or (how.root.layer is None and _is_plain(of)):
             shared = self._shared_fill(scheme, of.shape, how.dtype)
             return shared if how.same_as is None else Named(shared, name)
         fill = fill_for(scheme, of.shape, how.dtype, lambda: of.fill(scheme, name))
@@ -472,6 +508,11 @@ def file_name(layer: str, stored: Stored, framework: Framework) -> str:
         return f"{name}/{stored.name}"
     dotted = f"{name}.{stored.name.replace('/', '.')}"
     return f"{stored.collection}.{dotted}" if framework == "flax" else dotted
+
+
+def _is_plain(of: TensorSpec | Parameter) -> bool:
+    """Whether scheme, shape and dtype say all of how it is filled."""
+    return isinstance(of, TensorSpec) or not (of.blocks or of.fans or of.gates > 1)
 
 
 def _unnamed(fill: Fill, name: str) -> Fill:

@@ -11,7 +11,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Union
 from weakref import WeakValueDictionary
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypeAliasType
 
@@ -192,6 +199,39 @@ def _intern(scheme: Scheme) -> Scheme:
     return _interned.setdefault(key, scheme)
 
 
+_known_forms: dict[str, Scheme] = {}
+"""Short forms of schemes as they came in JSON, and what was read of them."""
+
+_FORMS = 256
+_FORM_CHARACTERS = 256
+
+
+def _read(value: object, check: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Scheme:
+    """A scheme of its name or an object, read once for all tensors that say it alike.
+
+    Schemes are strict whatever they are a part of, so that what one form of JSON means does not
+    depend on where it stands; of a query or of Python's own values it may.
+    """
+    form = ""
+    if info.mode == "json" and _is_short(value):
+        form = repr(value)  # in which 1, 1.0 and true differ, as they do to a strict reader
+        if (known := _known_forms.get(form)) is not None:
+            return known
+    scheme = _intern(check(_spell_out(value)))
+    if form and len(form) <= _FORM_CHARACTERS:
+        if len(_known_forms) >= _FORMS:
+            _known_forms.clear()
+        _known_forms[form] = scheme
+    return scheme
+
+
+def _is_short(value: object) -> bool:
+    """Whether it is a name, or an object of a few numbers and words."""
+    if isinstance(value, dict):
+        return len(value) <= 8 and not any(isinstance(v, (list, dict)) for v in value.values())
+    return isinstance(value, str)
+
+
 _ALIASES = [name for name in _BY_NAME if name not in SCHEMES]
 
 SchemeName = TypeAliasType(
@@ -228,11 +268,10 @@ else:
         "Init",
         Annotated[
             Annotated[AnyScheme, Field(discriminator="scheme")],
-            BeforeValidator(
-                _spell_out,
+            WrapValidator(
+                _read,
                 json_schema_input_type=SchemeName | SchemeAlias | AnyScheme | AliasedScheme,
             ),
-            AfterValidator(_intern),
         ],
     )
     """A scheme in a request: its name, or an object with the name and parameters."""
