@@ -19,6 +19,7 @@ from seedbed.stream import DTYPES
 ROOT = Path(__file__).parent.parent
 DOCUMENT = "docs/stream.md"
 READER = "tests/interop/stream"
+ORACLES = "tests/oracles.py"
 
 
 @cache
@@ -64,6 +65,10 @@ def of_dtypes() -> Iterator[str]:
             yield f"{DOCUMENT} §4 and §6: rounding and rank of {code}"
         if not has(READER, code):
             yield f"{READER}/draws.mjs: {code}, from {DOCUMENT} alone"
+        if not has(ORACLES, code) and DTYPES[code].is_float:
+            yield f"{ORACLES}: a row of FLOAT_DTYPES for {code}, by NumPy or ml_dtypes"
+        if not has("README.md", code) and DTYPES[code].is_float:
+            yield f"README.md: {code}, in the row on dtypes"
 
 
 def main() -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, get_args
 
 import ml_dtypes
 import numpy as np
@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from safetensors import deserialize
 from safetensors.numpy import save
 
-from seedbed.stream import DTYPES
+from seedbed.stream import FloatCode
 
-NUMPY_DTYPES: dict[str, np.dtype[Any]] = {
+FLOAT_DTYPES: dict[str, np.dtype[Any]] = {
+    "F64": np.dtype("<f8"),
+    "F32": np.dtype("<f4"),
     "F16": np.dtype("<f2"),
     "BF16": np.dtype(ml_dtypes.bfloat16),
     "F8_E4M3": np.dtype(ml_dtypes.float8_e4m3fn),
@@ -21,9 +23,33 @@ NUMPY_DTYPES: dict[str, np.dtype[Any]] = {
     "F8_E4M3FNUZ": np.dtype(ml_dtypes.float8_e4m3fnuz),
     "F8_E5M2FNUZ": np.dtype(ml_dtypes.float8_e5m2fnuz),
     "F8_E8M0": np.dtype(ml_dtypes.float8_e8m0fnu),
-    **{code: np.dtype(dtype.storage) for code, dtype in DTYPES.items() if not dtype.exponent_bias},
+    "F6_E2M3": np.dtype(ml_dtypes.float6_e2m3fn),
+    "F6_E3M2": np.dtype(ml_dtypes.float6_e3m2fn),
+    "F4": np.dtype(ml_dtypes.float4_e2m1fn),
+    "C64": np.dtype("<c8"),
 }
-"""What holds a tensor of each dtype of the format."""
+"""What holds a float of each dtype of the format, one to an element."""
+
+APART = {
+    code: dtype
+    for code, dtype in FLOAT_DTYPES.items()
+    if code not in get_args(FloatCode) and code != "C64"
+}
+"""Floats that single tensors alone may have."""
+
+NUMPY_DTYPES: dict[str, np.dtype[Any]] = {
+    **FLOAT_DTYPES,
+    **{f"{kind}{bits}": np.dtype(f"<{kind.lower()}{bits // 8}")
+       for kind in "IU" for bits in (64, 32, 16, 8)},
+    "BOOL": np.dtype("?"),
+}  # fmt: skip
+"""The same of whole numbers too."""
+
+
+def positive(code: str) -> bool:
+    """Whether a float has neither zero nor sign."""
+    return float(ml_dtypes.finfo(FLOAT_DTYPES[code]).min) > 0
+
 
 Arrays = dict[str, NDArray[Any]]
 

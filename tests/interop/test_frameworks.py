@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import ml_dtypes
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -17,17 +16,11 @@ from numpy.typing import NDArray
 from seedbed.files import CheckpointSpec, VirtualFile
 from seedbed.stream import DTYPES
 from tests.interop.conftest import example, save
+from tests.oracles import NUMPY_DTYPES
 from tests.serving import Server
 from tests.strategies import CODES, ODD_NAMES
 
 pytestmark = pytest.mark.interop
-
-NUMPY = {
-    "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": ml_dtypes.bfloat16,
-    "F8_E4M3": ml_dtypes.float8_e4m3fn, "F8_E5M2": ml_dtypes.float8_e5m2,
-    "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1",
-    "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1", "BOOL": "?",
-}  # fmt: skip
 
 INPUTS = np.linspace(-1.0, 1.0, 5 * 784, dtype=np.float32).reshape(5, 784)
 PICTURES = np.linspace(-1.0, 1.0, 2 * 3 * 32 * 32, dtype=np.float32).reshape(2, 3, 32, 32)
@@ -58,7 +51,7 @@ def arrays(spec: CheckpointSpec) -> dict[str, NDArray[Any]]:
     cut = {}
     for i, tensor in enumerate(file.tensors):
         content = file.read(file.offset(i), file.offset(i) + tensor.size_bytes)
-        flat = np.frombuffer(bytes(content), NUMPY[tensor.dtype.code])
+        flat = np.frombuffer(bytes(content), NUMPY_DTYPES[tensor.dtype.code])
         cut[tensor.name] = flat.reshape(tensor.shape)
     return cut
 
@@ -85,7 +78,7 @@ def test_safetensors_reads_every_dtype(server: Server, tmp_path: Path) -> None:
 
     parts = dict(deserialize(save(server, everything(), tmp_path).read_bytes()))
     read = {
-        name: np.frombuffer(part["data"], NUMPY[part["dtype"]]).reshape(part["shape"])
+        name: np.frombuffer(part["data"], NUMPY_DTYPES[part["dtype"]]).reshape(part["shape"])
         for name, part in parts.items()
     }
     check(read, everything())
@@ -127,7 +120,7 @@ def test_torch_reads_every_dtype(server: Server, tmp_path: Path) -> None:
         name: tensor.flatten()  # a scalar has no view of another element size
         .view(torch.uint8)
         .numpy()
-        .view(NUMPY[dtypes[tensor.dtype]])
+        .view(NUMPY_DTYPES[dtypes[tensor.dtype]])
         .reshape(tensor.shape)
         for name, tensor in tensors.items()
     }

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any, Self
 
 import httpx
-import ml_dtypes
 import numpy as np
 import pytest
 import scipy.stats
@@ -26,22 +25,15 @@ from safetensors import deserialize
 
 from seedbed.init import LAYERS, SCHEMES
 from tests.interop.running import run
+from tests.oracles import NUMPY_DTYPES
 from tests.serving import PATIENCE_SECONDS, Server, serving, wait_until
-from tests.strategies import REQUIRED, in_query
+from tests.strategies import FLOATS, REQUIRED, in_query
 
 pytestmark = pytest.mark.interop
 
 DESKTOP, PHONE = (1280, 900), (360, 780)
 MILLISECONDS = PATIENCE_SECONDS * 1000
 READY = "#results[aria-busy=false]"
-NUMPY = {
-    "F64": np.dtype("f8"),
-    "F32": np.dtype("f4"),
-    "F16": np.dtype("f2"),
-    "BF16": np.dtype(ml_dtypes.bfloat16),
-    "F8_E4M3": np.dtype(ml_dtypes.float8_e4m3fn),
-    "F8_E5M2": np.dtype(ml_dtypes.float8_e5m2),
-}
 WATCH = """
 globalThis.breaches = [];
 document.addEventListener("securitypolicyviolation", (event) =>
@@ -152,7 +144,7 @@ def visit(chromium: Any, server: Server) -> Iterator[Callable[..., Visit]]:
 def values_of(url: str) -> np.ndarray[Any, Any]:
     """The values of a file with one tensor, by safetensors itself, as float64."""
     [(_, tensor)] = deserialize(httpx.get(url, timeout=PATIENCE_SECONDS).content)
-    values: np.ndarray[Any, Any] = np.frombuffer(tensor["data"], NUMPY[tensor["dtype"]])
+    values: np.ndarray[Any, Any] = np.frombuffer(tensor["data"], NUMPY_DTYPES[tensor["dtype"]])
     return values.astype(np.float64)
 
 
@@ -197,7 +189,7 @@ def test_first_sight(visit: Callable[..., Visit], size: tuple[int, int], scheme:
     here.axe()
 
 
-@pytest.mark.parametrize("dtype", NUMPY)
+@pytest.mark.parametrize("dtype", FLOATS)
 def test_numbers_are_those_of_the_file(visit: Callable[..., Visit], dtype: str) -> None:
     """What the page measures is what NumPy measures of the same file, in every dtype."""
     target = f"v1/tensors/he_normal/96x128.safetensors?seed=7&dtype={dtype}"
@@ -225,7 +217,7 @@ def test_numbers_are_those_of_the_file(visit: Callable[..., Visit], dtype: str) 
 def test_every_bit_pattern_is_decoded(visit: Callable[..., Visit], dtype: str) -> None:
     """All numbers of a narrow dtype are read as ml_dtypes reads them, and rounded to as there."""
     here = visit().open()
-    kind = NUMPY[dtype]
+    kind = NUMPY_DTYPES[dtype]
     bits = np.arange(1 << 8 * kind.itemsize, dtype=f"u{kind.itemsize}")
     with np.errstate(invalid="ignore"):  # NaNs that signal are among them
         expected = bits.view(kind).astype(np.float64)

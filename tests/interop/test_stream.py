@@ -23,6 +23,7 @@ from seedbed.stream import DTYPES, SEED_MAX
 from seedbed.web.schemas import properties_of
 from tests.interop.running import run
 from tests.neighbours import bodies_by_kind
+from tests.oracles import APART, positive
 from tests.serving import Server
 from tests.strategies import (
     CODES,
@@ -205,8 +206,8 @@ def test_dtypes_of_single_tensors(directory: Path) -> None:
     draws = {"scheme": "uniform", "low": -5.0, "high": 5.0}
     files = [
         file_of({"shape": [40, 24], "init": init, "dtype": code})
-        for code in ("F8_E4M3FNUZ", "F8_E5M2FNUZ", "F8_E8M0", "F6_E2M3", "F6_E3M2", "F4")
-        for init in ("ones", {**draws, "low": 0.001} if code == "F8_E8M0" else draws)
+        for code in APART
+        for init in ("ones", {**draws, "low": 0.001} if positive(code) else draws)
     ]
     agrees(directory, *files)
 

@@ -13,31 +13,12 @@ from numpy.typing import NDArray
 
 from seedbed.stream import DTYPES, Dtype, DtypeCode, FloatCode, UnclearDtype, dtype_code
 from seedbed.stream.dtypes import round_bfloat16, round_narrow
+from tests.oracles import FLOAT_DTYPES, NUMPY_DTYPES
 from tests.stream.reference import NARROW, encode
 from tests.stream.strategies import random_words
 
-ORACLES = {
-    "F16": np.dtype(np.float16),
-    "BF16": np.dtype(ml_dtypes.bfloat16),
-    "F8_E4M3": np.dtype(ml_dtypes.float8_e4m3fn),
-    "F8_E5M2": np.dtype(ml_dtypes.float8_e5m2),
-}
-"""The same formats by other hands."""
-
-APART = {
-    "F8_E4M3FNUZ": np.dtype(ml_dtypes.float8_e4m3fnuz),
-    "F8_E5M2FNUZ": np.dtype(ml_dtypes.float8_e5m2fnuz),
-    "F8_E8M0": np.dtype(ml_dtypes.float8_e8m0fnu),
-    "F6_E2M3": np.dtype(ml_dtypes.float6_e2m3fn),
-    "F6_E3M2": np.dtype(ml_dtypes.float6_e3m2fn),
-    "F4": np.dtype(ml_dtypes.float4_e2m1fn),
-}
-"""Likewise, of those that `tests/files/test_narrow.py` rounds to."""
-
-
-def oracle(dtype: Dtype) -> np.dtype[np.generic]:
-    """NumPy's or ml_dtypes' dtype of this format."""
-    return (ORACLES | APART).get(dtype.code, np.dtype(dtype.storage))
+ORACLES = {code: FLOAT_DTYPES[code] for code in get_args(FloatCode) if code not in ("F64", "F32")}
+"""The narrow formats by other hands; `tests/files/test_narrow.py` rounds to the rest."""
 
 
 narrow_codes = pytest.mark.parametrize("code", ORACLES)
@@ -48,7 +29,7 @@ def positives(code: str) -> NDArray[np.float32]:
     dtype = DTYPES[code]
     patterns = np.arange(2 ** (8 * dtype.size_bytes - 1)).astype(dtype.storage)
     with np.errstate(invalid="ignore"):  # the patterns past the largest value are NaN
-        values = patterns.view(oracle(dtype)).astype(np.float32)
+        values = patterns.view(NUMPY_DTYPES[code]).astype(np.float32)
     return values[np.isfinite(values)]
 
 
@@ -180,7 +161,7 @@ def test_the_table_lists_every_code_once() -> None:
 def test_only_floats_hold_draws() -> None:
     """`is_float` names the floats and nothing else."""
     floats = {code for code, dtype in DTYPES.items() if dtype.is_float}
-    assert floats == {*get_args(FloatCode), *APART, "C64"}
+    assert floats == FLOAT_DTYPES.keys()
 
 
 @pytest.mark.parametrize("dtype", DTYPES.values(), ids=DTYPES)
@@ -200,7 +181,7 @@ def test_finite_ranges(dtype: Dtype) -> None:
     if dtype.code == "BOOL":
         expected: tuple[float, float] = (0, 1)
     elif dtype.is_float:
-        information = ml_dtypes.finfo(oracle(dtype))
+        information = ml_dtypes.finfo(FLOAT_DTYPES[dtype.code])
         expected = (float(information.min), float(information.max))
     else:
         limits = np.iinfo(dtype.storage)
@@ -216,8 +197,8 @@ def test_ranks_are_the_writer_s_order() -> None:
     by_rank = sorted(whole, key=lambda dtype: dtype.rank)
     for low, high in itertools.combinations(by_rank, 2):
         assert low.rank < high.rank
-        tensors = {"a": np.zeros(1, oracle(low)), "b": np.zeros(1, oracle(high))}
-        file = save(tensors)
+        pair = {"a": low, "b": high}
+        file = save({name: np.zeros(1, NUMPY_DTYPES[d.code]) for name, d in pair.items()})
         header = json.loads(file[8 : 8 + int.from_bytes(file[:8], "little")])
         assert [header[name]["dtype"] for name in "ab"] == [low.code, high.code]
         assert header["b"]["data_offsets"] == [0, high.size_bytes]
@@ -229,7 +210,7 @@ def test_ranks_are_the_writer_s_order() -> None:
 @pytest.mark.parametrize("code", DTYPES)
 def test_what_numpy_calls_a_dtype_is_its_name(code: str) -> None:
     """NumPy's and ml_dtypes' own names and prints are taken, whatever the case."""
-    theirs = oracle(DTYPES[code])
+    theirs = NUMPY_DTYPES[code]
     for name in (
         theirs.name, f"np.{theirs.name}", repr(theirs), str(theirs.type), f" {code} ",
         f"jax.numpy.{theirs.name}", f"<dtype: '{theirs.name}'>", f"torch.{theirs.name}".upper(),

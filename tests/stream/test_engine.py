@@ -9,7 +9,6 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import ml_dtypes
 import numpy as np
 import pytest
 from hypothesis import given
@@ -40,6 +39,7 @@ from seedbed.stream import levels as levels_module
 from seedbed.stream.build import build, fingerprint
 from seedbed.stream.compiled import find, keep
 from seedbed.stream.engine import Engine, compile_and_keep, obtain
+from tests.oracles import FLOAT_DTYPES
 from tests.stream import reference
 from tests.stream.strategies import (
     COMPILED,
@@ -146,17 +146,9 @@ def test_buffers_of_any_kind(engine: str) -> None:
 @every_float
 def test_narrow_elements_are_rounded_float32(engine: str, dtype: Dtype) -> None:
     """Every dtype holds the rounding, by NumPy or ml_dtypes, of the same float32 draws."""
-    other: dict[str, type] = {
-        "F64": np.float64,
-        "F32": np.float32,
-        "F16": np.float16,
-        "BF16": ml_dtypes.bfloat16,
-        "F8_E4M3": ml_dtypes.float8_e4m3fn,
-        "F8_E5M2": ml_dtypes.float8_e5m2,
-    }
     for distribution in ONE_OF_EACH:
         draw = np.frombuffer(drawn_bytes(engine, distribution, DTYPES["F32"], 3, 50_000), "<f4")
-        expected = draw.astype(other[dtype.code]).tobytes()
+        expected = draw.astype(FLOAT_DTYPES[dtype.code]).tobytes()
         assert drawn_bytes(engine, distribution, dtype, 3, 50_000) == expected
 
 

@@ -12,7 +12,6 @@ import itertools
 from functools import cache
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -30,6 +29,7 @@ from seedbed.stream import (
     Uniform,
     get_engine,
 )
+from tests.oracles import FLOAT_DTYPES
 from tests.stream.strategies import FLOATS, INFINITY, drawn_bytes
 
 pytestmark = pytest.mark.slow
@@ -57,12 +57,7 @@ ORACLES: dict[Distribution, Any] = {
 """SciPy's distribution of each that is looked at; all fit every dtype."""
 
 WIDE = tuple(dtype for dtype in FLOATS if not dtype.mantissa_bits)
-NARROW = {
-    "F16": np.dtype(np.float16),
-    "BF16": np.dtype(ml_dtypes.bfloat16),
-    "F8_E4M3": np.dtype(ml_dtypes.float8_e4m3fn),
-    "F8_E5M2": np.dtype(ml_dtypes.float8_e5m2),
-}
+NARROW = {dtype.code: FLOAT_DTYPES[dtype.code] for dtype in FLOATS if dtype.mantissa_bits}
 
 every_distribution = pytest.mark.parametrize("distribution", ORACLES, ids=repr)
 every_narrow = pytest.mark.parametrize("code", NARROW)

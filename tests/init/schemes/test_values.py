@@ -3,7 +3,6 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 import pytest
 from hypothesis import given
@@ -15,14 +14,8 @@ from seedbed.files import CheckpointSpec, VirtualFile
 from seedbed.init import Limits, MatrixCache, Source, TensorSpec, plan
 from seedbed.stream import DTYPES, get_engine
 from tests.init.schemes.tensors import scheme_of
+from tests.oracles import NUMPY_DTYPES
 from tests.strategies import CODES, INTEGERS, untimed
-
-NUMPY: dict[str, Any] = {
-    "F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": ml_dtypes.bfloat16,
-    "F8_E4M3": ml_dtypes.float8_e4m3fn, "F8_E5M2": ml_dtypes.float8_e5m2, "BOOL": np.bool_,
-    **{code: np.dtype(DTYPES[code].storage) for code in INTEGERS if code != "BOOL"},
-}  # fmt: skip
-"""The dtypes as NumPy has them."""
 
 
 def stored(init: Any, shape: list[int], code: str) -> bytes:
@@ -41,7 +34,8 @@ def test_numbers_are_listed_in_every_dtype(code: str) -> None:
     values = [[0, 1, True], [1, 0, 1]] if code == "BOOL" else [[0, 1, 2], [5, 6, 7]]
     if DTYPES[code].is_float:
         values = [[0.1, -0.0, 2.5], [-1e-3, 3, 448]]
-    wanted = np.array(values, np.float32 if DTYPES[code].is_float else None).astype(NUMPY[code])
+    numbers = np.array(values, np.float32 if DTYPES[code].is_float else None)
+    wanted = numbers.astype(NUMPY_DTYPES[code])
     for listed in (values, [*values[0], *values[1]]):
         assert stored({"scheme": "literal", "values": listed}, [2, 3], code) == wanted.tobytes()
 
@@ -58,7 +52,7 @@ def test_what_is_not_finite(code: str, text: str) -> None:
             with pytest.raises(SpecError, match=f"{code} has no"):
                 stored(init, [1], code)
         else:
-            wanted = np.array([NOT_FINITE[text]], np.float32).astype(NUMPY[code])
+            wanted = np.array([NOT_FINITE[text]], np.float32).astype(NUMPY_DTYPES[code])
             assert stored(init, [1], code) == wanted.tobytes()
             assert f'"{text}"' in scheme_of(init).spelling
 

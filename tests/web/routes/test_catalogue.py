@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import httpx
 import ml_dtypes
-import numpy as np
 from jsonschema import Draft202012Validator
 
 from seedbed.init import SCHEMES
 from seedbed.stream import DTYPES
+from tests.oracles import FLOAT_DTYPES
 from tests.strategies import REQUIRED
 
 OPTIONAL = {"init"}
@@ -65,18 +65,11 @@ def test_dtypes(client: httpx.Client) -> None:
     """The list has every dtype, with the size and range that NumPy and ml_dtypes give it."""
     listed = {dtype["code"]: dtype for dtype in client.get("/v1/dtypes").json()}
     assert listed.keys() == DTYPES.keys()
-    floats = {
-        "F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": ml_dtypes.bfloat16,
-        "F8_E4M3": ml_dtypes.float8_e4m3fn, "F8_E5M2": ml_dtypes.float8_e5m2,
-        "F8_E4M3FNUZ": ml_dtypes.float8_e4m3fnuz, "F8_E5M2FNUZ": ml_dtypes.float8_e5m2fnuz,
-        "F8_E8M0": ml_dtypes.float8_e8m0fnu, "F6_E2M3": ml_dtypes.float6_e2m3fn,
-        "F6_E3M2": ml_dtypes.float6_e3m2fn, "F4": ml_dtypes.float4_e2m1fn, "C64": np.complex64,
-    }  # fmt: skip
     for code, entry in listed.items():
-        assert entry["floating"] == (code in floats)
+        assert entry["floating"] == (code in FLOAT_DTYPES)
         assert entry["about"]
-        if code in floats:
-            info = ml_dtypes.finfo(floats[code])
+        if code in FLOAT_DTYPES:
+            info = ml_dtypes.finfo(FLOAT_DTYPES[code])
             assert (entry["lowest"], entry["highest"]) == (float(info.min), float(info.max))
             assert entry["bits"] == info.bits * (2 if code == "C64" else 1)
         elif code != "BOOL":
