@@ -1,4 +1,4 @@
-"""Say what a new scheme, layer or dtype still lacks of what no program writes.
+"""Say what a new scheme, layer, dtype or family of models lacks of what no program writes.
 
 That is the words of docs/stream.md, the reader in JavaScript that is written from them, and the row
 by which tests compare with a truth from elsewhere. Everything else is made: see `generate.py`.
@@ -14,12 +14,15 @@ from pathlib import Path
 
 from seedbed.init import LAYERS, SCHEMES
 from seedbed.init.schemes.directed import ByFans
+from seedbed.models.vision import PRESETS
 from seedbed.stream import DTYPES
 
 ROOT = Path(__file__).parent.parent
 DOCUMENT = "docs/stream.md"
 READER = "tests/interop/stream"
 ORACLES = "tests/oracles.py"
+MEASURED_ANYWAY = re.compile("tiny-|lenet|mlp").match
+"""Presets so small that tests measure every one."""
 
 
 @cache
@@ -71,9 +74,22 @@ def of_dtypes() -> Iterator[str]:
             yield f"README.md: {code}, in the row on dtypes"
 
 
+def of_vision() -> Iterator[str]:
+    """What families of torchvision's kind lack, each of which has several presets."""
+    cases, measured = "tests/models/vision/cases.py", "tests/interop/test_vision.py"
+    families: dict[str, list[str]] = {}
+    for preset in PRESETS:
+        families.setdefault(preset.architecture.__name__, []).append(preset.name)
+    for family, names in families.items():
+        if not has(cases, *names):
+            yield f"{cases}: a row of ARGUMENTS for {family}, with some of its arguments"
+        if not has(measured, *names) and not any(map(MEASURED_ANYWAY, names)):
+            yield f"{measured}: a row of ALSO_MEASURED for {family}"
+
+
 def main() -> int:
     """Exit code: 1 if anything is to be written."""
-    todo = [*of_schemes(), *of_layers(), *of_dtypes()]
+    todo = [*of_schemes(), *of_layers(), *of_dtypes(), *of_vision()]
     for line in todo:
         print(f"by hand: {line}", file=sys.stderr)
     return bool(todo)
