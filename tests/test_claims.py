@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 from typer.testing import CliRunner
 
 from scripts import catalogue_doc
-from seedbed.cli import app as command_line
+from seedbed.cli.program import app as command_line
 from seedbed.files import Checkpoint, CheckpointSpec
 from seedbed.files.shards import MAX_SHARD_BYTES
 from seedbed.hub.names import DIGEST_DIGITS
@@ -344,7 +344,7 @@ def test_rooms_of_the_table() -> None:
     linked = set(re.findall(r"\(\.\./app/seedbed/(\w+)\)", README))
     assert linked == packages
     (arrows,) = re.findall(r"^Rooms, arrows one way: \*\*(.*)\*\*", README, re.MULTILINE)
-    assert set(re.findall(r"\w+", arrows)) == set(ROOMS) - EXTRAS - {"recording"}
+    assert set(re.findall(r"\w+", arrows)) == set(ROOMS) - EXTRAS - {"cli", "recording"}
 
 
 # Examples.
@@ -464,7 +464,7 @@ def test_commands_run(command: list[str], tmp_path: Path, monkeypatch: pytest.Mo
         assert all(one in command_line_help.output for one in arguments if one.startswith("--"))
         return
     monkeypatch.chdir(ROOT)
-    if verb == "generate":
+    if verb == "generate" and "--help" not in arguments:
         at = arguments.index("-o")
         output = tmp_path / arguments[at + 1]
         if arguments[0].startswith(("gpt2", "resnet")):
@@ -473,7 +473,7 @@ def test_commands_run(command: list[str], tmp_path: Path, monkeypatch: pytest.Mo
             arguments[at + 1] = str(output)
     done = CliRunner().invoke(command_line, [verb, *arguments])
     assert done.exit_code == 0, done.output
-    assert verb != "generate" or output.stat().st_size > 0
+    assert verb != "generate" or "--help" in arguments or output.stat().st_size > 0
 
 
 def test_verbs_of_make_are_there() -> None:

@@ -16,12 +16,15 @@ import pytest
 from safetensors import safe_open
 from typer.testing import CliRunner
 
-from seedbed import cli, disk
+from seedbed import disk
+from seedbed.cli import program
 from seedbed.files import Checkpoint, CheckpointSpec, VirtualFile
 from seedbed.files.one_tensor import OneTensor, scheme_parameters, spec_of_one
 from seedbed.init import SCHEMES
 from seedbed.stream import NUMPY, get_engine
+from seedbed.web import listed_settings
 from seedbed.web.schemas import properties_of
+from seedbed.web.settings import Settings
 from tests import processes
 from tests.files.suite import BODY, ReaderSuite
 from tests.processes import PATIENCE_SECONDS, SCRIPT, attempts, environment, start, wait_until
@@ -72,7 +75,7 @@ def invoke(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     monkeypatch.setenv("SEEDBED_ENGINE", NUMPY)
 
     def call(*arguments: str | Path, stdin: str | None = None) -> Any:
-        return CliRunner().invoke(cli.app, [str(part) for part in arguments], input=stdin)
+        return CliRunner().invoke(program.app, [str(part) for part in arguments], input=stdin)
 
     return call
 
@@ -192,16 +195,122 @@ def test_every_parameter_is_an_option(
     )
 
 
-def test_help_names_every_option_and_who_takes_it(invoke: Callable[..., Any]) -> None:
-    """The help of both commands lists every option, and for each parameter who takes it."""
+def test_help_has_what_a_source_takes(invoke: Callable[..., Any]) -> None:
+    """The help of both commands has the options of all sources, and those of the named scheme."""
+    fields = scheme_parameters().keys() - OneTensor.model_fields.keys()
     for command in ("generate", "inspect"):
-        said = " ".join(re.sub("[│─╭╮╰╯]", " ", invoke(command, "--help").output).split())
-        fields = (*OneTensor.model_fields, *scheme_parameters())
-        assert all(f"--{name.replace('_', '-')} " in said for name in fields)
-        assert not re.search("--[a-z]+_", said)
-        for takers in scheme_parameters().values():
-            words = f"({', '.join(takers)})"
-            assert words.replace(" ", "") in said.replace(" ", "")
+        said = invoke(command, "--help").output
+        assert all(f"--{name.replace('_', '-')} " in said for name in OneTensor.model_fields)
+        assert not any(f"--{name.replace('_', '-')} " in said for name in fields)
+        assert "he_normal --help" in " ".join(said.split())
+        for alias, name in (("kaiming_normal_", "he_normal"), ("normal", "normal")):
+            said = invoke(command, alias, "--help").output
+            shown = {option for option in fields if f"--{option.replace('_', '-')} " in said}
+            assert shown == SCHEMES[name].model_fields.keys() - {"scheme"}
+        assert "num_classes" in invoke(command, "tiny-resnet", "--help").output
+
+
+def test_the_list_of_commands_says_what_their_help_says(invoke: Callable[..., Any]) -> None:
+    """Each line of `--help` is the first of the command's help, which has an example."""
+    listed = invoke("--help").output
+    for name, entry in program.COMMANDS.items():
+        assert name in listed
+        said = invoke(name, "--help").output
+        assert " ".join(said.split()).partition(entry.summary)[1], name
+        assert f"  seedbed {name}" in said or f" seedbed {name}" in said
+    assert "Did you mean 'generate'?" in invoke("generat").output
+
+
+HEAVY = {"numpy", "pydantic", "rich", "fastapi", "sqlalchemy", "numba", "cryptography"}
+
+
+@pytest.mark.parametrize(
+    ("argument", "absent"),
+    [("--version", {*HEAVY, "typer", "importlib.metadata"}), ("--help", HEAVY)],
+)
+def test_what_needs_no_drawing_imports_none_of_it(argument: str, absent: set[str]) -> None:
+    """Commands that only speak of the program start without what draws, plans or serves."""
+    code = (
+        "import sys, atexit; from seedbed.cli import app;"
+        "atexit.register(lambda: print(*sys.modules, file=sys.stderr)); app()"
+    )
+    done = processes.run(sys.executable, "-c", code, argument)
+    assert done.returncode == 0
+    assert b"eedbed" in done.stdout
+    assert not absent & set(done.stderr.decode().split())
+
+
+def test_inspect_knows_no_web_server() -> None:
+    """To inspect takes neither FastAPI nor what compiles."""
+    code = (
+        "import sys, atexit; from seedbed.cli import app;"
+        "atexit.register(lambda: print(*sys.modules, file=sys.stderr)); app()"
+    )
+    done = processes.run(sys.executable, "-c", code, "inspect", "he_normal", "3x4", env=told())
+    assert done.returncode == 0
+    assert not {"fastapi", "uvicorn", "sqlalchemy", "numba", "torch"} & set(done.stderr.decode().split())
+
+
+def test_inspect_as_json(invoke: Callable[..., Any]) -> None:
+    """With --json the plan is what POST /v1/describe answers, without links."""
+    done = invoke("inspect", "-", "--json", stdin=json.dumps(SPEC))
+    plan = json.loads(done.stdout)
+    file = VirtualFile(CheckpointSpec.model_validate(SPEC), engine=get_engine(NUMPY))
+    assert (plan["etag"], plan["size_bytes"]) == (file.etag, file.size)
+    assert [tensor["offset"] for tensor in plan["tensors"]] == [file.offset(0), file.offset(1)]
+    assert plan["links"] == {"file": None, "files": []}
+
+
+def test_settings_say_where_they_are_from() -> None:
+    """`seedbed settings` has value, default and source of each, and no password."""
+    url = "postgresql://me:secret@127.0.0.1/specs"
+    shown = {
+        row.name: row.value for row in listed_settings(Settings.model_construct(registry_url=url))
+    }
+    assert shown["SEEDBED_REGISTRY_URL"] == "postgresql://me:***@127.0.0.1/specs"
+    done = run("settings", "--json", SEEDBED_PORT="9000")
+    rows = {row["name"]: row for row in json.loads(done.stdout)}
+    assert [rows["SEEDBED_PORT"][key] for key in ("value", "default", "source")] == [
+        "9000", "8000", "environment",
+    ]  # fmt: skip
+    assert rows["SEEDBED_HOST"]["source"] == "default"
+    lines = run("settings", SEEDBED_PORT="9000").stdout.decode().splitlines()
+    assert [line.split() for line in lines if "SEEDBED_PORT " in line] == [
+        ["SEEDBED_PORT", "9000", "8000", "environment"]
+    ]
+    assert len(lines) == len(rows)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "part"),
+    [
+        ("schemes", "kaiming_normal_", "formula: N(0, gain² / n)"),
+        ("layers", "linear", "expression: weight.T"),
+        ("models", "tiny-gpt2", "name: config.json"),
+    ],
+)
+def test_the_catalogue(kind: str, name: str, part: str, invoke: Callable[..., Any]) -> None:
+    """Lists, entries and entries as JSON are those of the API; a wrong name has the nearest."""
+    listed = json.loads(invoke(kind, "--json").output)
+    assert invoke(kind).output.splitlines()[0].split()[0] == next(iter(listed))
+    assert len(listed) > 20
+    assert part in invoke(kind, name).output
+    assert json.loads(invoke(kind, name, "--json").output)
+    done = invoke(kind, next(iter(listed))[:-1] + "zz")
+    assert done.exit_code == 2
+    assert done.stderr.startswith(("name: ", "preset: ", "model"))
+
+
+def test_completion() -> None:
+    """A shell is told of commands, and of presets and schemes."""
+    for words, expected_word in (
+        ("seedbed gen", "generate"),
+        ("seedbed inspect he_n", "he_normal"),
+    ):
+        done = run(
+            _SEEDBED_COMPLETE="complete_bash", COMP_WORDS=words, COMP_CWORD=str(words.count(" "))
+        )
+        assert done.stdout.decode().split() == [expected_word]
 
 
 def test_an_existing_file(tmp_path: Path, invoke: Callable[..., Any]) -> None:
@@ -286,7 +395,8 @@ def test_interrupted_by_hand(tmp_path: Path) -> None:
     """Ctrl-C ends the command without a traceback, and leaves what can be resumed."""
     target = tmp_path / "long.safetensors"
     done = stopped_at(target, 0.0, signal.SIGINT)
-    assert done.returncode > 0
+    assert done.returncode == 130
+    assert b"the same command goes on" in done.stderr
     assert b"Traceback" not in done.stderr
     assert not target.exists()
     assert partial_bytes(tmp_path) > 0

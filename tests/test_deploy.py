@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import sys
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from seedbed.version import VERSION
 from seedbed.web.settings import Settings
 from tests.processes import run
 from tests.web.local import Local
@@ -111,12 +111,11 @@ def test_who_may_reach_what() -> None:
 
 def test_images_have_a_version() -> None:
     """The manifests name this version's image, and compose no image without a tag but its own."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     (container,) = manifests["deployment"]["spec"]["template"]["spec"]["containers"]
-    assert container["image"] == f"seedbed:{project['version']}"
+    assert container["image"] == f"seedbed:{VERSION}"
     kustomization = yaml.safe_load((KUBERNETES / "kustomization.yaml").read_text())
     (image,) = kustomization["images"]
-    assert (image["name"], str(image["newTag"])) == ("seedbed", project["version"])
+    assert (image["name"], str(image["newTag"])) == ("seedbed", VERSION)
     compose = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
     for name, service in compose.items():
         assert name == "seedbed" or re.search(r":v?\d", service["image"])

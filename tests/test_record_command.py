@@ -7,7 +7,7 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from seedbed.cli import app
+from seedbed.cli.program import app
 from seedbed.errors import SpecError
 from seedbed.record_command import function_of
 

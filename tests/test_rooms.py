@@ -14,7 +14,7 @@ import seedbed
 ROOT = Path(seedbed.__file__).parent
 
 OUTSIDE = {
-    "__init__", "cli", "disk", "errors", "memory", "record_command", "standard_streams",
+    "__init__", "disk", "errors", "memory", "record_command", "standard_streams", "version",
 }  # fmt: skip
 
 ENVIRONMENT = re.compile(r"\b(os\.environ|os\.getenv|getenv|environb?|pydantic_settings)\b")
@@ -30,7 +30,7 @@ def test_contracts_name_every_room() -> None:
     text = (ROOT.parent.parent / "pyproject.toml").read_text(encoding="utf-8")
     for room in ROOMS:
         assert re.search(rf'"[^"\n]*\bseedbed\.{room}\b[^"\n]*",', text), room
-        if room not in EXTRAS | {"recording", "web"}:
+        if room not in EXTRAS | {"cli", "recording", "web"}:
             assert f'protected_modules = ["seedbed.{room}.**"]' in text, room
 
 
@@ -57,13 +57,13 @@ def test_doors() -> None:
 def test_the_core_reads_no_environment() -> None:
     """Limits reach the core as arguments."""
     for path in ROOT.rglob("*.py"):
-        if path.relative_to(ROOT).parts[0] not in {"web", "cli.py", *EXTRAS}:
+        if path.relative_to(ROOT).parts[0] not in {"web", "cli", *EXTRAS}:
             assert not ENVIRONMENT.search(path.read_text(encoding="utf-8")), path.name
 
 
 def test_the_service_imports_no_framework_of_models() -> None:
     """Nor does the command line, until something is recorded."""
-    code = "import sys, seedbed.web.application, seedbed.cli; print(*sys.modules)"
+    code = "import sys, seedbed.web.application, seedbed.cli.program; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True
     )

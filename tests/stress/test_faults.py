@@ -185,7 +185,7 @@ def test_no_cache(tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path; from seedbed.stream import engine;"
         "engine.obtain.__defaults__ = ((Path('/dev/null/a'), Path('/proc/b')),);"
-        "from seedbed.cli import app; app(sys.argv[1:])"
+        "from seedbed.cli.program import app; app(sys.argv[1:])"
     )
     done = subprocess.run(
         [

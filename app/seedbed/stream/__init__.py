@@ -26,10 +26,11 @@ from seedbed.stream.dtypes import (
 )
 from seedbed.stream.engine import AUTO, ENGINES, NUMPY, Engine, compile_and_keep, get_engine
 from seedbed.stream.householder import working_bytes
-from seedbed.stream.keys import SEED_MAX, STREAM_VERSION, derive_key
+from seedbed.stream.keys import SEED_MAX, derive_key
 from seedbed.stream.levels import LEVELS, host_levels, machine_levels
 from seedbed.stream.packing import packed_bytes
 from seedbed.stream.scaled import Form, Grid, Levels, Scaled, Whole
+from seedbed.version import STREAM_VERSION
 
 __all__ = [
     "AUTO",

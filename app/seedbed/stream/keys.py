@@ -6,8 +6,7 @@ import hashlib
 import struct
 from functools import lru_cache
 
-STREAM_VERSION = 1
-"""Version of everything that decides a byte of a file. A released version never changes."""
+from seedbed.version import STREAM_VERSION
 
 SEED_MAX = 2**64 - 1
 
