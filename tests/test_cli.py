@@ -248,7 +248,9 @@ def test_inspect_knows_no_web_server() -> None:
     )
     done = processes.run(sys.executable, "-c", code, "inspect", "he_normal", "3x4", env=told())
     assert done.returncode == 0
-    assert not {"fastapi", "uvicorn", "sqlalchemy", "numba", "torch"} & set(done.stderr.decode().split())
+    assert not {"fastapi", "uvicorn", "sqlalchemy", "numba", "torch"} & set(
+        done.stderr.decode().split()
+    )
 
 
 def test_inspect_as_json(invoke: Callable[..., Any]) -> None:
