@@ -107,6 +107,7 @@ $(VENV)/.serve: pyproject.toml constraints.txt
 
 $(VENV)/.dev: $(VENV)/.serve
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/seedbed compile --all  # else each process of the tests compiles them
 	touch $@
 
 $(VENV)/.mutants: $(VENV)/.dev

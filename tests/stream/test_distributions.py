@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
@@ -44,8 +45,8 @@ from tests.stream.strategies import (
 )
 
 NAN = float("nan")
-TOP_24_BITS = np.arange(2**24, dtype="<u4") << np.uint32(8)
-"""A word for each of the values that symmetric draws can tell apart."""
+STEPS = 2**24
+"""Values that symmetric draws can tell apart: their words differ in the upper 24 bits."""
 
 UNIFORMS = [
     Uniform(0.0, 1.0),
@@ -97,10 +98,11 @@ NORMALS = [
 ALL = [*UNIFORMS, *NORMALS, *TRUNCATED, *LOG_UNIFORMS]
 
 
-def drawn(distribution: Distribution, words: NDArray[np.uint32]) -> NDArray[np.float32]:
-    """Draws, a block at a time so that temporaries stay small."""
-    blocks = np.array_split(words, len(words) // 2**20 + 1)
-    return np.concatenate([distribution.draw(block) for block in blocks])
+def all_steps() -> Iterator[tuple[NDArray[np.int64], NDArray[np.uint32]]]:
+    """Numbers and words of all steps in order, some at a time: temporaries stay in cache."""
+    for start in range(0, STEPS, 2**16):
+        numbers = np.arange(start, start + 2**16)
+        yield numbers, numbers.astype("<u4") << np.uint32(8)
 
 
 def some_words(distribution: Distribution) -> NDArray[np.uint32]:
@@ -138,8 +140,8 @@ def test_constants_are_the_document_s() -> None:
 
 def test_symmetric_odd_is_exact_everywhere() -> None:
     """All 2²⁴ values are the odd multiples of 2⁻²⁴ in (−1, 1), in order."""
-    expected = np.arange(-(2**24) + 1, 2**24, 2) / 2.0**24
-    assert np.array_equal(symmetric_odd(TOP_24_BITS), expected)
+    for numbers, words in all_steps():
+        assert np.array_equal(symmetric_odd(words), (2 * numbers + 1 - STEPS) / STEPS)
 
 
 def test_symmetric_odd_ignores_the_low_8_bits() -> None:
@@ -294,21 +296,31 @@ def test_half_normal_by_hand() -> None:
 
 @pytest.mark.parametrize("distribution", UNIFORMS, ids=repr)
 def test_uniform_draws_lie_where_they_should(distribution: Uniform) -> None:
-    """Of 2²⁴ equal slices of the interval, each draw is the middle, to two float32 units."""
+    """Of 2²⁴ equal slices of the interval, each draw is the middle, to two float32 units.
+
+    And of all that a word can lead to, none is a bound or beyond it.
+    """
     low, high = distribution.low, distribution.high
-    exact = low + (np.arange(2**24) + 0.5) * (high / 2**24 - low / 2**24)
     unit = max(abs(low), abs(high), 2.0**-126) * 2.0**-23
-    assert np.abs(drawn(distribution, TOP_24_BITS) - exact).max() <= 2 * unit
+    for numbers, words in all_steps():
+        exact = low + (numbers + 0.5) * (high / STEPS - low / STEPS)
+        draws = distribution.draw(words).astype(np.float64)
+        assert np.abs(draws - exact).max() <= 2 * unit
+        assert low < draws.min()
+        assert draws.max() < high
 
 
 @pytest.mark.parametrize("distribution", LOG_UNIFORMS, ids=repr)
 def test_log_uniform_draws_lie_where_they_should(distribution: LogUniform) -> None:
     """The same on a logarithmic scale, to a few units and one for each octave from the middle."""
-    low, octaves = distribution.low, math.log2(distribution.high) - math.log2(distribution.low)
-    words = TOP_24_BITS[::7]
-    exact = low * np.exp2((np.arange(2**24)[::7] + 0.5) / 2**24 * octaves)
-    error = np.abs(drawn(distribution, words) / exact - 1)
-    assert error.max() < 2.0**-24 * (4 + octaves)
+    low, high = distribution.low, distribution.high
+    octaves = math.log2(high) - math.log2(low)
+    for numbers, words in all_steps():
+        draws = distribution.draw(words).astype(np.float64)
+        exact = low * np.exp2((numbers[::7] + 0.5) / STEPS * octaves)
+        assert np.abs(draws[::7] / exact - 1).max() < 2.0**-24 * (4 + octaves)
+        assert low < draws.min()
+        assert draws.max() < high
 
 
 @pytest.mark.parametrize(
@@ -346,14 +358,6 @@ def test_truncated_draws_lie_where_they_should(distribution: TruncatedNormal) ->
 
 
 # Bounds
-
-
-@pytest.mark.parametrize("distribution", [*UNIFORMS, *LOG_UNIFORMS], ids=repr)
-def test_open_intervals_stay_open(distribution: Uniform | LogUniform) -> None:
-    """Of all 2²⁴ values that a word can lead to, none is a bound or beyond it."""
-    draws = drawn(distribution, TOP_24_BITS).astype(np.float64)
-    assert distribution.low < draws.min()
-    assert draws.max() < distribution.high
 
 
 @pytest.mark.parametrize("distribution", TRUNCATED, ids=repr)
@@ -467,8 +471,9 @@ def test_degenerate_distributions_draw_their_one_value() -> None:
 )
 def test_bounds_at_float32_s_limit_draw_without_warning(distribution: Distribution) -> None:
     """Bounds that are the largest float32 itself are drawn up to, without a warning."""
-    draws = drawn(distribution, np.concatenate([special_words(distribution), TOP_24_BITS]))
-    assert np.isfinite(draws).all()
+    assert np.isfinite(distribution.draw(special_words(distribution))).all()
+    for _, words in all_steps():
+        assert np.isfinite(distribution.draw(words)).all()
 
 
 # Refusals
