@@ -114,6 +114,8 @@ def bodies_by_kind() -> Mapping[str, Body]:
         for n, size in zip("abcd", (2, 2, 2, 1), strict=True)
     ]
     found["shards"] = {"tensors": cut, "max_shard_size": 16}
+    beside = {"config.json": {"model_type": "a", "sizes": [1, 2.5]}, "README.md": "# a"}
+    found["files"] = {"tensors": cut, "files": beside}
     return found
 
 

@@ -12,14 +12,17 @@ from seedbed.errors import SpecError
 from seedbed.record_command import function_of
 
 
-def test_without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("target", "extra"), [("package:build", "torch"), ("config.json", "transformers")]
+)
+def test_without_torch(target: str, extra: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """It says what to install, and ends with 2."""
     for module in [name for name in sys.modules if name.startswith("seedbed.torch")]:
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, "torch", None)
-    done = CliRunner().invoke(app, ["record", "package:build"])
+    done = CliRunner().invoke(app, ["record", target])
     assert done.exit_code == 2
-    assert "pip install 'seedbed[torch]'" in done.stderr
+    assert f"pip install 'seedbed[{extra}]'" in done.stderr
 
 
 @pytest.mark.parametrize(

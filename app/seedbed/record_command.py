@@ -44,6 +44,7 @@ def record_to(
         ExceptionGroup: what no spec can say, or what code looked at, each by its place.
         OSError: the file cannot be written.
     """
+    is_config = target.endswith(".json")
     try:
         from seedbed.torch import (  # noqa: PLC0415  torch is large
             RecordingError,
@@ -53,11 +54,12 @@ def record_to(
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
-        raise SpecError(
-            "recording needs PyTorch: pip install 'seedbed[torch]'", ("target",)
-        ) from error
+        needs, extra = "recording needs PyTorch", "torch"
+        if is_config:
+            needs, extra = "recording a config.json needs PyTorch and transformers", "transformers"
+        raise SpecError(f"{needs}: pip install 'seedbed[{extra}]'", ("target",)) from error
     fallback: Literal["literal"] | None = "literal" if literals else None
-    if target.endswith(".json"):
+    if is_config:
         config = _config_of(Path(target))
         recording = record_config(
             config, ignore_quantization=ignore_quantization, fallback=fallback

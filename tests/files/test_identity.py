@@ -83,6 +83,7 @@ class Names:
         link = Look(spec_from_token(spec.token, MAX_BYTES))
         assert link.spec.canonical_json == spec.canonical_json
         assert link.spec.max_shard_size == spec.max_shard_size
+        assert link.spec.files == spec.files
         assert link.tensors == one.tensors
         assert link.header == one.header
         assert link.files == one.files

@@ -34,7 +34,7 @@ def commit_of(one: Checkpoint) -> str:
 
 
 def test_commits_tell_apart_what_differs() -> None:
-    """Seed, dtype, shards, metadata and tensors each make another commit; nothing else does."""
+    """Seed, dtype, shards, metadata, files and tensors make another commit; nothing else does."""
     ones = [
         checkpoint(),
         checkpoint(1),
@@ -42,6 +42,8 @@ def test_commits_tell_apart_what_differs() -> None:
         checkpoint(max_shard_size="5KB"),
         checkpoint(max_shard_size="9KB"),
         checkpoint(metadata={"note": "x"}),
+        checkpoint(files={"config.json": {"model_type": "x"}}),
+        checkpoint(files={"README.md": "# Mine"}),
         checkpoint(tensors=[{"name": "a", "shape": [1], "init": "zeros"}]),
     ]
     commits = [commit_of(one) for one in ones]

@@ -5,21 +5,20 @@ from typing import Any
 
 import pytest
 
-from seedbed.models import Model, tokenizers
+from seedbed.models import tokenizers
 
 
 def test_a_model_without_one() -> None:
     """A model that reads text but has no tokenizer names a class that needs the file of one."""
     for config in ({"vocab_size": 8}, {"text_config": {"vocab_size": 8}}):
-        beside = Model((), config=config).beside
+        beside = tokenizers.absent(config, ["README.md"])
         assert json.loads(beside["tokenizer_config.json"]) == {
             "tokenizer_class": "PreTrainedTokenizerFast"
         }
         assert [*beside] == ["tokenizer_config.json"]
-        own = {"tokenizer.json": b"{}"}
-        assert Model((), config=config, files=own).beside == own
-    for silent in (None, {"image_size": 8}):
-        assert Model((), config=silent).beside == {}
+        for own in ("tokenizer.json", "vocab.txt", "spiece.model"):
+            assert tokenizers.absent(config, [own]) == {}
+    assert tokenizers.absent({"image_size": 8}, []) == {}
 
 
 def model(style: str) -> dict[str, Any]:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from seedbed.files.spec import CheckpointSpec, seed_to_json
 from seedbed.stream import STREAM_VERSION
 
-CARD_NAME = "README.md"
 _NOTICE = (
     "**These weights are not trained.** They are what training starts from: drawn by Seedbed from "
     "the spec and the seed below, and from nothing else. The same spec and seed give the same "
@@ -32,7 +30,9 @@ def make_card(
         guessed: how many start as their names suggest, since nothing else is known.
     """
     named = spec.model.canonical() if spec.model is not None else {}
-    title = str(named.get("preset") or _model_type(named) or "A checkpoint")
+    config = spec.config or {}
+    kind = " ".join(str(config.get("model_type") or "").split())[:100]
+    title = str(named.get("preset") or kind or "A checkpoint")
     whole = ""  # of a spec that is too long: it only becomes longer here
     if len(spec.canonical_json) <= _SPEC_BYTES:
         body = json.loads(spec.canonical_json)
@@ -40,7 +40,7 @@ def make_card(
     lines = [
         "---",
         "tags: [seedbed, random-weights, initialization]",
-        *(["library_name: transformers"] if spec.built and spec.built.config else []),
+        *(["library_name: transformers"] if "model_type" in config else []),
         "---",
         "",
         f"# {title}, freshly initialised",
@@ -78,8 +78,3 @@ def make_card(
     else:
         lines.append("The spec is too long for this page; whoever made the files has it.")
     return ("\n".join(lines) + "\n").encode()
-
-
-def _model_type(named: dict[str, Any]) -> object:
-    config = named.get("config")
-    return config.get("model_type") if isinstance(config, dict) else None

@@ -6,12 +6,12 @@ small files beside them are made when they are first asked for, which draws noth
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
-from seedbed.files.card import CARD_NAME, make_card
+from seedbed.files.beside import CARD_NAME, CONFIG_NAME, GENERATION_NAME, written
+from seedbed.files.card import make_card
 from seedbed.files.identity import SpecIdentity
 from seedbed.files.layout import Layout
 from seedbed.files.packed import Packed, order_of
@@ -20,7 +20,7 @@ from seedbed.files.small import File, SmallFile
 from seedbed.files.spec import CheckpointSpec
 from seedbed.files.virtual import FILE_NAME, VirtualFile, plan_of
 from seedbed.init import Limits, MatrixCache, TensorPlan
-from seedbed.models import Model
+from seedbed.models import Model, absent
 from seedbed.stream import Engine
 
 _TORCH_NAMES = {
@@ -114,9 +114,8 @@ class Checkpoint:
 
     @cached_property
     def config(self) -> Mapping[str, Any] | None:
-        """What the model's `config.json` says, if it has one."""
-        model = self._model
-        return None if model is None else model.config
+        """What the model's `config.json` says, if it has one, or one beside the weights."""
+        return None if isinstance(self.spec, SpecIdentity) else self.spec.config
 
     @property
     def _model(self) -> Model | None:
@@ -229,7 +228,7 @@ class Checkpoint:
 
     @cached_property
     def _beside(self) -> Mapping[str, bytes]:
-        """A card, and what the model's library keeps beside the weights."""
+        """A card, what the model's library keeps beside the weights, and what the spec brings."""
         tensors = self.tensors
         if isinstance(self.spec, SpecIdentity):
             raise ValueError("what was planned elsewhere comes with its small files")  # noqa: TRY004
@@ -241,20 +240,21 @@ class Checkpoint:
             sum(tensor.guessed for tensor in tensors),
         )
         files = {CARD_NAME: card}
-        model = self._model
-        if model is None:
-            return files
-        files.update(model.beside)
-        if model.config is not None:
-            dtype = {"dtype": _TORCH_NAMES[self.spec.dtype]}
-            quantised = self.spec.quantization_config
-            more = {} if quantised is None else {"quantization_config": quantised}
-            files["config.json"] = _json({**model.config, **dtype, **more})
-        if model.generation_config is not None:
-            files["generation_config.json"] = _json(model.generation_config)
+        config, model = self.spec.config, self._model
+        if model is not None:
+            files |= model.files
+            if model.generation_config is not None:
+                files[GENERATION_NAME] = written(model.generation_config)
+        files |= {name: written(content) for name, content in self.spec.files.items()}
+        if config is not None:
+            files[CONFIG_NAME] = written({**config, **self._stored_as(config)})
+            files |= absent(config, files)
         return files
 
-
-def _json(content: Mapping[str, Any]) -> bytes:
-    """JSON as transformers writes its configurations."""
-    return f"{json.dumps(content, indent=2, sort_keys=True)}\n".encode()
+    def _stored_as(self, config: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What a config.json of transformers says of how the weights are stored."""
+        if isinstance(self.spec, SpecIdentity) or "model_type" not in config:
+            return {}
+        quantised = self.spec.quantization_config
+        more = {} if quantised is None else {"quantization_config": quantised}
+        return {"dtype": _TORCH_NAMES[self.spec.dtype], **more}

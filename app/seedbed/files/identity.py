@@ -25,6 +25,7 @@ class SpecIdentity:
     metadata: Mapping[str, str]
     canonical_json: str
     digest: str
+    files_digest: str
     quantization: Mapping[str, Any] | None
 
     @classmethod

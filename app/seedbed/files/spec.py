@@ -32,6 +32,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from seedbed.errors import Path, SpecError
+from seedbed.files.beside import CONFIG_NAME, Files, digest_of_files, spelled
 from seedbed.files.shards import MAX_SHARD_BYTES, ShardSize
 from seedbed.init import (
     AnyLayer,
@@ -222,6 +223,13 @@ class CheckpointSpec(BaseModel):
         description="Largest file of a checkpoint in several files, in bytes, or as text: 5GB. "
         "Weights do not depend on it, and a POST always gives one file.",
     )
+    files: Files = Field(
+        default_factory=dict,
+        description="Files beside the weights, by name: a text, or an object that is written as "
+        "JSON. README.md is in place of the card that Seedbed writes, config.json where the model "
+        "has none of its own. Weights do not depend on them.",
+        examples=[{"config.json": {"model_type": "mine"}, "README.md": "# My model"}],
+    )
 
     @model_validator(mode="after")
     def _usual_dtype(self) -> Self:
@@ -245,9 +253,15 @@ class CheckpointSpec(BaseModel):
                 ("torch",),
             )
         try:
-            return self.model.build().in_dtype(self.dtype)
+            model = self.model.build().in_dtype(self.dtype)
         except SpecError as error:
             raise error.within("model") from error
+        if model.config is not None and CONFIG_NAME in self.files:
+            raise SpecError(
+                "the model has a config.json of its own, from which its weights follow",
+                ("files", CONFIG_NAME),
+            )
+        return model
 
     @cached_property
     def method(self) -> Method | None:
@@ -320,6 +334,7 @@ class CheckpointSpec(BaseModel):
         fields = {name: getattr(self, name) for name in type(self).model_fields}
         other = CheckpointSpec.model_validate({**fields, **changes})
         same = other.model is self.model and other.dtype == self.dtype
+        same &= other.files == self.files
         if "built" in self.__dict__ and same:
             other.__dict__["built"] = self.built
             if "decisions" in self.__dict__ and not changes.keys() & _DECIDING:
@@ -330,7 +345,7 @@ class CheckpointSpec(BaseModel):
     def canonical_json(self) -> str:
         """The spec without its seed in one spelling: sorted keys, sorted names, no defaults.
 
-        Nor with its shard size, on which no weight depends.
+        Nor with its shard size and the files beside it, on which no weight depends.
 
         Rules that are overruled wherever they match are left out, and so is `optional` of those
         that decide something.
@@ -378,6 +393,23 @@ class CheckpointSpec(BaseModel):
         return hashlib.sha256(message.encode()).hexdigest()
 
     @cached_property
+    def files_digest(self) -> str:
+        """SHA-256 of the files beside the weights that it brings; nothing if it brings none."""
+        return digest_of_files(self.files)
+
+    @property
+    def files_bytes(self) -> int:
+        """What those take in a link."""
+        return len(f'"files":{spelled(self.files)},'.encode()) if self.files else 0
+
+    @property
+    def config(self) -> Mapping[str, Any] | None:
+        """What config.json says, but for dtype and quantisation: the model's own, or one beside."""
+        own = self.built.config if self.built else None
+        given = self.files.get(CONFIG_NAME)
+        return given if own is None and isinstance(given, dict) else own
+
+    @cached_property
     def token(self) -> str:
         """The spec and its seed as text for a URL: deflated canonical JSON in base64url.
 
@@ -387,7 +419,8 @@ class CheckpointSpec(BaseModel):
         shards = ""
         if self.max_shard_size != MAX_SHARD_BYTES:
             shards = f'"max_shard_size":{self.max_shard_size},'
-        body = f'{{"seed":{self.seed},{shards}{self.canonical_json[1:]}'
+        files = f'"files":{spelled(self.files)},' if self.files else ""
+        body = f'{{"seed":{self.seed},{shards}{files}{self.canonical_json[1:]}'
         packer = zlib.compressobj(9, zlib.DEFLATED, -15)
         packed = packer.compress(body.encode()) + packer.flush()
         return base64.urlsafe_b64encode(packed).rstrip(b"=").decode()

@@ -14,6 +14,7 @@ from seedbed.models.source import (
     dumps,
     plain,
 )
+from seedbed.models.tokenizers import absent
 
 __all__ = [
     "MODEL_KINDS",
@@ -27,6 +28,7 @@ __all__ = [
     "ModelSource",
     "Preset",
     "Ranged",
+    "absent",
     "catalogue_types",
     "collect",
     "compressed",

@@ -19,7 +19,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from seedbed.errors import Choices, ParameterError
 from seedbed.init import Limits, Parameter
-from seedbed.models import tokenizers
 
 Json = Mapping[str, Any]
 
@@ -61,13 +60,6 @@ class Model:
             for parameter in self.parameters
         )
         return replace(self, parameters=parameters)
-
-    @property
-    def beside(self) -> Mapping[str, bytes]:
-        """`files`; where a model that reads text has none, what lets a loader say so."""
-        if self.files or self.config is None or not tokenizers.reads_text(self.config):
-            return self.files
-        return tokenizers.ABSENT
 
     @cached_property
     def digest(self) -> str:

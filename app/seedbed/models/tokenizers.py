@@ -7,7 +7,7 @@ It is a byte-level BPE without merges, in the format of the `tokenizers` library
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -104,6 +104,20 @@ ABSENT: Mapping[str, bytes] = {
 Of a model type alone transformers 5 makes a tokenizer without one token, and says nothing; of this
 it says that the tokenizer is missing.
 """
+
+
+def absent(config: Mapping[str, Any], names: Iterable[str]) -> Mapping[str, bytes]:
+    """What lets a loader say that there is no tokenizer, if a model reads text and has none.
+
+    Args:
+        config: of the model.
+        names: of the files beside its weights.
+    """
+    has_one = any(name.startswith(_NAMES) or name.endswith(".model") for name in names)
+    return ABSENT if reads_text(config) and not has_one else {}
+
+
+_NAMES = ("tokenizer", "vocab", "merges", "special_tokens")
 
 
 @cache

@@ -61,11 +61,13 @@ class Recorded(Generic[E]):
         tensors: in the order of the state dict, or of the library's file.
         report: counts, and everything special.
         metadata: of the spec: which library it is of.
+        files: beside the weights, as that library writes them: config.json.
     """
 
     tensors: tuple[E, ...]
     report: Report
     metadata: Mapping[str, str] = field(default_factory=dict, kw_only=True)
+    files: Mapping[str, str | Mapping[str, Any]] = field(default_factory=dict, kw_only=True)
 
     def json(self) -> dict[str, Any]:
         """The spec as JSON.
@@ -101,6 +103,7 @@ class Recorded(Generic[E]):
             **({} if default == "F32" else {"dtype": default}),
             "model": {"list": listed},
             **({"metadata": dict(self.metadata)} if self.metadata else {}),
+            **({"files": dict(self.files)} if self.files else {}),
         }
 
     @cached_property
@@ -112,13 +115,22 @@ class Recorded(Generic[E]):
         """
         return CheckpointSpec.model_validate_json(json.dumps(self.json()))
 
-    def put(self, url: str, name: str, *, key: str | None = None) -> str:
+    def put(
+        self,
+        url: str,
+        name: str,
+        *,
+        key: str | None = None,
+        files: Mapping[str, str | Mapping[str, Any]] | None = None,
+    ) -> str:
         """Store the spec at a service, and give back its address.
 
         Args:
             url: of the service.
             name: `namespace/name`; what was there before stays reachable by its digest.
             key: an API key that may write, where the service wants one.
+            files: beside the weights, by name, as text or as what JSON has; in addition to `files`
+                of the recording, or in their place: a README.md, a tokenizer.json.
 
         Raises:
             RecordingError: as `spec`.
@@ -129,7 +141,10 @@ class Recorded(Generic[E]):
 
         address = f"{url.rstrip('/')}/v1/specs/{name}"
         headers = {"authorization": f"Bearer {key}"} if key else {}
-        answer = httpx.put(address, json=self.json(), headers=headers, timeout=60)
+        body = self.json()
+        if files:
+            body["files"] = {**body.get("files", {}), **files}
+        answer = httpx.put(address, json=body, headers=headers, timeout=60)
         if answer.is_error:
             kind = answer.headers.get("content-type", "")
             problem = answer.json() if kind.startswith("application/problem+json") else {}

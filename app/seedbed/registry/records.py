@@ -122,13 +122,17 @@ class RegistryLimits(Bounds):
 def digest_of(spec: CheckpointSpec | SpecIdentity) -> str:
     """Which files a spec means, but for the seed: 64 hexadecimal digits.
 
-    The spec's own digest, unless it says how large a shard is: its digest leaves that out, since no
-    weight depends on it, but the files do.
+    The spec's own digest, unless it says how large a shard is or brings files: its digest leaves
+    these out, since no weight depends on them, but the directory does.
     """
-    if spec.max_shard_size == CheckpointSpec.model_fields["max_shard_size"].default:
-        return spec.digest
-    message = f"seedbed/shards/1\n{spec.digest}\n{spec.max_shard_size}"
-    return hashlib.sha256(message.encode()).hexdigest()
+    digest = spec.digest
+    if spec.max_shard_size != CheckpointSpec.model_fields["max_shard_size"].default:
+        message = f"seedbed/shards/1\n{digest}\n{spec.max_shard_size}"
+        digest = hashlib.sha256(message.encode()).hexdigest()
+    if spec.files_digest:
+        message = f"seedbed/beside/1\n{digest}\n{spec.files_digest}"
+        digest = hashlib.sha256(message.encode()).hexdigest()
+    return digest
 
 
 def etag_of(text: bytes) -> str:

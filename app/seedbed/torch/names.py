@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import json
 import re
 import sys
 from collections.abc import Mapping
@@ -46,6 +48,7 @@ class Saved:
         left_out: names that are left out for another reason, with the reason.
         roots: the module's own tensors, by the root of their values' identity.
         library: whose names these are.
+        files: that the library writes beside the weights: config.json.
     """
 
     values: dict[str, Value]
@@ -53,6 +56,7 @@ class Saved:
     left_out: dict[str, str] = field(default_factory=dict)
     roots: dict[int, Root] = field(default_factory=dict)
     library: str = "torch"
+    files: dict[str, Any] = field(default_factory=dict)
 
 
 _WRAPPERS = {
@@ -86,6 +90,7 @@ def saved(model: nn.Module | Mapping[str, torch.Tensor], recorder: Recorder) -> 
             raise SpecError(f"{name} is lazy and has no shape: let build() call the module once")
     library, inner = "torch", _unwrapped(model)
     tied: dict[str, str] = {}
+    files: dict[str, Any] = {}
     transformers = sys.modules.get("transformers")
     roots = _sealed(state, recorder)
     if transformers is not None and isinstance(inner, transformers.PreTrainedModel):
@@ -96,12 +101,12 @@ def saved(model: nn.Module | Mapping[str, torch.Tensor], recorder: Recorder) -> 
             left_out[name] = "not saved by its class"
         tied = _tied(state, _tied_patterns(inner))
         state = {name: x for name, x in state.items() if name not in tied}
-        state = _converted(inner, state)
+        state, files = _converted(inner, state), _configs(inner)
     else:
         tied = _tied(state, ())
     with torch._C.DisableTorchFunction():
         values = {name: _held(x, recorder) for name, x in state.items()}
-    return Saved(values, tied, left_out, roots, library)
+    return Saved(values, tied, left_out, roots, library, files)
 
 
 def _held(tensor: torch.Tensor, recorder: Recorder) -> Value:
@@ -217,3 +222,15 @@ def _converted(model: Any, state: dict[str, torch.Tensor]) -> dict[str, torch.Te
 
     converted: dict[str, torch.Tensor] = revert_weight_conversion(model, state)
     return {name: x.contiguous() for name, x in converted.items()}
+
+
+def _configs(model: Any) -> dict[str, Any]:
+    """What transformers' `save_pretrained` writes beside the weights."""
+    config = json.loads(copy.deepcopy(model.config).to_json_string(use_diff=True))
+    config.pop("_name_or_path", None)
+    files = {"config.json": {**config, "architectures": [type(model).__name__]}}
+    if model.can_generate() and model.generation_config is not None:
+        generation = json.loads(model.generation_config.to_json_string(use_diff=True))
+        if generation:
+            files["generation_config.json"] = generation
+    return files

@@ -114,7 +114,7 @@ def _described(held: Saved, looked: Mapping[str, str], *, listing: bool) -> Reco
         looked=dict(looked),
         noted={t.name: ", ".join(sorted(t.value.notes)) for t in tensors if t.value.notes},
     )
-    return Recording(tensors, report)
+    return Recording(tensors, report, files=held.files)
 
 
 def _tensor(

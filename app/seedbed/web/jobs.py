@@ -78,8 +78,8 @@ class LinkLimits:
 
     def link(self, spec: CheckpointSpec, root: str) -> str | None:
         """The path of a GET link that the service would take back, if there is one."""
-        # The seed, up to 29 bytes, is in the token beside the canonical JSON.
-        if len(spec.canonical_json.encode()) + 29 > self.max_token_bytes:
+        # The seed, up to 29 bytes, and the files are in the token beside the canonical JSON.
+        if len(spec.canonical_json.encode()) + 29 + spec.files_bytes > self.max_token_bytes:
             return None
         if len(spec.token) > self.max_url_token_chars:
             return None

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import TypeVar
 
-from seedbed.files import Checkpoint, VirtualFile
+from seedbed.files import Checkpoint, CheckpointSpec, VirtualFile
 from seedbed.memory import Claim, MemoryBudget
 
 _Planned = TypeVar("_Planned", VirtualFile, Checkpoint)
@@ -90,4 +90,6 @@ def weight_of(planned: VirtualFile | Checkpoint) -> int:
     text = len(planned.spec.canonical_json) + sum(
         len(key) + len(value) for key, value in planned.spec.metadata.items()
     )
+    if isinstance(planned.spec, CheckpointSpec):
+        text += planned.spec.files_bytes
     return 4000 + 2000 * tensors + 6 * names + 9 * text

@@ -58,25 +58,22 @@ MIXTRAL = {
 """Of a model whose files have other tensors than its module: experts one by one."""
 
 LOADING = """
-import json, sys
 from pathlib import Path
-from huggingface_hub import snapshot_download
+from huggingface_hub import ModelCard, model_info, snapshot_download
 from safetensors.torch import save_file
-from transformers import (
-    AutoModelForCausalLM, GenerationConfig, MixtralConfig, MixtralForCausalLM,
-)
+from transformers import AutoConfig, AutoModelForCausalLM
 
-config = MixtralConfig(**json.loads(sys.argv[1]))
-model, info = MixtralForCausalLM.from_pretrained(
-    "recordings/mixtral", revision="seed-7", config=config,
-    generation_config=GenerationConfig.from_model_config(config), output_loading_info=True,
+model, info = AutoModelForCausalLM.from_pretrained(
+    "recordings/mixtral", revision="seed-7", output_loading_info=True
 )
 assert not any(info.values()), info
+assert type(model).__name__ == "MixtralForCausalLM"
+assert model.generation_config.max_new_tokens == 5
+assert ModelCard.load("recordings/mixtral").text == "# My model"
+assert model_info("recordings/mixtral").library_name == "transformers"
+half = AutoConfig.from_pretrained("recordings/mixtral", revision="seed-7-bf16")
+assert str(half.dtype) == "torch.bfloat16"
 folder = Path(snapshot_download("recordings/mixtral", revision="seed-7", local_dir="folder"))
-assert (folder / "README.md").read_text()
-config.architectures = ["MixtralForCausalLM"]
-config.save_pretrained(folder)
-(folder / "README.md").write_text("# My model")
 own = AutoModelForCausalLM.from_pretrained(folder).state_dict()
 assert own.keys() == model.state_dict().keys()
 assert all(own[name].equal(tensor) for name, tensor in model.state_dict().items())
@@ -155,17 +152,19 @@ def test_put(server: Server) -> None:
 def test_a_recorded_model_of_a_library(server: Server, tmp_path: Path) -> None:
     """Recorded, stored, described, and loaded in three ways with equal bytes.
 
-    By `from_pretrained` of the repository with the user's own config, of a folder to which config
-    and card are added, and by `init_`.
+    By `AutoModel` of the repository and of its snapshot, which have the config and the card of the
+    user, and by `init_`.
     """
     import transformers
     from safetensors.torch import load_file
 
     def build() -> Any:
-        return transformers.MixtralForCausalLM(transformers.MixtralConfig(**MIXTRAL))
+        model = transformers.MixtralForCausalLM(transformers.MixtralConfig(**MIXTRAL))
+        model.generation_config.max_new_tokens = 5
+        return model
 
     recording = record(build)
-    recording.put(server.url, "recordings/mixtral")
+    recording.put(server.url, "recordings/mixtral", files={"README.md": "# My model"})
     stored = httpx.get(f"{server.url}/v1/specs/recordings/mixtral").raise_for_status().json()
     listed = stored["model"]["list"]
     described = httpx.post(f"{server.url}/v1/describe", json=recording.json()).raise_for_status()
@@ -173,7 +172,7 @@ def test_a_recorded_model_of_a_library(server: Server, tmp_path: Path) -> None:
     assert [tensor["name"] for tensor in described.json()["tensors"]] == names  # as in the file
     assert len(listed) < len(names)
     done = subprocess.run(
-        [sys.executable, "-c", LOADING, json.dumps(MIXTRAL)], cwd=tmp_path,
+        [sys.executable, "-c", LOADING], cwd=tmp_path,
         env={**os.environ, "HF_ENDPOINT": server.url, "HF_HOME": str(tmp_path / "home"),
              "HF_HUB_DISABLE_TELEMETRY": "1"},
         capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False,

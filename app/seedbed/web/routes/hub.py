@@ -182,7 +182,7 @@ def _info(service: Service, snapshot: Snapshot, *, blobs: bool) -> dict[str, Any
                 }
         siblings.append(sibling)
     return {
-        **_listing(snapshot.repository, transformers=config is not None),
+        **_listing(snapshot.repository, transformers="model_type" in (config or {})),
         "sha": snapshot.commit,
         "siblings": siblings,
         "safetensors": {"parameters": totals, "total": sum(totals.values())},
