@@ -77,7 +77,7 @@ def _drawn(law: Drawn) -> Init | Unsaid:
 def _table(array: Any, dtype: Any, *, listing: bool) -> Init | Unsaid:
     is_narrow = dtype.name.startswith(("bfloat", "float")) and dtype.name != "float64"
     numbers = array.astype(np.float32) if is_narrow else array
-    init = table(numbers)
+    init = table(numbers, (lambda x: x.astype(dtype)) if dtype.itemsize < 4 else None)
     if init is None and listing:
         return listed(numbers)
     return init or Unsaid("literal", f"{array.size:,} known numbers")

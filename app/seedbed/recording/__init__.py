@@ -18,7 +18,7 @@ from seedbed.recording.distributions import (
 )
 from seedbed.recording.expressions import Call, Draw, Expression, X, evaluated, steps_of
 from seedbed.recording.filling import Ranges, cores, filled, in_threads
-from seedbed.recording.recognise import quantiles, table, transformed
+from seedbed.recording.recognise import quantiles, transformed
 from seedbed.recording.recorded import Entry, Recorded, RecordingError, schemes_of
 from seedbed.recording.report import Report
 from seedbed.recording.saying import (
@@ -36,12 +36,13 @@ from seedbed.recording.saying import (
     side_by_side,
     whole,
 )
+from seedbed.recording.tables import Rounding, table
 
 __all__ = [
     "CODES", "PARTS", "Call", "Contents", "Distribution", "Draw", "Drawing", "Entry", "Expression",
     "Init", "LogUniform", "Normal", "Origin", "Ranges", "Recorded", "RecordingError", "Report",
-    "Truncated", "Uniform", "Unsaid", "X", "affine", "chain", "clamped", "closed", "constant",
-    "cores", "counted", "erfinv", "evaluated", "exp", "filled", "in_threads", "listed", "log",
-    "opened", "orthogonal", "parts", "quantiles", "schemes_of", "side_by_side", "steps_of", "table",
-    "transformed", "whole",
+    "Rounding", "Truncated", "Uniform", "Unsaid", "X", "affine", "chain", "clamped", "closed",
+    "constant", "cores", "counted", "erfinv", "evaluated", "exp", "filled", "in_threads", "listed",
+    "log", "opened", "orthogonal", "parts", "quantiles", "schemes_of", "side_by_side", "steps_of",
+    "table", "transformed", "whole",
 ]  # fmt: skip

@@ -61,6 +61,11 @@ def record_config(
             f"transformers {transformers.__version__} cannot build {architecture.__name__} of "
             f"this config: {type(error).__name__}: {error}"
         ) from error
+    if not recording.tensors:
+        raise SpecError(
+            f"{architecture.__name__} of transformers {transformers.__version__} has no tensors",
+            ("architectures", 0),
+        )
     said = f"transformers {transformers.__version__} {architecture.__name__}"
     return replace(_with_kept(recording, kept), metadata={"recorded_from": said})
 
@@ -89,7 +94,7 @@ def _made(transformers: Any, config: Mapping[str, Any]) -> Any:
             Choices(tuple(known), str(kind)[:100]),
         )
     try:
-        return known[kind].from_dict(dict(config))
+        return known[kind].from_dict(copy.deepcopy(dict(config)))  # some write into what they read
     except Exception as error:
         raise SpecError(
             f"transformers {transformers.__version__} does not take this config: "
@@ -101,7 +106,7 @@ def _class(transformers: Any, config: Mapping[str, Any]) -> Any:
     """The class that a config is for."""
     named = config.get("architectures")
     if not named:
-        return transformers.MODEL_MAPPING[transformers.CONFIG_MAPPING[config["model_type"]]]
+        return _base_class(transformers, config["model_type"])
     name = named[0] if isinstance(named, list | tuple) else named
     model_class = getattr(transformers, name, None) if isinstance(name, str) else None
     if not (
@@ -115,6 +120,19 @@ def _class(transformers: Any, config: Mapping[str, Any]) -> Any:
             ),
         )
     return model_class
+
+
+def _base_class(transformers: Any, kind: str) -> Any:
+    """The class that the library takes for a model type where a config names none."""
+    try:
+        mapped = transformers.MODEL_MAPPING[transformers.CONFIG_MAPPING[kind]]
+    except KeyError as error:
+        raise SpecError(
+            f"transformers {transformers.__version__} has no base class for model type {kind!r}: "
+            "architectures must name one",
+            ("architectures",),
+        ) from error
+    return mapped[0] if isinstance(mapped, list | tuple) else mapped
 
 
 def _with_kept(recording: Recording, kept: list[str]) -> Recording:

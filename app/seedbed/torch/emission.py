@@ -7,18 +7,21 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from seedbed.recording import (
     Init,
+    Rounding,
     Unsaid,
     chain,
     closed,
     constant,
-    counted,
     listed,
     parts,
     steps_of,
+    table,
     whole,
 )
 from seedbed.torch.geometry import Box
@@ -31,7 +34,7 @@ from seedbed.torch.laws import (
     Unfilled,
     Whole,
 )
-from seedbed.torch.recognise import known_table, transformed
+from seedbed.torch.recognise import transformed
 from seedbed.torch.values import REAL, Value, has_minus_zeros, reality
 
 CODES = {
@@ -95,10 +98,23 @@ def _table(value: Value, *, listing: bool) -> Init | Unsaid:
         return constant(first.item(), rounded=_rounds(value.dtype))
     with reality():
         numbers = real.float().numpy() if _rounds(value.dtype) else real.numpy()
-    init = known_table(real) or counted(numbers)
+    init = table(numbers, _narrowing(value.dtype))
     if init is None and listing:
         return listed(numbers)
     return init or Unsaid("literal", f"{value.elements:,} known numbers")
+
+
+def _narrowing(dtype: torch.dtype) -> Rounding | None:
+    """How torch rounds numbers of float32 to a narrower dtype."""
+    if not dtype.is_floating_point or dtype.itemsize >= torch.float32.itemsize:
+        return None
+
+    def rounded(numbers: NDArray[np.float32]) -> NDArray[np.float32]:
+        with reality():
+            narrow: NDArray[np.float32] = torch.from_numpy(numbers).to(dtype).float().numpy()
+            return narrow
+
+    return rounded
 
 
 def _pieces(value: Value, pieces: tuple[tuple[Box, Value], ...], *, listing: bool) -> Init | Unsaid:

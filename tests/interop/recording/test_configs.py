@@ -76,6 +76,8 @@ def test_what_the_library_saves(config: dict[str, Any], tmp_path: Path) -> None:
         ({"model_type": "jambas"}, ("model_type",), "no model type 'jambas'"),
         ({"model_type": None}, ("model_type",), "no model type"),
         ({"architectures": ["Jamba"]}, ("architectures", 0), "no class 'Jamba'"),
+        ({"architectures": ["PreTrainedModel"]}, ("architectures", 0), "has no tensors"),
+        ({"model_type": "rag", "architectures": None}, ("architectures",), "must name one"),
         ({"quantization_config": {"bits": 4}}, ("quantization_config",), "ignore_quantization"),
         ({"hidden_size": "x"}, (), "does not take this config|cannot build"),
         ({"num_attention_heads": 0}, (), "does not take this config|cannot build"),
@@ -92,3 +94,25 @@ def test_ignored_quantization() -> None:
     """The unquantised model of a quantised one's config, where that is asked for."""
     quantised = {**JAMBA, "quantization_config": {"quant_method": "gptq", "bits": 4}}
     assert record_config(quantised, ignore_quantization=True).json() == record_config(JAMBA).json()
+
+
+def test_base_class_of_several() -> None:
+    """A type with several base classes starts as the first, as the library has it."""
+    config = {
+        "model_type": "funnel", "vocab_size": 16, "d_model": 16, "n_head": 2, "d_head": 8,
+        "d_inner": 16, "block_sizes": [1, 1],
+    }  # fmt: skip
+    recording = record_config(config)
+    model = transformers.FunnelModel(transformers.FunnelConfig.from_dict(config))
+    assert [tensor.name for tensor in recording.tensors] == list(model.state_dict())
+    assert recording.metadata["recorded_from"].endswith(type(model).__name__)
+
+
+def test_config_is_left_alone() -> None:
+    """What is recorded is not written into, and so recorded the same again."""
+    scaling = {"type": "linear", "factor": 2.0}
+    config = {**GLM, "rope_scaling": scaling, "partial_rotary_factor": 0.5}
+    before = json.dumps(config)
+    first = record_config(config).json()
+    assert json.dumps(config) == before
+    assert record_config(config).json() == first
