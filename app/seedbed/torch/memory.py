@@ -230,11 +230,14 @@ def _common(values: list[Value]) -> Constant | Drawn | None:
     for value in values:
         if not isinstance(value.law, Drawn) or value.law.closed != first.closed:
             return None
-        others = seen.setdefault(value.law.draw, [])
         own = value.identity
-        if any(own.root != other.root or overlaps(own.region, other.region) for other in others):
-            return None  # the same numbers twice
-        others.append(own)
+        for draw in value.draws:  # several, if it was joined itself
+            others = seen.setdefault(draw, [])
+            if any(
+                own.root != other.root or overlaps(own.region, other.region) for other in others
+            ):
+                return None  # the same numbers twice
+            others.append(own)
     return Drawn(next(numbers), first.closed, X, first.closed)
 
 
@@ -260,15 +263,17 @@ def view(place: Geometry, value: Value, geometry: Geometry) -> Value:
         return _part_of_pieces(value, law, part, geometry.shape, make)
     if isinstance(law, Drawn) and not geometry.is_injective:
         law = Chance("one drawn number in several places")
-    elif isinstance(law, Whole) and not _is_same_matrix(value.shape, part):
+    elif isinstance(law, Whole) and not _is_same_matrix(law, value.shape, part):
         law = Chance(f"part of a matrix that is drawn as a whole ({law.kind})")
     return Value(geometry.shape, value.dtype, law, make, identity, value.draws, value.notes)
 
 
-def _is_same_matrix(shape: tuple[int, ...], part: Geometry | None) -> bool:
-    """Whether a view has all of a matrix, as it is or transposed."""
+def _is_same_matrix(law: Whole, shape: tuple[int, ...], part: Geometry | None) -> bool:
+    """Whether a view has all of a matrix, as it is or, of an orthogonal one, transposed."""
     if part is None or not shape or part.elements != math.prod(shape):
         return False
+    if law.kind != "orthogonal":
+        return part == row_major(shape)
     if part.is_row_major:
         return part.shape[:1] == shape[:1]
     return len(shape) == 2 and part == Geometry(0, shape[::-1], (1, shape[1]))

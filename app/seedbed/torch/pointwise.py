@@ -2,37 +2,82 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch.utils._pytree import tree_unflatten
 
 from seedbed.recording import Call, Distribution
 from seedbed.torch.calls import Operation, Target
-from seedbed.torch.laws import Chance, Constant, Drawn, Table, Whole, after
+from seedbed.torch.geometry import Box
+from seedbed.torch.laws import Chance, Constant, Drawn, Pieces, Table, Whole, after
+from seedbed.torch.memory import joined
 from seedbed.torch.values import Value, constant, reality
 
 aten = torch.ops.aten
 
 
+class _Kind(NamedTuple):
+    """What comes out of an operation, or of a part of it."""
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+
+
 def pointwise(op: Operation, target: Target, make: Any) -> Value | None:
     """Element by element, the same for each."""
     values = [_number(op.before[id(x)]) if isinstance(x, torch.Tensor) else x for x in op.flat]
+    out = _Kind(tuple(target.tensor.shape), target.tensor.dtype)
+    parted = [v for v in values if isinstance(v, Value) and isinstance(v.law, Pieces)]
+    return _by_pieces(op, values, parted[0], out, make) if parted else _even(op, values, out, make)
+
+
+def _by_pieces(
+    op: Operation, values: list[Any], parted: Value, out: _Kind, make: Any
+) -> Value | None:
+    """On a tensor that has several laws side by side, and numbers: on each of its pieces."""
+    others = [v for v in values if isinstance(v, Value) and v.identity != parted.identity]
+    laws = [v.law for v in others]
+    if parted.shape != out.shape or not all(isinstance(law, Constant) for law in laws):
+        return None
+    found: list[tuple[Box, Value]] = []
+    for box, piece in cast("Pieces", parted.law).pieces:
+        part = tuple(slice(*ends) for ends in box)
+        kind = out._replace(shape=piece.shape)
+        inner = [
+            piece if isinstance(v, Value) and v.identity == parted.identity else v for v in values
+        ]
+
+        def make_part(part: tuple[slice, ...] = part) -> torch.Tensor:
+            with reality():
+                return cast("torch.Tensor", make())[part]
+
+        value = _even(op, inner, kind, make_part)
+        if value is None and piece.is_known:
+            value = Value(*kind, Table(), make_part)
+        if value is None:
+            return None
+        found.append((box, value))
+    return joined(*out, found, make)
+
+
+def _even(op: Operation, values: list[Any], out: _Kind, make: Any) -> Value | None:
+    """On tensors that each have one law."""
     operands = [v for v in values if isinstance(v, Value)]
-    tensor = target.tensor
     if all(isinstance(v.law, Constant) for v in operands):
-        return _folded(op, values, tensor)
+        return _folded(op, values, out)
     random = [v for v in operands if not isinstance(v.law, Constant)]
     if op.name in ("mul", "div") and any(isinstance(v.law, Whole) for v in random):
-        return _scaled_matrix(op, operands, tensor, make)
+        return _scaled_matrix(op, operands, out, make)
     if torch.Tag.nondeterministic_seeded in op.func.tags:
         return None
-    if any(not isinstance(v.law, Drawn) or v.elements != tensor.numel() for v in random):
+    if any(not isinstance(v.law, Drawn) or v.elements != math.prod(out.shape) for v in random):
         return None
     laws = [v.law for v in random if isinstance(v.law, Drawn)]
     if any(v.identity != random[0].identity for v in random):
         return None  # of several draws, or of other elements of one
-    if not tensor.dtype.is_floating_point:
+    if not out.dtype.is_floating_point:
         return None
     law = laws[0]
     arguments = [_operand(v) for v in values]
@@ -43,10 +88,9 @@ def pointwise(op: Operation, target: Target, make: Any) -> Value | None:
     if len(laws) == 1 and law.closed is not None:
         closed = _closed(op, law, law.closed, values)
     if isinstance(closed, float | int):
-        return constant(tensor.shape, tensor.dtype, closed)
+        return constant(*out, closed)
     return Value(
-        tensor.shape,
-        tensor.dtype,
+        *out,
         Drawn(law.draw, law.base, expression, closed),
         make,
         random[0].identity,  # the same draws, and no copy, since the expression differs
@@ -90,7 +134,7 @@ def _closed(op: Operation, law: Drawn, closed: Distribution, values: list[Any]) 
         return None
 
 
-def _folded(op: Operation, values: list[Any], tensor: torch.Tensor) -> Value | None:
+def _folded(op: Operation, values: list[Any], kind: _Kind) -> Value | None:
     """Of constants alone."""
     with reality():
         # One element each; a tensor without axes stays one, since that decides on the dtype.
@@ -109,17 +153,15 @@ def _folded(op: Operation, values: list[Any], tensor: torch.Tensor) -> Value | N
             return None
         if not isinstance(out, torch.Tensor):
             return None
-        number = out.to(tensor.dtype).flatten()[0].item()
-    return Value(tensor.shape, tensor.dtype, Constant(number))
+        number = out.to(kind.dtype).flatten()[0].item()
+    return Value(*kind, Constant(number))
 
 
-def _scaled_matrix(
-    op: Operation, operands: list[Value], tensor: torch.Tensor, make: Any
-) -> Value | None:
+def _scaled_matrix(op: Operation, operands: list[Value], out: _Kind, make: Any) -> Value | None:
     """A matrix times a number, or Q times the signs of R's diagonal, which make it uniform."""
     matrix, law = next((v, v.law) for v in operands if isinstance(v.law, Whole))
     others = [v for v in operands if v is not matrix]
-    if matrix.elements != tensor.numel():
+    if matrix.elements != math.prod(out.shape):
         return None
     number = others[0].constant if others else op.bound["other"]
     if isinstance(number, int | float):
@@ -129,12 +171,12 @@ def _scaled_matrix(
                 return None
             number = 1.0 / number
         if number == 0:
-            return constant(tensor.shape, tensor.dtype, 0.0)
+            return constant(*out, 0.0)
         gain, *spread = law.parameters
         scaled = (gain * number,) if law.kind != "sparse" else (gain, abs(number) * spread[0])
-        return Value(tensor.shape, tensor.dtype, Whole(law.kind, scaled), make, draws=matrix.draws)
+        return Value(*out, Whole(law.kind, scaled), make, draws=matrix.draws)
     signs = others and isinstance(others[0].law, Chance) and others[0].law.last in ("sign", "sgn")
     if op.name == "mul" and law.kind == "qr" and signs and others[0].draws & matrix.draws:
         whole = Whole("orthogonal", law.parameters)
-        return Value(tensor.shape, tensor.dtype, whole, make, draws=matrix.draws)
+        return Value(*out, whole, make, draws=matrix.draws)
     return None

@@ -97,11 +97,6 @@ def _conflicts(uses: list[_Use]) -> Iterable[tuple[str, Shared]]:
     for n, use in enumerate(uses):
         for earlier in uses[:n]:
             budget -= 1
-            if use.name == earlier.name:
-                if use.identity != earlier.identity or budget < 0:
-                    continue
-                yield use.name, Shared(use.name, is_copy=False)
-                break
             same_root = use.identity.root == earlier.identity.root
             if (
                 same_root
@@ -109,7 +104,8 @@ def _conflicts(uses: list[_Use]) -> Iterable[tuple[str, Shared]]:
                 and not overlaps(use.identity.region, earlier.identity.region)
             ):
                 continue
-            yield use.name, Shared(earlier.name, is_copy=use.is_copy_of(earlier))
+            is_copy = use.name != earlier.name and use.is_copy_of(earlier)
+            yield use.name, Shared(earlier.name, is_copy=is_copy)
             break
 
 

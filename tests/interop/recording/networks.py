@@ -392,3 +392,41 @@ def vmapped(m: Any) -> None:  # noqa: D103
         torch.vmap(lambda _: torch.randn(8, 8) * 2, randomness="different")(count)
     )
     m.same = nn.Parameter(torch.vmap(lambda _: torch.randn(8, 8), randomness="same")(count))
+
+
+@case
+def lines_of_its_own(m: Any) -> None:  # noqa: D103
+    m.row, m.column, m.shifted, m.negated, m.swapped, m.mixed = (
+        nn.Parameter(torch.randn(40, 64)) for _ in range(6)
+    )
+    with torch.no_grad():
+        m.row[0].copy_(m.row[1])
+        m.column.T[3] = m.column.T[2]
+        m.shifted[:10] = m.shifted[5:15].clone()
+        m.negated[:20] = -m.negated[20:]
+        upper = m.swapped[:20].clone()
+        m.swapped[:20] = m.swapped[20:]
+        m.swapped[20:] = upper
+        m.mixed[0] = torch.randn(64)
+        m.mixed.T[3] = m.mixed.T[2]
+
+
+@case
+def turned_matrices(m: Any) -> None:  # noqa: D103
+    m.sparse, m.as_three = empty(64, 48), empty(8, 8, 48)
+    nn.init.sparse_(m.sparse.data.T, 0.5)
+    nn.init.sparse_(m.as_three.data.view(64, 48), 0.5)
+    m.orthogonal, m.other_rows = empty(64, 48), empty(64, 32)
+    nn.init.orthogonal_(m.orthogonal.data.T)
+    nn.init.orthogonal_(m.other_rows.data.view(32, 64))
+
+
+@case
+def rescaled_parts(m: Any) -> None:  # noqa: D103
+    m.words, m.moved, m.narrow = (nn.Embedding(40, 16, padding_idx=0) for _ in range(3))
+    m.words.weight.data.mul_(0.5)
+    m.moved.weight.data = m.moved.weight.data * 2 + 1
+    m.narrow.weight.data = m.narrow.weight.data.bfloat16() / 4
+    m.lstm = nn.LSTM(16, 16)
+    m.lstm.bias_ih_l0.data[16:32].fill_(1)
+    m.lstm.bias_ih_l0.data /= 2

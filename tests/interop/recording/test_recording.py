@@ -70,6 +70,11 @@ def test_what_is_refused() -> None:
     }  # fmt: skip
     assert problems("tables")["rotations"] == "dtype"
     assert problems("same_draws_in_another_form") == dict.fromkeys("bcd", "copy")
+    own = ("row", "column", "shifted", "negated", "mixed")
+    assert problems("lines_of_its_own") == dict.fromkeys(own, "copy")
+    turned = ("sparse", "as_three", "other_rows")
+    assert problems("turned_matrices") == dict.fromkeys(turned, "law")
+    assert problems("rescaled_parts") == {}
     parametrised = problems("parametrised")
     assert set(parametrised.values()) == {"law"}
     assert len(parametrised) == 4
