@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks.drawing import worker
 from benchmarks.harness import Bench, Measured, Table, Target, ratio, targets_table
-from seedbed.stream import DTYPES, Box, Distribution, Normal, Uniform, get_engine
+from seedbed.stream import DTYPES, Box, Distribution, Normal, TruncatedNormal, Uniform, get_engine
 
 ELEMENTS = 1 << 20
 ROUNDS = 7
@@ -22,6 +22,8 @@ DRAWS: dict[str, tuple[Distribution, str]] = {
     "normal F32": (Normal(0.0, 1.0), "F32"),
     "normal BF16": (Normal(0.0, 1.0), "BF16"),
     "uniform F32": (Uniform(-1.0, 1.0), "F32"),
+    "truncated F32": (TruncatedNormal(0.0, 1.0, -2.0, 2.0), "F32"),
+    "truncated BF16": (TruncatedNormal(0.0, 1.0, -2.0, 2.0), "BF16"),
 }
 _APART_TARGET = 6.0
 _SHARD_TARGET = 1.3

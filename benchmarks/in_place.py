@@ -5,7 +5,8 @@
 Each figure is of a process of its own on one core, in processor seconds, since a machine is seldom
 quiet; rivals take turns. What the system needs to find memory and clear it is apart from what the
 process itself computes: it is the same for both, and some machines take longer for it than others.
-Prints JSON. Needs torch.
+The same work is also measured in memory that is there already (`again`), and the finding and
+clearing of memory alone (`pages`). Prints JSON. Needs torch.
 """
 
 from __future__ import annotations
@@ -43,9 +44,10 @@ class Model(nn.Module):
         d, layers, words = (256, 2, 1000) if quick else (1024, 24, 36000)
         self.embed = nn.Embedding(words, d)
         self.blocks = nn.ModuleList(Block(d) for _ in range(layers))
-        self.apply(self._start)
+        self.apply(self.start)
 
-    def _start(self, module: nn.Module) -> None:
+    def start(self, module: nn.Module) -> None:
+        """What nanoGPT does to a module that it has built."""
         if isinstance(module, nn.Linear | nn.Embedding):
             nn.init.normal_(module.weight, std=0.02)
         if isinstance(module, nn.Linear):
@@ -80,9 +82,17 @@ def _one(what: str, *, quick: bool) -> dict[str, Any]:
 
         dist.init_process_group("fake", store=FakeStore(), rank=3, world_size=8)
         return _rank(what, spec, quick=quick)
+    if what.endswith("again"):
+        return _again(what, spec, quick=quick)
     start, before = _seconds(), _peak()
     if what == "torch":
         model = Model(quick=quick)
+    elif what == "pages":
+        with torch.device("meta"):
+            model = Model(quick=quick)
+        model.to_empty(device="cpu")
+        for p in model.parameters():
+            p.data.view(-1)[:: os.sysconf("SC_PAGESIZE") // p.itemsize] = 0
     else:
         with torch.device("meta"):
             model = Model(quick=quick)
@@ -91,6 +101,23 @@ def _one(what: str, *, quick: bool) -> dict[str, Any]:
     used = _since(start)
     size = sum(p.nbytes for p in model.parameters())
     return {**used, "bytes": size, "beside": _peak() - before - size}
+
+
+def _again(what: str, spec: Any, *, quick: bool) -> dict[str, Any]:
+    """What torch's build draws, or `init_`, in the memory of a model that is there."""
+    import seedbed.torch as st
+
+    model = Model(quick=quick)
+    start, before = _seconds(), _peak()
+    if what == "torch again":
+        for module in model.modules():
+            if isinstance(module, nn.Linear | nn.Embedding | nn.LayerNorm):
+                module.reset_parameters()
+        model.apply(model.start)
+    else:
+        st.init_(model, spec, seed=1, threads=1)
+    size = sum(p.nbytes for p in model.parameters())
+    return {**_since(start), "bytes": size, "beside": _peak() - before}
 
 
 def _rank(what: str, spec: Any, *, quick: bool) -> dict[str, Any]:
@@ -136,7 +163,7 @@ def main() -> None:
     if given.one:
         print(json.dumps(_one(given.one, quick=given.quick)))
         return
-    names = ("torch", "init_", "rank rows", "rank columns")
+    names = ("torch", "init_", "torch again", "init_ again", "pages", "rank rows", "rank columns")
     samples: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
     for _ in range(1 if given.quick else ROUNDS):
         for name in names:
@@ -155,6 +182,7 @@ def main() -> None:
                 "processor_seconds": {name: round(x, 3) for name, x in whole.items()},
                 "torch_over_init_": round(whole["torch"] / whole["init_"], 2),
                 "torch_over_init_own": round(own["torch"] / own["init_"], 2),
+                "torch_over_init_again": round(whole["torch again"] / whole["init_ again"], 2),
                 "columns_over_rows": round(own["rank columns"] / own["rank rows"], 2),
                 "megabytes": {name: samples[name][0]["bytes"] >> 20 for name in names},
                 "megabytes_beside": {

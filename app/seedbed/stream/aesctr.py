@@ -30,7 +30,7 @@ APART = 2 * WORDS_PER_BLOCK
 _SHORT_RUN = 8
 """Fewer words that follow each other are taken for words that do not."""
 
-_LONG_RUN = 1024
+_LONG_RUN = 4096
 """Words that follow each other are a stream of their own from here on: to begin one takes long."""
 
 # FIPS 197, figure 7.
