@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import json
 import logging
 import re
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -353,6 +355,22 @@ async def empty(_: Scope, __: Receive, send: Send) -> None:
     """An application that has nothing to say."""
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": b""})
+
+
+def test_standard_error_that_was_exchanged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines of libraries go where standard error leads now, as after a test that captured it."""
+    kept, handlers = structlog.get_config(), logging.getLogger().handlers[:]
+    before, now = io.StringIO(), io.StringIO()
+    try:
+        monkeypatch.setattr(sys, "stderr", before)
+        configure_logging("json", "info")
+        before.close()
+        monkeypatch.setattr(sys, "stderr", now)
+        logging.getLogger("library").warning("a line")
+    finally:
+        structlog.configure(**kept)
+        logging.getLogger().handlers = handlers
+    assert json.loads(now.getvalue())["event"] == "a line"
 
 
 def test_lines_for_people(capsys: pytest.CaptureFixture[str]) -> None:

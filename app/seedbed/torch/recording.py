@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Literal
 
 import torch
 from torch import nn
 
+from seedbed.errors import SpecError
 from seedbed.recording import Entry, Recorded, Report, Unsaid, schemes_of
 from seedbed.torch.again import agreed, has_tables, outer_generators
 from seedbed.torch.emission import CODES, said
@@ -72,6 +75,9 @@ def record(
         looks: let a spec be had although code looked at random values, as a print would; if what
             it saw decides what it builds, another build would be another model.
         fallback: `literal` lists known numbers that no scheme gives, up to 65,536 of a tensor.
+
+    Raises:
+        SpecError: the build reads tensors from a file, or leaves one without a shape.
     """
     reseed()
     before = outer_generators()
@@ -85,7 +91,23 @@ def record(
 def _held(build: Build) -> tuple[Saved, Mapping[str, str]]:
     """What a build holds, and where it looks at numbers."""
     with recording() as recorder:
-        return saved(build(), recorder), recorder.looks
+        try:
+            built = build()
+        except Exception as error:
+            frames = traceback.extract_tb(error.__traceback__)
+            where = [n for n, frame in enumerate(frames) if frame.filename.endswith(_READERS)]
+            if not where:
+                raise
+            place = frames[max(where[0] - 1, 0)]
+            raise SpecError(
+                f"build() reads tensors from a file at {place.filename}:{place.lineno}, for which "
+                "recording has no memory: read them before, and let build() use them"
+            ) from error
+        return saved(built, recorder), recorder.looks
+
+
+_READERS = (str(Path("torch/serialization.py")), str(Path("safetensors/torch.py")))
+"""Modules that put what they read into storages of their own."""
 
 
 def _described(held: Saved, looked: Mapping[str, str], *, listing: bool) -> Recording:

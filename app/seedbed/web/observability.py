@@ -352,7 +352,8 @@ def configure_logging(form: Literal["console", "json"], level: str) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(
             logging.getLevelNamesMapping()[level.upper()]
         ),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        # The standard error of now, not of then: it may have been exchanged and closed.
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
         cache_logger_on_first_use=True,
     )
     root = logging.getLogger()

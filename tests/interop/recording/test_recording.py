@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -335,6 +336,22 @@ def test_what_was_there_before_is_not_touched() -> None:
         record(build)
     assert torch.equal(layer.weight, before)
     assert "before the recording" in record(lambda: layer).report.noted["weight"]
+
+
+def test_files_that_are_read(tmp_path: Path) -> None:
+    """A build that reads tensors is refused by its line; what was read before is known numbers."""
+    from safetensors.torch import load_file, save_file
+
+    save_file({"w": torch.arange(6.0)}, tmp_path / "w.safetensors")
+    torch.save({"w": torch.arange(6.0)}, tmp_path / "w.pt")
+    for read in (
+        lambda: load_file(tmp_path / "w.safetensors"), lambda: torch.load(tmp_path / "w.pt"),
+    ):  # fmt: skip
+        with pytest.raises(SpecError, match=r"reads tensors from a file at .*test_recording\.py:"):
+            record(read)
+        tensors = read()
+        (tensor,) = record(lambda tensors=tensors: {"w": tensors["w"].clone()}).tensors
+        assert tensor.init == "arange"
 
 
 def test_lazy_modules() -> None:
