@@ -70,8 +70,8 @@ def of_dtypes() -> Iterator[str]:
             yield f"{READER}/draws.mjs: {code}, from {DOCUMENT} alone"
         if not has(ORACLES, code) and DTYPES[code].is_float:
             yield f"{ORACLES}: a row of FLOAT_DTYPES for {code}, by NumPy or ml_dtypes"
-        if not has("README.md", code) and DTYPES[code].is_float:
-            yield f"README.md: {code}, in the row on dtypes"
+        if not has("docs/spec.md", code) and DTYPES[code].is_float:
+            yield f"docs/spec.md: {code}, in the row on dtypes"
 
 
 def of_vision() -> Iterator[str]:
