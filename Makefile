@@ -12,6 +12,7 @@
 #   make audit            known vulnerabilities of the pinned versions; needs a network
 #   make sbom             build/sbom.cdx.json: what is installed, as CycloneDX
 #   make generate         all that is made from the code: OpenAPI, generated pages, new digests
+#   make dist             wheel and sdist in dist/, their metadata checked
 #   make fix              format and mend what ruff can
 #   make constraints      pin the versions that are installed now, and lock the image's with hashes
 #   make clean            remove environments and caches
@@ -30,7 +31,7 @@ PARALLEL ?= -n logical --maxprocesses 8 --dist loadfile
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: mutants serve test test-stress check audit sbom test-interop lint-openapi bench fix constraints generate openapi clean study catalogue-report
+.PHONY: dist mutants serve test test-stress check audit sbom test-interop lint-openapi bench fix constraints generate openapi clean study catalogue-report
 
 serve: $(VENV)/.serve
 	SEEDBED_PORT=$(PORT) $(BIN)/seedbed serve
@@ -78,6 +79,11 @@ lint-openapi:
 
 bench: $(INTEROP)/.interop
 	$(INTEROP)/bin/python -m benchmarks
+
+dist: $(VENV)/.dev
+	rm -rf dist
+	$(BIN)/python -m hatchling build
+	$(BIN)/uvx --from 'twine>=6,<8' twine check --strict dist/*
 
 fix: $(VENV)/.dev
 	$(BIN)/ruff format .
