@@ -16,6 +16,8 @@
     │   │   └── OverwriteError        the writer expects nothing, and would replace something else
     │   └── UnavailableError          the registry cannot be asked now, or there is none
     ├── OutputError (OSError)         a file cannot be written where it should go
+    │   └── StoreError                an object store refuses, fails or cannot be reached
+    ├── DamagedError                  what is stored is not the file that it should be
     └── EngineError (RuntimeError)    drawing failed: a defect, never the caller's doing
 
 Errors carry their facts as attributes, so that a reader (HTTP, command line) can show them in
@@ -237,6 +239,14 @@ class UnavailableError(RegistryError):
 
 class OutputError(SeedbedError, OSError):
     """A file cannot be written where it should go."""
+
+
+class StoreError(OutputError):
+    """An object store refuses, fails or cannot be reached."""
+
+
+class DamagedError(SeedbedError):
+    """What is stored is not the file that it should be."""
 
 
 class EngineError(SeedbedError, RuntimeError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect as introspection
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
@@ -28,6 +29,7 @@ from seedbed.files import (
     spec_of_preset,
 )
 from seedbed.init import SCHEMES, canonical_name, is_scheme
+from seedbed.links import KEY_VARIABLE, is_link, named_spec, spec_of_link
 from seedbed.models import presets
 from seedbed.stream import get_engine
 from seedbed.web import read_settings
@@ -49,8 +51,8 @@ Source = Annotated[
     str,
     typer.Argument(
         autocompletion=_completed,
-        help="A spec as a JSON file (- for standard input), a preset's name, or a scheme's with a "
-        "shape.",
+        help="A spec as a JSON file (- for standard input), by its stored name or a link; a "
+        "preset's name; or a scheme's with a shape.",
     ),
 ]
 Arguments = Annotated[
@@ -192,12 +194,30 @@ def _spec(
             (min(others),),
         )
     if source != "-" and not Path(source).exists():
-        raise _no_such_source(source)
+        spec = _spec_elsewhere(source)
+        return spec.with_seed(options["seed"]) if "seed" in options else spec
     if source.lower().endswith(_YAML):
         raise SpecError("a spec is JSON; YAML is not read", ("source",))
     text = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
     spec = read(SPEC, text, read_settings().text_limits)
     return spec.with_seed(options["seed"]) if "seed" in options else spec
+
+
+def _spec_elsewhere(source: str) -> CheckpointSpec:
+    """The spec of a link, or of a name in this machine's registry.
+
+    Raises:
+        SpecError: it is neither.
+    """
+    settings = read_settings()
+    if is_link(source):
+        return spec_of_link(
+            source, settings.text_limits, settings.max_token_bytes, os.environ.get(KEY_VARIABLE)
+        )
+    spec = named_spec(source, settings.registry_url, settings.text_limits)
+    if spec is None:
+        raise _no_such_source(source)
+    return spec
 
 
 def _no_such_source(source: str) -> SpecError:
