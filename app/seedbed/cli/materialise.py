@@ -88,10 +88,11 @@ def materialise(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
     options: Mapping[str, str],
 ) -> None:
-    """Write a checkpoint, with all its files, into an object store or a folder.
+    """Write a checkpoint into a store or a folder.
 
-    What is there already is left alone, so a command that was cut off is resumed by the same one.
-    The index is written last: where it is, the checkpoint is whole.
+    All its files: shards, index, config. What is there already is left alone, so a command that was
+    cut off is resumed by the same one. The index is written last: where it is, the checkpoint is
+    whole.
 
     Exit codes: 0, it is; 1, the store or the machine failed, and the same command goes on; 2,
     refused, nothing was written; 3, what was read back is something else.

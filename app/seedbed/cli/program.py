@@ -22,7 +22,7 @@ class Entry(NamedTuple):
 COMMANDS = {
     "serve": Entry("service", "Serve over HTTP."),
     "generate": Entry("files", "Write the file of a spec, the same bytes that the service sends."),
-    "materialise": Entry("materialise", "Write a checkpoint into an object store or a folder."),
+    "materialise": Entry("materialise", "Write a checkpoint into a store or a folder."),
     "inspect": Entry("files", "Print the plan of a spec, without drawing anything."),
     "record": Entry("record", "Write the spec of what a module starts from, without building it."),
     "schemes": Entry("catalogue", "List the initialisation schemes, or show one."),
