@@ -29,7 +29,6 @@ from seedbed.files import (
     spec_of_preset,
 )
 from seedbed.init import SCHEMES, canonical_name, is_scheme
-from seedbed.links import KEY_VARIABLE, is_link, named_spec, spec_of_link
 from seedbed.models import presets
 from seedbed.stream import get_engine
 from seedbed.web import read_settings
@@ -209,6 +208,8 @@ def _spec_elsewhere(source: str) -> CheckpointSpec:
     Raises:
         SpecError: it is neither.
     """
+    from seedbed.links import KEY_VARIABLE, is_link, named_spec, spec_of_link  # has a database
+
     settings = read_settings()
     if is_link(source):
         return spec_of_link(
