@@ -28,6 +28,12 @@ LAWS: Mapping[str, Mapping[str, str]] = {
         r"i in \[0, 4, 5\]": "i not in text_config.moe_layers",
         r"i in \[1, 2, 3\]": "i in text_config.moe_layers",
     },
+    # transformers.models.clap.modeling_clap.ClapAudioPatchEmbed
+    "clap": {
+        r".*patch_embed_input_channels == 2.*": "4 * audio_config.patch_embed_input_channels"
+        " if audio_config.enable_fusion and audio_config.fusion_type == 'channel_map'"
+        " else audio_config.patch_embed_input_channels"
+    },
     # stages after the first begin with a convolution of their own
     "convnext": {r"i in \[1, 2, 3, 4, 5, 6\]": "i > 0"},
     "convnextv2": {r"i in \[1, 2, 3, 4, 5\]": "i > 0"},
@@ -45,12 +51,60 @@ DERIVED: Mapping[str, Mapping[str, Any]] = {
 
 FOLLOWS: Mapping[str, Mapping[str, str]] = {
     # `__post_init__` of the config class: what was one value in all samples
+    "glm_moe_dsa": {
+        "indexer_types": "'full' if max(i - index_skip_topk_offset + 1, 0) % max(index_topk_freq, 1)"
+        " == 0 else 'shared'"
+    },
     "pix2struct": {"pad_token_id": "text_config.pad_token_id"},
     "reformer": {"num_hidden_layers": "len(attn_layers)"},
     "t5gemma2": {
         name: f"decoder.{name}" for name in ("bos_token_id", "pad_token_id", "vocab_size")
     },
     "voxtral_realtime": {"hidden_size": "text_config.hidden_size"},
+}
+
+MOVES_NOTHING: Mapping[str, tuple[str, ...]] = {
+    # Fields that the library's code looks at, and that `inert` saw move no tensor and no init.
+    "clap": ("text_config.initializer_range", "audio_config.initializer_range"),
+    "minimax_m2": ("rotary_dim",),
+    "nemotron_h": ("num_hidden_layers", "mtp_hybrid_override_pattern"),
+}
+
+LETTERS: Mapping[str, Mapping[str, Any]] = {
+    # transformers.models.nemotron_h.configuration_nemotron_h.NemotronHConfig._pattern_to_list
+    "nemotron_h": {
+        "hybrid_override_pattern": {
+            "field": "layers_block_type",
+            "letters": {"M": "linear_attention", "E": "moe", "*": "full_attention", "-": "mlp"},
+        }
+    },
+}
+
+RESPELT: Mapping[str, Mapping[str, Mapping[str, str]]] = {
+    # transformers.configuration_utils.remap_legacy_layer_types
+    "nemotron_h": {
+        field: {"mamba": "linear_attention", "attention": "full_attention"}
+        for field in ("layers_block_type", "mtp_layers_block_type")
+    },
+}
+
+LOOPS: Mapping[str, Mapping[str, str]] = {
+    "nemotron_h": {"backbone.layers.": "len(layers_block_type)"},
+}
+
+ALIASES: Mapping[str, Mapping[str, str]] = {
+    # its `__post_init__`: where both are given they have to agree here
+    "glm_moe_dsa": {"num_experts": "n_routed_experts"},
+}
+
+PRESENT: Mapping[str, Mapping[str, str]] = {
+    # transformers.models.glm_moe_dsa.modeling_glm_moe_dsa.GlmMoeDsaAttention.__init__
+    "glm_moe_dsa": {r".*\.indexer\..*": "indexer_types[i] == 'full'"},
+}
+
+DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+    # read from kwargs, and so in no list of fields
+    "glm_moe_dsa": {"index_topk_freq": 1, "index_skip_topk_offset": 2},
 }
 
 UNUSED: Mapping[str, tuple[str, ...]] = {
@@ -61,12 +115,18 @@ UNUSED: Mapping[str, tuple[str, ...]] = {
 KINDS: Mapping[str, Mapping[str, str]] = {
     # 0 is what -1 comes to where there is one layer
     "ernie4_5_moe": {"moe_layer_end_index": "-inz"},
+    "glm_moe_dsa": {"index_topk_freq": "iz", "index_skip_topk_offset": "iz"},
 }
 
 WORDS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     # a kind of layer that has the same weights
     kind: {"layer_types": ("full_attention", "sliding_attention")}
     for kind in ("qwen2", "qwen2_moe", "qwen3")
+} | {
+    "glm_moe_dsa": {
+        "indexer_types": ("full", "shared"),
+        "layer_types": ("indexed_attention", "deepseek_sparse_attention"),
+    }
 }
 
 INITS: Mapping[str, Mapping[str, str | None]] = {
@@ -103,12 +163,38 @@ def bound(kind: str, data: dict[str, Any]) -> list[str]:
             if rule["field"] in FOLLOWS.get(kind, {}):
                 rule["value"] = FOLLOWS[kind][rule["field"]]
         one["derived"] = [r for r in one["derived"] if r["field"] not in UNUSED.get(kind, ())]
+        _know(kind, one, data)
         one["kinds"] |= KINDS.get(kind, {})
         one["choices"] |= {field: list(words) for field, words in WORDS.get(kind, {}).items()}
         _start(INITS.get(kind, {}), one)
         for field, why in sorted(set(_suspects(one))):
             notes += _pin(field, why, one, data)
     return notes
+
+
+def _know(kind: str, one: dict[str, Any], data: dict[str, Any]) -> None:
+    """Take fields and words that are read as `LETTERS`, `RESPELT` and the like say."""
+    data["defaults"] |= DEFAULTS.get(kind, {})
+    data["respelt"] = {**data.get("respelt", {}), **RESPELT.get(kind, {})}
+    data["letters"] = {**data.get("letters", {}), **LETTERS.get(kind, {})}
+    for part in ("respelt", "letters"):
+        if not data[part]:
+            del data[part]
+    free = MOVES_NOTHING.get(kind, ())
+    if free:
+        data["written"] = sorted({*data.get("written", ()), *free})
+    if kind in ALIASES:
+        data["aliases"][""] = {**data["aliases"].get("", {}), **ALIASES[kind]}
+    for path in (*free, *ALIASES.get(kind, ()), *LETTERS.get(kind, ()), *DEFAULTS.get(kind, ())):
+        prefix, _, name = path.rpartition(".")
+        heard = one["heard"].get(f"{prefix}." if prefix else "", [])
+        heard[:] = [word for word in heard if word.rstrip("?") != name]
+    for loop, stop in LOOPS.get(kind, {}).items():
+        one["loops"][loop][1] = stop
+    for form, when in PRESENT.get(kind, {}).items():
+        for tensor in one["tensors"]:
+            if re.fullmatch(form, tensor[0]):
+                tensor[1] = when
 
 
 def _start(facts: Mapping[str, str | None], one: dict[str, Any]) -> None:

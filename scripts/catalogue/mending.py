@@ -19,7 +19,7 @@ import json
 import random
 import re
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from scripts.catalogue import envelope, inert, oracle, reading, rules
 from scripts.resumable import logged
 from seedbed.models.catalogue.settling import HARMLESS
 from seedbed.models.catalogue.store import index, load
+from seedbed.models.config import INERT
 
 DATA = Path(__file__).parents[2] / "app/seedbed/models/catalogue/data"
 ROUNDS = 6
@@ -37,6 +38,7 @@ def mend(kind: str, data: dict[str, Any]) -> dict[str, Any]:
     notes: dict[str, Any] = {}
     _nested(kind, data)
     _computed(kind, data)
+    _written(kind, data)
     notes[""] = envelope.bound(kind, data)
     for name in list(data["classes"]):
         notes[name] = _class(kind, name, data)
@@ -121,6 +123,28 @@ def _computed(kind: str, data: dict[str, Any]) -> None:
                 one["heard"][""] = [word for word in heard if word not in refused]
             elif not refused:
                 heard.append(f"{name}?" if value is None else name)
+
+
+def _written(kind: str, data: dict[str, Any]) -> None:
+    """List what a config class works out, writes beside its fields, and no weight depends on."""
+    bare = _library(kind, {})
+    if bare is None:
+        return
+
+    def look(form: Mapping[str, Any], defaults: Mapping[str, Any], prefix: str) -> Iterator[str]:
+        aliases = data["aliases"].get(prefix, ())
+        for name, value in form.items():
+            path = f"{prefix}{name}"
+            if path in data["nested"] and isinstance(value, Mapping):
+                yield from look(value, defaults.get(name) or {}, f"{path}.")
+            elif name[:1] != "_" and not any(
+                name in some for some in (defaults, HARMLESS, INERT, aliases)
+            ):
+                yield path
+
+    written = sorted(look(reading.plain(bare.to_dict()), data["defaults"], ""))
+    if written:
+        data["written"] = written
 
 
 def _class(kind: str, name: str, data: dict[str, Any]) -> dict[str, Any]:

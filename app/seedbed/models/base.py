@@ -37,6 +37,7 @@ class Model:
         quantization: how its config says that its weights are stored, if it does.
         unsaid: names of which not even a guess is sound: whoever asks for them says how they start.
         kept: names that the library keeps in F32 where the others are of a narrower dtype.
+        ignored: paths of fields of the config that the library's code does not look at.
     """
 
     parameters: tuple[Parameter, ...]
@@ -48,6 +49,7 @@ class Model:
     unsaid: frozenset[str] = field(default_factory=frozenset)
     quantization: Json | None = None
     kept: frozenset[str] = field(default_factory=frozenset)
+    ignored: tuple[str, ...] = ()
 
     def in_dtype(self, code: str) -> Model:
         """The model in a dtype: beside one narrower than F32, some tensors stay that."""

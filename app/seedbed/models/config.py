@@ -2,15 +2,16 @@
 
 A config.json is read as transformers reads it: `n_embd` is `hidden_size` where the model type says
 so, `id2label` says how many labels there are, and an absent field has the default of its class. It
-is stricter in one respect: a field that nobody has looked at is an error here and no attribute, for
-it may decide about the weights.
+is stricter in one respect: a field that the library's code looks at, and that nobody has studied,
+is an error here and no attribute, for it may decide about the weights. One that none of its code
+looks at is ignored here too, and said to be.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
@@ -65,6 +66,53 @@ NEUTRAL: Mapping[str, tuple[Any, ...]] = {
 """Fields that change the weights of any model type, with the values at which they do not."""
 
 
+SIZES = words(
+    # What the library's configs call their sizes and switches: of a type whose own name is another,
+    # whoever writes one of these means something by it, and the library would build another model.
+    """
+    context_length d_ff d_inner d_kv d_model decoder_layers depth dim emb_dim embed_dim
+    embedding_dim embedding_size encoder_layers expert_ffn_hidden_size ffn_dim ffn_hidden_size
+    head_dim hidden_dim hidden_size inner_dim intermediate_size kv_channels layer_types layers
+    layers_block_type mlp_dim model_dim moe_intermediate_size moe_num_experts n_ctx n_embd n_experts
+    n_head n_heads n_inner n_kv_heads n_layer n_layers n_positions n_routed_experts
+    n_shared_experts n_words num_attention_groups num_attention_heads num_encoder_blocks
+    num_experts num_heads num_hidden_layers num_key_value_heads num_kv_heads num_layers
+    num_local_experts num_query_groups num_shared_experts num_stages org_vocab_size
+    padded_vocab_size tie_embeddings tie_weights tie_word_embeddings tgt_vocab_size vocab_size
+    vocabulary_size
+    """
+)
+
+IGNORED_MAX = 256
+"""Fields of a config that may be ignored: to look for slips of the pen costs time."""
+
+
+def ignorable(name: str, value: Any, heard: Collection[str], studied: Collection[str]) -> bool:
+    """Whether a field that nobody studied is one that the library ignores.
+
+    Args:
+        name: of the field.
+        value: of it: null says nothing.
+        heard: names that the library's code looks at in configs of this type.
+        studied: names that are understood: what is nearly one of them was meant as it.
+    """
+    if name in heard:
+        return False
+    return value is None or not (name in SIZES or any(_slip(name, other) for other in studied))
+
+
+def _slip(name: str, other: str) -> bool:
+    """Whether two names are one letter apart: one more, one less, another, or two in turn."""
+    if abs(len(name) - len(other)) > 1:
+        return False
+    differ = (
+        place for place, pair in enumerate(zip(name, other, strict=False)) if len({*pair}) > 1
+    )
+    start = next(differ, min(len(name), len(other)))
+    a, b = name[start:], other[start:]
+    return a[1:] == b[1:] or a[1:] == b or a == b[1:] or (a[:2] == b[1::-1] and a[2:] == b[2:])
+
+
 def resolved(value: Any) -> Any:
     """A value with `{"__float__": "Infinity"}` as the float it means, at any depth."""
     if isinstance(value, Mapping):
@@ -105,12 +153,16 @@ class Config(Mapping[str, Any]):
         spelled: given name by field, where an alias was used.
         present: the fields that the object has.
         prefix: path of this part in the whole.
+        heard: names that the library's code looks at; without them any unknown one is an error.
+        ignored: paths of fields that nothing looks at, put down as they are met.
     """
 
     fields: Json
     spelled: Mapping[str, str] = field(default_factory=dict)
     present: frozenset[str] = frozenset()
     prefix: Path = ()
+    heard: frozenset[str] | None = None
+    ignored: list[str] = field(default_factory=list)
 
     @classmethod
     def read(
@@ -120,6 +172,7 @@ class Config(Mapping[str, Any]):
         aliases: Mapping[str, str] | None = None,
         defaults: Json | None = None,
         prefix: Path = (),
+        heard: frozenset[str] | None = None,
     ) -> Config:
         """Read what json.loads made of a config.json.
 
@@ -128,6 +181,7 @@ class Config(Mapping[str, Any]):
             aliases: other name → field, as `attribute_map` of the config's class.
             defaults: of absent fields.
             prefix: path of this object in the whole.
+            heard: names that the library's code looks at in configs of this type.
 
         Raises:
             SpecError: a field is given twice, under two names and with two values.
@@ -152,7 +206,7 @@ class Config(Mapping[str, Any]):
             fields["num_labels"] = len(labels)  # which wins in transformers, too
             spelled.setdefault("num_labels", "id2label")
         present = frozenset(fields)
-        return cls({**(defaults or {}), **fields}, spelled, present, prefix)
+        return cls({**(defaults or {}), **fields}, spelled, present, prefix, heard)
 
     def __getitem__(self, name: str) -> Any:
         return self.fields[name]
@@ -185,12 +239,23 @@ class Config(Mapping[str, Any]):
                     raise self.error(name, f"{name} would change the weights in a way not covered")
             elif not (name in INERT or name[:1] == "_" or any(name in some for some in known)):
                 studied = sorted({field for some in known for field in some})
+                if self._ignores(name, studied):
+                    continue
                 raise self.error(
                     name,
                     f"{name[:100]} is no field that was studied for this model type: it might "
                     "change the weights",
                     Choices(studied, name[:100]),
                 )
+
+    def _ignores(self, name: str, studied: Collection[str]) -> bool:
+        """Whether the library would ignore a field; puts it down, if so."""
+        if self.heard is None or len(self.ignored) >= IGNORED_MAX:
+            return False
+        if not ignorable(name, self.fields[name], self.heard, studied):
+            return False
+        self.ignored.append(".".join(map(str, self.path(name))))
+        return True
 
     def integer(
         self, name: str, least: int = 0, most: int = INTEGER_MAX, *, null: bool = False
@@ -292,7 +357,8 @@ class Config(Mapping[str, Any]):
             value = {}
         if not isinstance(value, Mapping):
             raise self.error(name, f"must be an object, not {_said(value)}")
-        return Config.read(value, prefix=self.path(name), **reading)
+        part = Config.read(value, prefix=self.path(name), heard=self.heard, **reading)
+        return replace(part, ignored=self.ignored)
 
     def architecture(self, known: Collection[str], default: str) -> str:
         """The class that the weights are of, as `architectures` says.

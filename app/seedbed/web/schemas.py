@@ -78,6 +78,10 @@ class Description(BaseModel):
     tensor_count: int
     parameter_count: int = Field(description="Elements of all tensors.")
     guessed_count: int = Field(description="Tensors whose init is a guess.")
+    ignored: list[str] = Field(
+        description="Fields of the model's config that no code of its library looks at, as paths: "
+        "they change no tensor."
+    )
     metadata: dict[str, str] = Field(description="The file's own metadata.")
     rules: list[RuleDescription] = Field(description="In the order of the spec.")
     links: Links
@@ -211,6 +215,7 @@ def described(
         tensor_count=len(file.tensors),
         parameter_count=sum(tensor.elements for tensor in file.tensors),
         guessed_count=sum(tensor.guessed for tensor in file.tensors),
+        ignored=list(spec.built.ignored) if spec.built else [],
         metadata=file.metadata,
         rules=[
             RuleDescription(match=rule.match, changed=changed)

@@ -302,7 +302,8 @@ def build(config: Json, architecture: str | None = None, *, most: int = MAX_TENS
     name = _architecture(config, data, architecture)
     program = _program(model_type, name)
     dtype_of(config)
-    run = _Run(program, program.settled.settle(config), most)
+    ignored: list[str] = []
+    run = _Run(program, program.settled.settle(config, ignored), most)
     parameters = tuple(run.parameters(program.body))
     return Model(
         parameters,
@@ -310,4 +311,5 @@ def build(config: Json, architecture: str | None = None, *, most: int = MAX_TENS
         library=f"transformers {data['transformers']}",
         guessed=frozenset(run.guessed),
         kept=kept(name, parameters),
+        ignored=tuple(sorted(ignored)),
     )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from seedbed.errors import ParameterError, Path, SpecError
+from seedbed.errors import Choices, ParameterError, Path, SpecError
 from seedbed.models.catalogue.expressions import Missing, evaluate
+from seedbed.models.config import IGNORED_MAX, INERT, ignorable
 
 Json = Mapping[str, Any]
 
@@ -108,15 +109,23 @@ class Settled:
         self._data = data
         self._class = data["classes"][architecture]
         self._name = architecture
+        self._written = frozenset(data.get("written", ()))
         self._derived = {rule["field"] for rule in self._class["derived"]}
 
-    def settle(self, config: Json) -> dict[str, Any]:
+    def settle(self, config: Json, ignored: list[str] | None = None) -> dict[str, Any]:
         """All fields: those given, the defaults of the others, and those that follow from them.
+
+        Args:
+            config: what json.loads made of a config.json.
+            ignored: gets the paths of fields that the library's code does not look at.
 
         Raises:
             SpecError: a field or a value that was not studied, with its path.
         """
-        settled = self._merge(self._gathered(config), self._data["defaults"], "")
+        ignored = [] if ignored is None else ignored
+        settled = self._merge(
+            self._gathered(self._lettered(config)), self._data["defaults"], "", ignored
+        )
         self._respell(settled)
         self._check(settled)
         for rule in self._class["derived"]:
@@ -124,6 +133,24 @@ class Settled:
         return settled
 
     # ------------------------------------------------------------------ reading
+
+    def _lettered(self, config: Json) -> Json:
+        """A config whose layers are a string of letters, `M*-E`, with the list that it stands for.
+
+        The library takes the string only where there is no list.
+        """
+        for name, fact in self._data.get("letters", {}).items():
+            if name not in config:
+                continue
+            text, field, words = config[name], fact["field"], fact["letters"]
+            aliases = [key for key, to in self._data["aliases"].get("", {}).items() if to == field]
+            config = {key: value for key, value in config.items() if key != name}
+            if any(config.get(key) is not None for key in (field, *aliases)):
+                continue
+            if not isinstance(text, str) or not set(text) <= set(words):
+                raise SpecError(f"{name} is a string of {' '.join(words)}", (name,), tuple(words))
+            config = {**config, field: [words[letter] for letter in text]}
+        return config
 
     def _gathered(self, config: Json) -> Json:
         """A config whose text fields are flat, as some are published, with those in their object.
@@ -146,7 +173,9 @@ class Settled:
             if isinstance(value, list):
                 put(settled, path, [words.get(w, w) if isinstance(w, str) else w for w in value])
 
-    def _merge(self, config: Json, defaults: Json, prefix: str) -> dict[str, Any]:
+    def _merge(
+        self, config: Json, defaults: Json, prefix: str, ignored: list[str]
+    ) -> dict[str, Any]:
         """One object's fields over its defaults."""
         place = tuple(prefix.rstrip(".").split(".")) if prefix else ()
         aliases = self._data["aliases"].get(prefix, {})
@@ -168,7 +197,9 @@ class Settled:
                 and f"{prefix}{name}" in self._data["nested"]
             )
             if nested:
-                merged[name] = self._nested(value, defaults[name], f"{prefix}{name}", (*place, key))
+                merged[name] = self._nested(
+                    value, defaults[name], f"{prefix}{name}", (*place, key), ignored
+                )
             elif name in defaults or name in HARMLESS or f"{prefix}{name}" in self._derived:
                 merged[name] = _plain(value, (*place, key))
             elif name in heard or (value is not None and f"{name}?" in heard):
@@ -176,11 +207,26 @@ class Settled:
                     f"{key} can change the weights of {self._name}, and was not studied",
                     (*place, key),
                 )
+            else:
+                self._ignore(name, value, (*place, key), [*defaults, *aliases], ignored)
         for name, value in defaults.items():
             path = f"{prefix}{name}"
             if path in self._data["nested"] and name not in set_by:
-                merged[name] = self._nested(None, value, path, (*place, name))
+                merged[name] = self._nested(None, value, path, (*place, name), ignored)
         return merged
+
+    def _ignore(
+        self, name: str, value: Any, place: Path, known: Sequence[str], ignored: list[str]
+    ) -> None:
+        """Put down a field that the library does not look at, unless it was meant as another."""
+        path = ".".join(map(str, place))
+        if name in INERT or name[:1] == "_" or path in self._written:
+            return
+        if len(ignored) >= IGNORED_MAX or not ignorable(name, value, (), known):
+            raise SpecError(
+                f"{name[:100]} is no field of {self._name}'s config", place, Choices(known, name)
+            )
+        ignored.append(path)
 
     @staticmethod
     def _count_labels(
@@ -203,7 +249,9 @@ class Settled:
             )
         merged["num_labels"] = len(value)
 
-    def _nested(self, value: Any, defaults: Json, path: str, place: Path) -> dict[str, Any] | None:
+    def _nested(
+        self, value: Any, defaults: Json, path: str, place: Path, ignored: list[str]
+    ) -> dict[str, Any] | None:
         facts = self._data["nested"][path]
         if value is None:
             if facts.get("optional"):
@@ -218,7 +266,7 @@ class Settled:
             raise SpecError(
                 f"{named!r} was not studied here", (*place, "model_type"), (facts["type"],)
             )
-        return self._merge(value, defaults, f"{path}.")
+        return self._merge(value, defaults, f"{path}.", ignored)
 
     # ------------------------------------------------------------------ refusing
 

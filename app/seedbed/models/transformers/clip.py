@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -40,7 +41,9 @@ class Half(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
-    inert: ClassVar[frozenset[str]] = words("vocab_size projection_dim num_key_value_heads")
+    inert: ClassVar[frozenset[str]] = words(
+        "vocab_size projection_dim num_key_value_heads tie_word_embeddings"
+    )
 
     hidden_size: Width = 768
     intermediate_size: Inner = 3072
@@ -89,6 +92,7 @@ class Pair(Family):
             if config.get(old) is not None:
                 raise config.error(old, f"say it in {old.removesuffix('_dict')}")
         whole = Config({**config.fields, **parts}, config.spelled, config.present, config.prefix)
+        whole = replace(whole, heard=config.heard, ignored=config.ignored)
         old_names = [f"{name}_dict" for name in cls.halves]
         return whole.into(cls, TRANSFORMER, cls.inert, old_names)
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import gzip
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
+from importlib.resources import files
 from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict
@@ -35,6 +39,19 @@ TRANSFORMER = ROTARY | words(
     """
 )
 """Fields that take no part in the weights, unless a family has them among its own."""
+
+
+@cache
+def _heard() -> Mapping[str, Sequence[str]]:
+    data = files("seedbed.models.transformers") / "heard.json.gz"
+    names: Mapping[str, Sequence[str]] = json.loads(gzip.decompress(data.read_bytes()))
+    return names
+
+
+@cache
+def heard(model_type: str) -> frozenset[str]:
+    """Names that the library's code looks at in configs of a type (`scripts.catalogue.heard`)."""
+    return frozenset(_heard()[model_type])
 
 
 class UnknownModelType(SpecError):
@@ -138,13 +155,19 @@ class Family(Architecture):
         return parameters
 
     @classmethod
-    def read(cls, raw: Json) -> Model:
+    def read(cls, raw: Json, *, strict: bool = False) -> Model:
         """The model of a config.json.
+
+        Args:
+            raw: what json.loads made of it.
+            strict: whether a field that the library would ignore is an error.
 
         Raises:
             SpecError: with the path of what is wrong, in the spelling of who wrote it.
         """
-        config = Config.read(raw, aliases=cls.aliases)
+        config = Config.read(
+            raw, aliases=cls.aliases, heard=None if strict else heard(cls.model_type)
+        )
         named = config.architecture((*cls.classes(), *cls.former), cls.default_class())
         name = cls.former.get(named, named)
         dtype_of(raw)
@@ -156,6 +179,7 @@ class Family(Architecture):
             generation_config=family.generation(config, name),
             library=cls.library,
             kept=kept(name, parameters),
+            ignored=tuple(sorted(config.ignored)),
         )
 
     def written(self, config: Config, raw: Json, name: str) -> Json:
@@ -275,7 +299,7 @@ class ConfigPreset(Preset):
             if key.endswith("_config") and isinstance(config[key], Mapping):
                 config[key] = {**self.defaults[key], **config[key]}
         try:
-            model = family.read(config)
+            model = family.read(config, strict=True)
         except SpecError as error:
             raise ParameterError(error.message, error.path, error.allowed) from error
         if self.files is None:

@@ -92,13 +92,13 @@ class T5(Family):
     pad_token_id: Token | None = 0
 
     @classmethod
-    def read(cls, raw: Json) -> Model:
+    def read(cls, raw: Json, *, strict: bool = False) -> Model:
         """As any config; the library hears `num_hidden_layers` once the decoder has its layers."""
         if "num_hidden_layers" in raw and "num_layers" not in raw:
             decoder = cls.model_fields["num_layers"].default
             if raw.get("num_decoder_layers") is None:
                 raw = {**raw, "num_decoder_layers": decoder}
-        return super().read(raw)
+        return super().read(raw, strict=strict)
 
     def written(self, config: Config, raw: Json, name: str) -> Json:
         """What the library writes where it is told of a head that it does not have."""
