@@ -118,7 +118,7 @@ def test_letters_stand_for_layers() -> None:
 
 @pytest.mark.parametrize("config", [LLAMA, CLAP])
 def test_fields_that_no_code_looks_at_are_ignored_and_said_to_be(config: dict[str, Any]) -> None:
-    """As the library ignores them; what resembles a field, or names a size otherwise, is an error."""
+    """As the library ignores them; what resembles a field, or names a size, is an error."""
     plain = registry.of_config(config)
     noted = registry.of_config({**config, "sequence_parallel_enabled": True, "n_special": None})
     assert noted.parameters == plain.parameters

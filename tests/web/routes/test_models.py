@@ -109,6 +109,15 @@ def test_guesses_are_said(client: httpx.Client) -> None:
     }  # fmt: skip
 
 
+def test_ignored_fields_are_said(client: httpx.Client) -> None:
+    """A plan lists the fields of a config that change nothing."""
+    config = {"model_type": "gpt2", "n_layer": 1, "made_up": 1}
+    plan = client.post("/v1/describe", json={"model": {"config": config}}).json()
+    assert plan["ignored"] == ["made_up"]
+    plan = client.post("/v1/describe", json={"model": {"preset": "tiny-gpt2"}}).json()
+    assert plan["ignored"] == []
+
+
 def test_a_true_sum(client: httpx.Client) -> None:
     """Who wants the SHA-256 of a file gets it, by HEAD as well; who does not, waits for none."""
     link = "/v1/models/tiny-resnet/model.safetensors?seed=3"
