@@ -7,10 +7,7 @@
 each process fetches the rows that its DTensors hold, from any number of processes, with no disk.
 """
 
-import json
-import math
 import sys
-import urllib.request
 
 import torch
 import torch.distributed as dist
@@ -23,29 +20,24 @@ from torch.distributed.checkpoint.metadata import (
     TensorStorageMetadata,
 )
 from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.tensor import DTensor, Shard, distribute_tensor
+from torch.distributed.tensor import DTensor, Replicate, Shard, zeros
 from torch.futures import Future
 
-DTYPES = {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}
+from seedbed.remote import RemoteCheckpoint
+
+DTYPES = {
+    "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,
+    "F8_E4M3": torch.float8_e4m3fn, "F8_E5M2": torch.float8_e5m2, "BOOL": torch.bool,
+    "I64": torch.int64, "I32": torch.int32, "I16": torch.int16, "I8": torch.int8,
+    "U8": torch.uint8,
+}  # fmt: skip
 
 
 class UrlReader(dcp.StorageReader):
-    """Reads a safetensors file over HTTP, box by box."""
+    """Reads a safetensors checkpoint over HTTP, box by box."""
 
     def __init__(self, url: str) -> None:
-        self.url = url
-        self.fetched = 0
-        length = int.from_bytes(self._read(0, 8), "little")
-        self.header = json.loads(self._read(8, 8 + length))
-        self.header.pop("__metadata__", None)
-        self.data = 8 + length
-
-    def _read(self, start: int, stop: int) -> bytearray:
-        request = urllib.request.Request(self.url, headers={"range": f"bytes={start}-{stop - 1}"})
-        with urllib.request.urlopen(request) as response:
-            body = bytearray(response.read())
-        self.fetched += len(body)
-        return body
+        self.remote = RemoteCheckpoint(url)
 
     def reset(self, checkpoint_id=None) -> None:
         """Nothing is kept between loads."""
@@ -58,10 +50,10 @@ class UrlReader(dcp.StorageReader):
     def read_metadata(self) -> Metadata:
         """Every tensor is one chunk of the file."""
         tensors = {}
-        for name, entry in self.header.items():
-            size = torch.Size(entry["shape"])
+        for name, (dtype, shape) in self.remote.tensors.items():
+            size = torch.Size(shape)
             tensors[name] = TensorStorageMetadata(
-                properties=TensorProperties(dtype=DTYPES[entry["dtype"]]),
+                properties=TensorProperties(dtype=DTYPES[dtype]),
                 size=size,
                 chunks=[ChunkStorageMetadata(torch.Size([0] * len(size)), size)],
             )
@@ -79,44 +71,51 @@ class UrlReader(dcp.StorageReader):
         return plans
 
     def read_data(self, plan, planner) -> Future:
-        """Read each box: whole rows of the first axis, and of them what is wanted."""
+        """Read each box, and no more of the file than it needs."""
         for item in plan.items:
-            entry = self.header[item.storage_index.fqn]
-            (first, *others), (count, *lengths) = item.storage_offsets, item.lengths
-            row = math.prod(entry["shape"][1:]) * DTYPES[entry["dtype"]].itemsize
-            begin = self.data + entry["data_offsets"][0] + first * row
-            raw = self._read(begin, begin + count * row)
-            rows = torch.frombuffer(raw, dtype=DTYPES[entry["dtype"]])
-            rows = rows.reshape(count, *entry["shape"][1:])
-            for axis, (offset, length) in enumerate(zip(others, lengths, strict=True), 1):
-                rows = rows.narrow(axis, offset, length)
-            planner.resolve_tensor(item).detach().copy_(rows)
-            planner.commit_tensor(item, rows)
+            name = item.storage_index.fqn
+            array = self.remote.read(name, item.storage_offsets, item.lengths)
+            values = torch.from_numpy(array).view(DTYPES[self.remote.tensors[name].dtype])
+            planner.resolve_tensor(item).detach().copy_(values)
+            planner.commit_tensor(item, values)
         done: Future = Future()
         done.set_result(None)
         return done
 
 
+def bits(tensor: torch.Tensor) -> torch.Tensor:
+    """What a tensor holds, whatever its dtype: not all can be compared or sent."""
+    return tensor.reshape(-1).view(torch.uint8)
+
+
 def main(url: str) -> None:
-    """Shard every matrix by rows, load, and compare with a load that is not sharded."""
+    """Shard every tensor by rows, load, and compare with a load that is not sharded."""
     dist.init_process_group("gloo")
     mesh = init_device_mesh("cpu", (dist.get_world_size(),))
     reader = UrlReader(url)
     metadata = reader.read_metadata().state_dict_metadata
-    empty = {
-        name: torch.empty(one.size, dtype=one.properties.dtype) for name, one in metadata.items()
-    }
     sharded: dict[str, DTensor] = {
-        name: distribute_tensor(tensor, mesh, [Shard(0)]) for name, tensor in empty.items()
+        name: zeros(
+            one.size,
+            dtype=one.properties.dtype,
+            device_mesh=mesh,
+            placements=[Shard(0) if one.size else Replicate()],
+        )
+        for name, one in metadata.items()
     }
-    reader.fetched = 0
+    header = reader.remote.fetched
     dcp.load(sharded, storage_reader=reader)
-    print(f"process {dist.get_rank()} fetched {reader.fetched:,} bytes of weights")
+    print(f"process {dist.get_rank()} fetched {reader.remote.fetched - header:,} bytes of weights")
 
-    alone = {name: tensor.clone() for name, tensor in empty.items()}
+    alone = {
+        name: torch.zeros(one.size, dtype=one.properties.dtype) for name, one in metadata.items()
+    }
     dcp.load(alone, storage_reader=UrlReader(url), no_dist=True)
     for name, tensor in sharded.items():
-        assert torch.equal(tensor.full_tensor(), alone[name]), name
+        gathered: list = [None] * dist.get_world_size()
+        dist.all_gather_object(gathered, bits(tensor.to_local()).numpy())
+        together = b"".join(map(bytes, gathered if tensor.ndim else gathered[:1]))
+        assert together == bytes(bits(alone[name]).numpy()), name
     if dist.get_rank() == 0:
         print(f"{len(sharded)} tensors agree with a single process's")
     dist.destroy_process_group()

@@ -15,7 +15,7 @@ ROOT = Path(seedbed.__file__).parent
 
 OUTSIDE = {
     "__init__", "disk", "errors", "links", "materialise_command", "memory", "record_command",
-    "standard_streams", "version",
+    "remote", "standard_streams", "version",
 }  # fmt: skip
 
 ENVIRONMENT = re.compile(r"\b(os\.environ|os\.getenv|getenv|environb?|pydantic_settings)\b")

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from numpy.typing import NDArray
 from pydantic import ValidationError
@@ -17,6 +17,9 @@ from seedbed.init import Limits, MatrixCache
 from seedbed.init import Source as Numbers
 from seedbed.recording.recorded import Recorded
 from seedbed.stream import Box, Dtype, get_engine
+
+if TYPE_CHECKING:
+    from seedbed.recording.fetching import Fetching
 
 Origin = Recorded[Any] | CheckpointSpec | Mapping[str, Any] | os.PathLike[str] | str
 """What says how tensors start: also a spec as a dict, as JSON or in a file, a preset, a URL."""
@@ -161,3 +164,10 @@ def _spec_of(origin: Origin) -> CheckpointSpec:
         case str():
             return spec_of_preset(origin, {})
     raise TypeError(f"a {type(origin).__name__} says no weights")
+
+
+def fetched_from(url: str, seed: int | None = None, key: str | None = None) -> Fetching:
+    """The checkpoint at an address, to be fetched by ranges; raises as `Fetching` does."""
+    from seedbed.recording.fetching import Fetching  # noqa: PLC0415  only this needs httpx
+
+    return Fetching(url, seed, key)
