@@ -422,7 +422,7 @@ def ask(method: str, path: str, **others: Any) -> httpx.Response:
 
 LINKS = sorted(
     {
-        *re.findall(r"http://127\.0\.0\.1:8000(/v1/[^'\s]*)", README),
+        *re.findall(r"http://127\.0\.0\.1:8000(/v1/[^'\"\s]*)", README),
         *re.findall(r"`(?:GET )?(/v1/[^`\s{}…]*\?[^`\s{}…]*)`", README),
     }
 )
