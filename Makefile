@@ -13,6 +13,7 @@
 #   make sbom             build/sbom.cdx.json: what is installed, as CycloneDX
 #   make generate         all that is made from the code: OpenAPI, generated pages, new digests
 #   make dist             wheel and sdist in dist/, their metadata checked
+#   make docs             the documentation as a site, in build/guide
 #   make fix              format and mend what ruff can
 #   make constraints      pin the versions that are installed now, and lock the image's with hashes
 #   make clean            remove environments and caches
@@ -31,7 +32,7 @@ PARALLEL ?= -n logical --maxprocesses 8 --dist loadfile
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: dist mutants serve test test-stress check audit sbom test-interop lint-openapi bench fix constraints generate openapi clean study catalogue-report
+.PHONY: dist docs mutants serve test test-stress check audit sbom test-interop lint-openapi bench fix constraints generate openapi clean study catalogue-report
 
 serve: $(VENV)/.serve
 	SEEDBED_PORT=$(PORT) $(BIN)/seedbed serve
@@ -55,6 +56,7 @@ check: $(VENV)/.dev
 	$(BIN)/lint-imports
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/python -m scripts.generate --check
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 	$(BIN)/python -m scripts.audit --if-possible
 
 audit: $(VENV)/.dev
@@ -84,6 +86,10 @@ dist: $(VENV)/.dev
 	rm -rf dist
 	$(BIN)/python -m hatchling build
 	$(BIN)/uvx --from 'twine>=6,<8' twine check --strict dist/*
+
+docs: $(VENV)/.dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+	@echo 'open build/guide/index.html'
 
 fix: $(VENV)/.dev
 	$(BIN)/ruff format .
