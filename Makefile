@@ -127,14 +127,16 @@ $(VENV)/.mutants: $(VENV)/.dev
 	touch $@
 
 $(INTEROP)/.interop: pyproject.toml constraints.txt tests/interop/old-clients.txt \
-		tests/interop/client-generator.txt
+		tests/interop/client-generator.txt tests/interop/s3-clients.txt
 	$(PYTHON) -m venv $(INTEROP)
 	$(INTEROP)/bin/pip install --quiet --constraint constraints.txt --editable '.[dev,interop]'
-	rm -rf $(INTEROP)/old-clients $(INTEROP)/client-generator
+	rm -rf $(INTEROP)/old-clients $(INTEROP)/client-generator $(INTEROP)/s3-clients
 	$(INTEROP)/bin/pip install --quiet --no-deps --target $(INTEROP)/old-clients \
 		--requirement tests/interop/old-clients.txt
 	$(INTEROP)/bin/pip install --quiet --no-deps --target $(INTEROP)/client-generator \
 		--requirement tests/interop/client-generator.txt
+	$(INTEROP)/bin/pip install --quiet --no-deps --target $(INTEROP)/s3-clients \
+		--requirement tests/interop/s3-clients.txt
 	$(INTEROP)/bin/seedbed compile
 	touch $@
 

@@ -183,6 +183,21 @@ LARGEST: Mapping[str, list[Ask]] = {
         Ask(f"/seedbed/{'g' * 60_000}/resolve/main/config.json"),
     ],
     "/{namespace}/{name}/raw/{rest:path}": [Ask("/seedbed/tiny-gpt2/raw/main/README.md")],
+    "/s3": [Ask("/s3")],
+    "/s3/": [Ask("/s3/")],
+    "/s3/{bucket}": [
+        Ask("/s3/seedbed?list-type=2"),
+        Ask("/s3/seedbed?list-type=2&delimiter=/"),
+        Ask("/s3/seedbed?list-type=2&prefix=qwen3-235b-a22b/7/"),
+        Ask(f"/s3/{'g' * 60_000}?prefix={'a/' * 100}"),
+    ],
+    "/s3/{bucket}/": [Ask("/s3/seedbed/?prefix=tiny-gpt2/7/")],
+    "/s3/{bucket}/{key:path}": [
+        Ask("/s3/seedbed/qwen3-235b-a22b/7/model.safetensors.index.json"),
+        Ask("/s3/seedbed/tiny-gpt2/7/" + "d/" * 10_000),
+        Ask(f"/s3/seedbed/{'g' * 60_000}/7/config.json"),
+    ],
+    "/s3/{rest:path}": [Ask("/s3/seedbed/tiny-gpt2/7/config.json", method="PUT")],
     "/{name}/resolve/{rest:path}": [Ask("/gpt2/resolve/main/config.json")],
 }  # fmt: skip
 """For each route the largest or dearest requests that anybody has thought of."""

@@ -13,7 +13,7 @@ BUILT_IN = "seedbed"
 """The namespace of the models that Seedbed has itself."""
 
 RESERVED = frozenset(
-    {BUILT_IN, "api", "datasets", "docs", "hub", "models", "spaces", "static", "v1", "v2"}
+    {BUILT_IN, "api", "datasets", "docs", "hub", "models", "s3", "spaces", "static", "v1", "v2"}
 )
 """Namespaces that paths of this service or of the Hub would be taken for, in any case."""
 

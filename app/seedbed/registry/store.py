@@ -233,6 +233,16 @@ class SpecStore:
         page = tuple(entries[:limit])
         return Page(page, page[-1].id if more and page else None)
 
+    def namespaces(self, limit: int = 1000) -> tuple[str, ...]:
+        """Those that have specs, in order of their code points.
+
+        Args:
+            limit: at most so many.
+        """
+        query = select(specs.c.namespace).distinct().order_by(specs.c.namespace).limit(limit)
+        with self._reading() as connection:
+            return tuple(connection.execute(query).scalars())
+
     def find(self, prefix: str, spec_id: SpecId | None = None) -> Content:
         """The content with this digest, or with one that begins so.
 

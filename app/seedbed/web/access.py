@@ -22,6 +22,9 @@ _WRITES = frozenset({"PUT", "PATCH", "DELETE"})
 _OPEN_PATHS = frozenset({"/healthz", "/readyz"})
 """What the machinery that runs the service asks, which has no key."""
 
+_S3 = "/s3/"
+"""Buckets refuse by themselves, in the words of their protocol: writing, and reading by keys."""
+
 PROBE = "seedbed.probe"
 """In a connection's scope, if it came by the port for probes, which needs no key."""
 
@@ -113,8 +116,8 @@ def _token_of(scope: Connection) -> bytes | None:
 def _is_open(scope: Connection) -> bool:
     if PROBE in scope:
         return True
-    path: str = scope["path"]
-    return path.removeprefix(scope.get("root_path", "")) in _OPEN_PATHS
+    path: str = scope["path"].removeprefix(scope.get("root_path", ""))
+    return path in _OPEN_PATHS or f"{path}/".startswith(_S3)
 
 
 def _unauthorized(*, unknown: bool) -> ASGIApp:

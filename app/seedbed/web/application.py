@@ -29,6 +29,7 @@ from seedbed.web.routes import (
     layers,
     models,
     page,
+    s3,
     specs,
     tensors,
 )
@@ -86,7 +87,18 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.at_end = []
     problems.install(app)
     # Their routes, not the routers: those would have every request matched once more for each.
-    for surface in (tensors, checkpoints, models, specs, catalogue, layers, compare, health, hub):
+    for surface in (
+        tensors,
+        checkpoints,
+        models,
+        specs,
+        catalogue,
+        layers,
+        compare,
+        health,
+        s3,
+        hub,
+    ):
         app.router.routes.extend(surface.router.routes)
     docs.install(app)
     page.install(app)

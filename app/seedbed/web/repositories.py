@@ -107,19 +107,43 @@ async def find(
             raise HubError("RevisionNotFound", f"{repository} has no commit {revision}.") from None
 
 
+async def checkpoint_at(
+    request: Request, service: Service, namespace: str, name: str, revision: str
+) -> Checkpoint:
+    """What a revision of a repository means; its commit is made only if it is asked for by that.
+
+    Raises:
+        HubError: there is no such repository, or it has no such revision.
+    """
+    try:
+        asked = parse_revision(revision)
+    except RevisionError as error:
+        raise HubError("RevisionNotFound", str(error)) from error
+    if asked.digest is not None:
+        return (await find(request, service, namespace, name, revision)).checkpoint
+    template = await anext(_templates(service, namespace, name))
+    return await _planned(request, service, f"{namespace}/{name}", template, asked)
+
+
 async def _try(
     request: Request, service: Service, repository: str, template: _Template, asked: Revision
 ) -> Snapshot:
     """What a revision means, if this is the spec of the repository."""
+    checkpoint = await _planned(request, service, repository, template, asked)
+    commit = await service.commits.of(request, checkpoint)
+    return Snapshot(repository, checkpoint, commit, asked.digest is not None)
+
+
+async def _planned(
+    request: Request, service: Service, repository: str, template: _Template, asked: Revision
+) -> Checkpoint:
     key = ("hub", repository, template.key, asked.seed, asked.dtype, asked.quantization)
     try:
-        checkpoint = await service.checkpoint_of(
+        return await service.checkpoint_of(
             request, key, len(repository) + len(template.key), lambda: template.source_of(asked)
         )
     except (SpecError, InvalidError) as error:
         raise HubError("RepoNotFound", f"{repository} means no model: {said(error)}") from error
-    commit = await service.commits.of(request, checkpoint)
-    return Snapshot(repository, checkpoint, commit, asked.digest is not None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -367,6 +367,11 @@ class Settings(BaseSettings):
         description="What may be done without a key: all; read, which is everything but storing "
         "and deleting specs; or none, not even that. auto is read if there are keys, else all.",
     )
+    buckets: Literal["auto", "none"] = Field(
+        "auto",
+        description="Whether presets and named specs are read as buckets of S3 under /s3: none, or "
+        "auto, which is where anyone may read. Keys are kept as hashes, which verify no signature.",
+    )
     key_rate: float = Field(
         0.0,
         ge=0,
@@ -480,6 +485,11 @@ class Settings(BaseSettings):
         if may == "auto":
             may = "read" if self.key_ring else "all"
         return ANONYMOUS[may]
+
+    @property
+    def buckets_are_on(self) -> bool:
+        """Whether there are buckets."""
+        return self.buckets == "auto" and "read" in self.anonymous_may
 
     @property
     def limits(self) -> Limits:

@@ -17,8 +17,7 @@ from urllib.parse import parse_qs, unquote
 from fastapi import Request, Response
 from pydantic import BaseModel, ConfigDict
 from starlette.responses import JSONResponse
-from starlette.routing import Match, Route, Router
-from starlette.types import Scope
+from starlette.routing import Router
 
 from seedbed.errors import BusyError, LimitError, UnavailableError
 from seedbed.files import Form, SmallFile, TextLimits, read
@@ -26,6 +25,7 @@ from seedbed.hub import NAMESPACE, Entry, entries, entry_of, file_of
 from seedbed.models import presets
 from seedbed.registry import SpecStore
 from seedbed.web.bodies import FORM, Body
+from seedbed.web.named_routes import NamedRoute
 from seedbed.web.problems import problem, shortened
 from seedbed.web.repositories import HubError, Snapshot, find, no_repository
 from seedbed.web.service import Service, load_presets
@@ -100,15 +100,6 @@ def _later(error: UnavailableError | BusyError) -> Response:
     )
     answer.headers["content-type"] = "application/json"
     return answer
-
-
-class _Route(Route):
-    """A route that the log and the metrics can name."""
-
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """As Starlette does, and which route it was, as FastAPI does."""
-        match, child_scope = super().matches(scope)
-        return match, {**child_scope, "route": self} if match is not Match.NONE else child_scope
 
 
 def _rest(request: Request) -> list[str]:
@@ -355,7 +346,7 @@ _ROUTES: Mapping[str, tuple[tuple[str, ...], Endpoint]] = {
 
 router = Router(
     [
-        _Route(f"{prefix}{path}", _guarded(endpoint), methods=list(methods))
+        NamedRoute(f"{prefix}{path}", _guarded(endpoint), methods=list(methods))
         for prefix in PREFIXES
         for path, (methods, endpoint) in _ROUTES.items()
     ]
