@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from typer.testing import CliRunner
 
-from seedbed import cli
+from seedbed.cli import program
 from seedbed.web import keys
 from seedbed.web.keys import SCOPES, Key, line_of, new_key, parse_keys
 from seedbed.web.settings import Settings
@@ -36,13 +36,13 @@ def test_new_keys() -> None:
 
 def test_command() -> None:
     """`seedbed key` prints a key, and the line by which the service knows it by its hash alone."""
-    done = CliRunner().invoke(cli.app, ["key", "ci", "--write"])
+    done = CliRunner().invoke(program.app, ["key", "ci", "--write"])
     assert done.exit_code == 0
     key, line = done.stdout.splitlines()
     assert line == f"ci read,write sha256:{hashlib.sha256(key.encode()).hexdigest()}"
-    reading = CliRunner().invoke(cli.app, ["key", "ci"]).stdout.splitlines()[1]
+    reading = CliRunner().invoke(program.app, ["key", "ci"]).stdout.splitlines()[1]
     assert reading.startswith("ci read sha256:")
-    refused = CliRunner().invoke(cli.app, ["key", "c i"])
+    refused = CliRunner().invoke(program.app, ["key", "c i"])
     assert (refused.exit_code, refused.stdout) == (2, "")
 
 
