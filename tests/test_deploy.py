@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ import kubernetes_validate
 import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
+from typer.testing import CliRunner
 
+from seedbed.cli.program import app as command_line
 from seedbed.version import VERSION
 from seedbed.web.settings import Settings
 from tests.processes import run
@@ -46,6 +49,34 @@ def test_manifests_are_valid(name: str, release: str) -> None:
     """Each manifest is what Kubernetes' own schema of its kind allows, and has nothing beside."""
     assert manifests[name]["metadata"]["name"] == "seedbed"
     kubernetes_validate.validate(manifests[name], release, strict=True)
+
+
+RAY_JOB = yaml.safe_load((DEPLOY / "ray" / "rayjob.yaml").read_text())
+RAY_GROUPS = [
+    RAY_JOB["spec"]["rayClusterSpec"]["headGroupSpec"],
+    *RAY_JOB["spec"]["rayClusterSpec"]["workerGroupSpecs"],
+]
+
+
+@pytest.mark.parametrize("release", ["1.31", "1.37"])
+@pytest.mark.parametrize("group", RAY_GROUPS, ids=lambda group: group.get("groupName", "head"))
+def test_pods_of_the_ray_job_are_valid(group: dict[str, Any], release: str) -> None:
+    """Its pods are what Kubernetes' own schema allows, restricted as the others are."""
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x"}, **group["template"]}
+    kubernetes_validate.validate(pod, release, strict=True)
+    (container,) = pod["spec"]["containers"]
+    assert pod["spec"]["securityContext"]["runAsNonRoot"]
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    assert container["image"].endswith(f":{VERSION}")
+
+
+def test_the_ray_job_runs_a_command() -> None:
+    """Its entry point is a command line that plans, and its Ray is the one that is tested."""
+    pinned = (ROOT / "constraints.txt").read_text().split()
+    assert f"ray=={RAY_JOB['spec']['rayClusterSpec']['rayVersion']}" in pinned
+    program, *words = shlex.split(RAY_JOB["spec"]["entrypoint"])
+    done = CliRunner().invoke(command_line, [*words, "--dry-run"])
+    assert (program, done.exit_code) == ("seedbed", 0), done.output
 
 
 def test_schemas_would_find_mistakes() -> None:
