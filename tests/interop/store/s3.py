@@ -158,5 +158,5 @@ def between(store: Store, hook: Hook) -> Iterator[str]:
         yield f"http://127.0.0.1:{proxy.server_port}"
     finally:
         proxy.shutdown()
-        thread.join()
+        thread.join(PATIENCE_SECONDS)
         proxy.server_close()
