@@ -66,6 +66,11 @@ class Fill(ABC):
         return -math.inf if lower is None else lower, math.inf if upper is None else upper
 
     @property
+    def writes_pairs(self) -> bool:
+        """Whether it can write `Pairs`, which only engines can."""
+        return False
+
+    @property
     def dense_elements(self) -> int:
         """Elements of the largest matrix that is made as a whole for it; 0 for none.
 

@@ -48,6 +48,11 @@ class Drawn(Fill):
         """Of the distribution."""
         return self.distribution.reach
 
+    @property
+    def writes_pairs(self) -> bool:
+        """It asks the engine."""
+        return True
+
     def check(self, dtype: Dtype) -> None:
         """Draws need a float, wide enough for the furthest of them."""
         require_room(dtype, self.reach, DRAWS)

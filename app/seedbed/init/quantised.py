@@ -12,14 +12,18 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
-from seedbed.init.fill import Elements
+from seedbed.init.fill import Elements, Fill
 from seedbed.init.source import Source
 from seedbed.init.views import View
-from seedbed.stream import Box, Dtype, Scaled, boxes
+from seedbed.stream import Box, Dtype, Pairs, Scaled, boxes
 
 _CODES = 1 << 17
 """Codes made at a time, which should stay in cache."""
+
+_BYTES = 1 << 22
+"""The same of those that need no room but the file's."""
 
 
 @dataclass(frozen=True)
@@ -28,10 +32,15 @@ class Quantised(View):
 
     Attributes:
         fill: the unquantised weight's.
-        scaled: scale and grid; the fill's reach lies within.
+        scaled: scale and grid; the fill's reach lies within. Of pairs, two elements are a byte.
     """
 
-    scaled: Scaled
+    scaled: Scaled | Pairs
+
+    @property
+    def writes_pairs(self) -> bool:
+        """If the fill can."""
+        return self.fill.writes_pairs
 
     def check(self, dtype: Dtype) -> None:
         """Any dtype of a byte: what matters is the grid, which holds all of the fill's reach."""
@@ -50,7 +59,7 @@ class Packed(View):
         shape: of this, in the file.
         strides: from one element to the next along each axis, in codes.
         slots: codes of an element, from its lowest bits up, as distances from its first.
-        bits: of a code.
+        bits: of a code; of an element the highest may be left over, which are 0.
     """
 
     shape: tuple[int, ...]
@@ -59,22 +68,48 @@ class Packed(View):
     bits: int
 
     def check(self, dtype: Dtype) -> None:
-        """As many bits as the codes take."""
-        if dtype.bits != self.bits * len(self.slots):
+        """As many bits as the codes take, or more."""
+        if dtype.bits < self.bits * len(self.slots):
             raise ValueError(f"{len(self.slots)} codes of {self.bits} bits are no {dtype.code}")
 
     def write_box(self, source: Source, box: Box, out: Elements) -> None:
-        """Codes of some elements at a time, then put together."""
+        """Codes of some elements at a time, put together, by the engine itself where it can."""
         step, places = self._slots
-        for piece, part in boxes.pieces(box, out, _CODES // len(self.slots)):
+        count = len(self.slots)
+        most = _CODES if self._bytes is None else _BYTES
+        for piece, part in boxes.pieces(box, out, most // count):
             for inner, there in boxes.through(piece, part, *self._axes):
-                count = len(self.slots)
                 apart = Box(inner.start, (*inner.extents, count), (*inner.strides, step))
-                codes = np.empty(apart.extents, np.uint8)
+                if self._bytes is not None:
+                    self._write_bytes(source, self._bytes, apart, there)
+                    continue
+                codes = _room(apart)
                 self.fill.write_box(source, apart, codes)
-                if places is not None:
-                    codes = codes[..., places]
-                there[...] = source.engine.pack(codes, self.bits, out.dtype.str)
+                words = np.zeros((), f"<u{out.itemsize}")
+                for slot, place in enumerate(places or range(count)):
+                    words = words | codes[..., place].astype(words.dtype) << (self.bits * slot)
+                there[...] = words.view(out.dtype)
+
+    def _write_bytes(self, source: Source, codes: Fill, box: Box, out: Elements) -> None:
+        """Elements of the codes of a box, straight into `out` if that is in one piece."""
+        whole = out if out.flags.c_contiguous else np.empty(out.shape, out.dtype)
+        codes.write_box(source, box, whole.reshape(*out.shape, 1).view(np.uint8))
+        if whole is not out:
+            out[...] = whole
+
+    @cached_property
+    def _bytes(self) -> Fill | None:
+        """Codes that are the bytes of elements: of 8 bits in order, and of 4 in pairs."""
+        codes = self.fill
+        in_order = self._slots[1] is None
+        if self.bits == 8:
+            return codes if in_order else None
+        turned = self.slots == (1, 0)
+        if self.bits != 4 or not (in_order or turned) or not isinstance(codes, Quantised):
+            return None
+        if not codes.writes_pairs or not isinstance(codes.scaled, Scaled):
+            return None
+        return Quantised(codes.fill, Pairs(codes.scaled, turned))
 
     @cached_property
     def _axes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -94,3 +129,10 @@ class Packed(View):
         step = ordered[1] - ordered[0] if len(ordered) > 1 else 1
         places = [slot // step for slot in self.slots]
         return step, None if places == sorted(places) else places
+
+
+def _room(box: Box) -> NDArray[np.uint8]:
+    """An array for the codes of a box, in which they lie as draws follow each other."""
+    order = sorted(range(len(box.extents)), key=lambda axis: -box.strides[axis])
+    room = np.empty([box.extents[axis] for axis in order], np.uint8)
+    return room.transpose(np.argsort(order))

@@ -71,6 +71,11 @@ class Named(View):
 
     name: str
 
+    @property
+    def writes_pairs(self) -> bool:
+        """If the fill can."""
+        return self.fill.writes_pairs
+
     def write_box(self, source: Source, box: Box, out: Elements) -> None:
         """From that stream."""
         self.fill.write_box(replace(source, name=self.name), box, out)
@@ -85,6 +90,11 @@ class Suffixed(View):
     """A fill that draws from the stream of a name that goes on so: `x[0]`, a part of `x`."""
 
     suffix: str
+
+    @property
+    def writes_pairs(self) -> bool:
+        """If the fill can."""
+        return self.fill.writes_pairs
 
     def write_box(self, source: Source, box: Box, out: Elements) -> None:
         """From that stream."""
@@ -103,6 +113,11 @@ class Sliced(View):
     """Elements from `offset` on of a fill."""
 
     offset: int
+
+    @property
+    def writes_pairs(self) -> bool:
+        """If the fill can."""
+        return self.fill.writes_pairs
 
     def write_box(self, source: Source, box: Box, out: Elements) -> None:
         """From further on."""

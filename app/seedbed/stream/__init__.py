@@ -29,7 +29,7 @@ from seedbed.stream.householder import working_bytes
 from seedbed.stream.keys import SEED_MAX, derive_key
 from seedbed.stream.levels import LEVELS, host_levels, machine_levels
 from seedbed.stream.packing import packed_bytes
-from seedbed.stream.scaled import Form, Grid, Levels, Scaled, Whole
+from seedbed.stream.scaled import Form, Grid, Levels, Pairs, Scaled, Whole
 from seedbed.version import STREAM_VERSION
 
 __all__ = [
@@ -51,6 +51,7 @@ __all__ = [
     "Levels",
     "LogUniform",
     "Normal",
+    "Pairs",
     "ParameterProblem",
     "Scaled",
     "Summary",

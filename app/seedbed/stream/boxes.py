@@ -87,6 +87,18 @@ def pieces(box: Box, out: Values, most: int) -> Iterator[tuple[Box, Values]]:
             yield Box(start + low * stride, extents, box.strides[cut:]), rows[low:high]
 
 
+def merged(box: Box) -> Box:
+    """The same elements in the same order, with as few axes as that takes."""
+    kept: list[tuple[int, int]] = []
+    for extent, stride in zip(box.extents, box.strides, strict=True):
+        if kept and kept[-1][1] == extent * stride:
+            kept[-1] = kept[-1][0] * extent, stride
+        elif extent > 1:
+            kept.append((extent, stride))
+    extents, strides = zip(*(kept or [(box.size, 1)]), strict=True)
+    return Box(box.start, extents, strides)
+
+
 def ordered(box: Box, out: Values) -> tuple[Box, Values]:
     """The same elements in the order of `out`, without axes of 1, merged where both sides allow it.
 

@@ -99,7 +99,6 @@ def compile_here(level: Level) -> bytes:
             (integer, integer, source, integer, integer, words, words, words, floats,
              pointer(types.uint8)),
         ),
-        "pack": (kernels.pack_nibbles, (pointer(types.uint64), integer, words)),
         "gram": (tiles.gram_entry(*level.tile), (doubles, integer, doubles)),
         "reflect": (
             tiles.reflect_entry(*level.tile),

@@ -28,16 +28,16 @@ from seedbed.stream.distributions import Distribution, LogUniform, Normal, Trunc
 from seedbed.stream.dtypes import Dtype
 from seedbed.stream.householder import PANEL, STRIPE, Doubles, Reflectors
 from seedbed.stream.levels import Level
-from seedbed.stream.packing import pack as pack_with_numpy
-from seedbed.stream.scaled import Form, Scaled, Whole
+from seedbed.stream.scaled import Form, Levels, Pairs, Scaled, Whole
 
 Elements = NDArray[Any]
 
 UNIFORM, NORMAL, TRUNCATED_NORMAL, LOG_UNIFORM = range(4)
 """Kinds of distribution, as kernels know them."""
 
-FLOAT32, FLOAT64, BFLOAT16, NARROW_16, NARROW_8, WHOLE_8 = range(6)
-"""Forms of an element."""
+FLOAT32, FLOAT64, BFLOAT16, NARROW_16, NARROW_8, WHOLE_8, LEVELS_8 = range(7)
+NARROW_4, WHOLE_4, LEVELS_4 = range(7, 10)
+"""Forms of an element; the last three of two elements in a byte."""
 
 PIECE_WORDS = 1024
 """Elements that a kernel carries from key to bytes before it begins the next ones: 4 KB."""
@@ -50,8 +50,6 @@ TOGETHER = 8
 
 _GROUP_BLOCKS = 16
 """Blocks that any level encrypts together: so many may be one too many."""
-
-_NIBBLE = 4  # bits that are packed by a kernel
 
 _DIGEST_BYTES = 32
 
@@ -91,9 +89,13 @@ def pack_distribution(distribution: Distribution) -> tuple[int, _Held]:
 
 def is_compiled(form: Form) -> bool:
     """Whether kernels know a form; what they do not know is made of float32 draws."""
+    if isinstance(form, Pairs):
+        form = form.scaled
     grid = form.grid if isinstance(form, Scaled) else form
     if isinstance(grid, Dtype):
         return grid.zeros == 2 and not grid.is_complex
+    if isinstance(grid, Levels):
+        return len(grid.values) <= _LEVELS
     return isinstance(grid, Whole)
 
 
@@ -101,21 +103,39 @@ def is_compiled(form: Form) -> bool:
 def pack_form(form: Form) -> tuple[int, _Held]:
     """A form as its number, and what rounding to it needs to know: the expressions of `dtypes`.
 
-    The last of these is the scale, by which draws are divided unless it is 0.
+    Behind those are the scale, by which draws are divided unless it is 0, whether the first of a
+    pair is in the upper half, and of levels the middles and the codes.
     """
-    scale = 0.0
+    scale, turned = 0.0, 0
     grid: object = form
-    if isinstance(form, Scaled):
+    if isinstance(form, Pairs):
+        scale, grid, turned = form.scaled.scale, form.scaled.grid, int(form.turned)
+    elif isinstance(form, Scaled):
         scale, grid = form.scale, form.grid
+    constants, levels = [0] * 6, np.empty(0, np.uint32)
     if isinstance(grid, Whole):
         number, constants = WHOLE_8, [grid.zero, 0, 0, 0, 0, 0]
+    elif isinstance(grid, Levels):
+        middles, codes = grid.tables
+        number, levels = LEVELS_8, np.zeros(2 * _LEVELS - 1, np.uint32)
+        levels[: _LEVELS - 1] = _INFINITY
+        levels[: len(middles)] = middles.view(np.uint32)
+        levels[_LEVELS - 1 :][: len(codes)] = codes
     elif isinstance(grid, Dtype):
         number, constants = _rounding(grid)
     else:
         raise EngineError(f"no kernel writes {form.code}")
-    held = np.array([*constants, 0], np.uint32)
-    held[6:].view(np.float32)[0] = scale
+    if isinstance(form, Pairs):
+        number = {NARROW_8: NARROW_4, WHOLE_8: WHOLE_4, LEVELS_8: LEVELS_4}[number]
+    held = np.array([*constants, 0, turned, *levels], np.uint32)
+    held[6:7].view(np.float32)[0] = scale
     return number, _Held(held)
+
+
+_LEVELS = 16
+"""As many as kernels have a middle to compare with between each two."""
+
+_INFINITY = 0x7F800000
 
 
 def _rounding(dtype: Dtype) -> tuple[int, list[int]]:
@@ -216,30 +236,33 @@ class Kernels:
         from_where = integer, integer, pointer, integer, integer
         types = {
             "fill": (*from_where, *[pointer] * 5),
-            "pack": (pointer, integer, pointer),
             "gram": (pointer, integer, pointer),
             "reflect": (pointer, pointer, integer, integer, *[pointer] * 3),
             "box": (*from_where, *[pointer] * 2, *[integer] * 3, *[pointer] * 10),
         }
         self._calls = {name: self._function(symbols[name], types[name]) for name in symbols}
-        self._fused = level.vector_blocks > 0
+        self.fused = level.vector_blocks > 0
+        """Whether the keystream is made in the same code, of which pairs are made."""
         self._room = _Room()
 
     def fill(
         self, key: bytes, distribution: Distribution, wanted: Form, box: Box, out: Elements
     ) -> None:
-        """Write the draws of a box into `out`, in order and aligned to the element's size."""
+        """Write the draws of a box into `out`, in order and aligned to the element's size.
+
+        Of pairs, the box has an even number along its last axis, and the level a keystream.
+        """
         kind, parameters = pack_distribution(distribution)
         form, narrow = pack_form(wanted)  # type: ignore[arg-type]  # all forms can be hashed
         room = self._room
-        if not self._fused:
+        if not self.fused:
             self._fill_from_words(key, (kind, parameters, form, narrow), box, out)
             return
         keys = round_keys(key)  # held here: other threads may drive it out of the cache
         head = kind, form, keys.ctypes.data, box.start
         if box.is_run:
             self._calls["fill"](
-                *head, out.size, parameters.address, narrow.address, room.words, room.values,
+                *head, box.size, parameters.address, narrow.address, room.words, room.values,
                 out.ctypes.data,
             )  # fmt: skip
             return
@@ -269,14 +292,6 @@ class Kernels:
                 kind, form, words.ctypes.data, 0, part.size, parameters.address, narrow.address,
                 room.words, room.values, part.ctypes.data,
             )  # fmt: skip
-
-    def pack(self, codes: NDArray[np.uint8], bits: int, storage: str) -> Elements:
-        """`packing.pack`."""
-        if bits != _NIBBLE or codes.size % 8 or not codes.flags.c_contiguous:
-            return pack_with_numpy(codes, bits, storage)
-        out = np.empty(codes.size // 8, "<u4")
-        self._calls["pack"](codes.ctypes.data, len(out), out.ctypes.data)
-        return out.view(storage).reshape(codes.shape[:-1])
 
     def gram(self, vectors: Doubles) -> Doubles:
         """`householder.Gram`."""

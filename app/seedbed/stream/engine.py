@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from seedbed.errors import EngineError
 from seedbed.stream.aesctr import APART, scratch, words_of
-from seedbed.stream.boxes import Box, ordered, pieces
+from seedbed.stream.boxes import Box, merged, ordered, pieces
 from seedbed.stream.build import build, fingerprint
 from seedbed.stream.compiled import Kernels, find, is_compiled, keep
 from seedbed.stream.distributions import Distribution
@@ -35,15 +35,11 @@ from seedbed.stream.householder import (
 )
 from seedbed.stream.keys import VALUES, derive_key
 from seedbed.stream.levels import LEVELS, Level, host_levels
-from seedbed.stream.packing import pack
-from seedbed.stream.scaled import Form
+from seedbed.stream.scaled import Form, Pairs
 
 Elements = NDArray[Any]
 Fill = Callable[[bytes, Distribution, Form, Box, Elements], None]
 """Writes the elements of a box: key, distribution, form, box, aligned array in order."""
-
-Pack = Callable[[NDArray[np.uint8], int, str], Elements]
-"""Codes put together: `packing.pack`."""
 
 NUMPY = "numpy"
 AUTO = "auto"
@@ -75,7 +71,8 @@ class Engine:
     fill: Fill
     gram: Gram = gram_with_numpy
     reflect: Reflect = reflect_with_numpy
-    pack: Pack = pack
+    pairs: Fill | None = None
+    """Writes `Pairs` of a box; without it they are drawn as codes, and packed."""
     why: str = ""
     """Why it is this one, where a faster one was wanted."""
 
@@ -99,7 +96,7 @@ class Engine:
         seed: int,
         tensor: str,
         distribution: Distribution,
-        form: Form,
+        form: Form | Pairs,
         box: Box,
         out: Elements,
         lane: str = VALUES,
@@ -113,6 +110,14 @@ class Engine:
         if box.last >= INDEX_MAX:
             raise EngineError(f"element {box.last} is further than 63 bits count")
         key = derive_key(seed, tensor, lane)
+        if isinstance(form, Pairs):
+            if self.pairs and is_compiled(form) and out.flags.c_contiguous:
+                self.pairs(key, distribution, form, merged(box), out)
+                return
+            codes = np.empty(box.extents, np.uint8)
+            self.draw_box(seed, tensor, distribution, form.scaled, box, codes, lane)
+            out[...] = form.together(codes)
+            return
         if not box.is_run:
             box, out = ordered(box, out)
         if form.is_complex:
@@ -198,7 +203,8 @@ def _fastest() -> Engine:
 @cache
 def _compiled(level: Level) -> Engine:
     kernels = Kernels(level, obtain(level))
-    return Engine(level.name, kernels.fill, kernels.gram, kernels.reflect, kernels.pack)
+    pairs = kernels.fill if kernels.fused else None
+    return Engine(level.name, kernels.fill, kernels.gram, kernels.reflect, pairs)
 
 
 @cache

@@ -28,12 +28,16 @@ from seedbed.stream import aesni
 from seedbed.stream.compiled import (
     FLOAT32,
     FLOAT64,
+    LEVELS_4,
+    LEVELS_8,
+    NARROW_4,
     NARROW_8,
     NARROW_16,
     NORMAL,
     PIECE_WORDS,
     TRUNCATED_NORMAL,
     UNIFORM,
+    WHOLE_4,
     WHOLE_8,
 )
 from seedbed.stream.distributions import SQRT_HALF_BITS, A, B, C, E
@@ -107,6 +111,7 @@ def _pointer_cast(element: Any) -> Any:
 
 as_float32 = _pointer_cast(types.float32)
 as_float64 = _pointer_cast(types.float64)
+as_uint8 = _pointer_cast(types.uint8)
 as_uint16 = _pointer_cast(types.uint16)
 
 
@@ -293,11 +298,12 @@ def encode_narrow(values: Any, narrow: Any, count: Any, out: Any) -> None:
 
 
 @compiled
-def divide(values: Any, narrow: Any, count: Any) -> None:
-    """In place, by the scale of codes."""
+def encode_narrow_codes(values: Any, narrow: Any, count: Any, out: Any) -> None:
+    """The same of draws ÷ the scale of codes."""
+    constants = narrow[0], narrow[1], narrow[2], narrow[3], narrow[4], narrow[5]
     scale = float_of(narrow[6])
     for i in range(count):
-        values[i] = values[i] / scale
+        out[i] = round_narrow(values[i] / scale, constants)
 
 
 @compiled
@@ -305,8 +311,39 @@ def encode_whole(values: Any, narrow: Any, count: Any, out: Any) -> None:
     """`scaled.Whole`: the sum's lowest bits are the nearest whole number, ties to even."""
     magic = _F(3.0 * 2.0**22)
     zero = narrow[0]
+    scale = float_of(narrow[6])
     for i in range(count):
-        out[i] = np.uint8(_U(_U(bits_of(values[i] + magic)) + zero))
+        out[i] = np.uint8(_U(_U(bits_of(values[i] / scale + magic)) + zero))
+
+
+@compiled
+def encode_levels(values: Any, narrow: Any, count: Any, out: Any) -> None:
+    """`scaled.Levels` of 16 at most: the code of as many middles as lie below."""
+    scale = float_of(narrow[6])
+    middles, codes = pointer_at(as_float32(narrow), 8), pointer_at(narrow, 23)
+    m0, m1, m2, m3, m4 = middles[0], middles[1], middles[2], middles[3], middles[4]
+    m5, m6, m7, m8, m9 = middles[5], middles[6], middles[7], middles[8], middles[9]
+    m10, m11, m12, m13, m14 = middles[10], middles[11], middles[12], middles[13], middles[14]
+    for i in range(count):
+        x = values[i] / scale
+        below = _I(x > m0) + _I(x > m1) + _I(x > m2) + _I(x > m3) + _I(x > m4)
+        below += _I(x > m5) + _I(x > m6) + _I(x > m7) + _I(x > m8) + _I(x > m9)
+        below += _I(x > m10) + _I(x > m11) + _I(x > m12) + _I(x > m13) + _I(x > m14)
+        out[i] = np.uint8(below)
+    for i in range(count):
+        out[i] = np.uint8(codes[out[i]])
+
+
+@compiled
+def pair(codes: Any, narrow: Any, count: Any, out: Any) -> None:
+    """Codes of 4 bits, two to a byte, `count` bytes: the first in the half that is said."""
+    both = as_uint16(codes)
+    if narrow[7]:
+        for i in range(count):
+            out[i] = np.uint8(_U(_U(both[i]) << _U(4)) | shift_right(_U(both[i]), _U(8)))
+    else:
+        for i in range(count):
+            out[i] = np.uint8(_U(both[i]) | shift_right(_U(both[i]), _U(4)))
 
 
 @compiled
@@ -314,23 +351,38 @@ def encode(
     kind: Any, form: Any, words: Any, count: Any, parameters: Any, narrow: Any, values: Any,
     out: Any, place: Any,
 ) -> None:  # fmt: skip
-    """Elements of `words`, from element `place` of `out` on; `values` is room for their draws."""
+    """Elements of `words`, from element `place` of `out` on; `values` is room for their draws.
+
+    Where two codes share a byte, `count` and `place` are even, and `words` becomes room for codes.
+    """
     if form == FLOAT32:
         draw(kind, words, parameters, count, pointer_at(as_float32(out), place))
         return
     draw(kind, words, parameters, count, values)
-    if narrow[6]:
-        divide(values, narrow, count)
+    codes = as_uint8(words)
     if form == FLOAT64:
         widen(values, count, pointer_at(as_float64(out), place))
     elif form == NARROW_16:
         encode_narrow(values, narrow, count, pointer_at(as_uint16(out), place))
     elif form == NARROW_8:
-        encode_narrow(values, narrow, count, pointer_at(out, place))
+        if narrow[6]:
+            encode_narrow_codes(values, narrow, count, pointer_at(out, place))
+        else:
+            encode_narrow(values, narrow, count, pointer_at(out, place))
     elif form == WHOLE_8:
         encode_whole(values, narrow, count, pointer_at(out, place))
+    elif form == LEVELS_8:
+        encode_levels(values, narrow, count, pointer_at(out, place))
+    elif form == NARROW_4:
+        encode_narrow_codes(values, narrow, count, codes)
+    elif form == WHOLE_4:
+        encode_whole(values, narrow, count, codes)
+    elif form == LEVELS_4:
+        encode_levels(values, narrow, count, codes)
     else:
         encode_bfloat16(values, count, pointer_at(as_uint16(out), place))
+    if form >= NARROW_4:
+        pair(codes, narrow, count >> 1, pointer_at(out, place >> 1))
 
 
 def fill_entry(vector_blocks: int) -> Any:
@@ -372,15 +424,3 @@ def fill_entry(vector_blocks: int) -> Any:
             block += PIECE_WORDS >> 2
 
     return from_key
-
-
-_U8 = np.uint64
-
-
-def pack_nibbles(codes: Any, count: Any, out: Any) -> None:
-    """`packing.pack` of 4 bits: eight codes of a byte each as 32 bits, `count` times."""
-    for i in range(count):
-        lane = codes[i]
-        lane = (lane | (lane >> _U8(4))) & _U8(0x00FF00FF00FF00FF)
-        lane = (lane | (lane >> _U8(8))) & _U8(0x0000FFFF0000FFFF)
-        out[i] = np.uint32(lane | (lane >> _U8(16)))

@@ -111,14 +111,15 @@ class Levels:
         return self.values[-1]
 
     @cached_property
-    def _tables(self) -> tuple[Draws, Codes]:
+    def tables(self) -> tuple[Draws, Codes]:
+        """Middles between neighbours, and codes."""
         levels = np.array(self.values, np.float64)
         middles = ((levels[:-1] + levels[1:]) / 2).astype(np.float32)
         return middles, np.array(self.codes, np.uint8)
 
     def encode(self, values: Draws) -> Codes:
         """Codes of the nearest levels; of a middle, the lower one."""
-        middles, codes = self._tables
+        middles, codes = self.tables
         return codes[np.searchsorted(middles, values, side="left")]
 
 
@@ -157,6 +158,56 @@ class Scaled:
     def encode(self, values: Draws) -> Codes:
         """Codes of float32 draws."""
         return self.grid.encode(values / np.float32(self.scale))
+
+    def encode_any(self, values: Draws) -> Codes:
+        """The same: nothing that is quantised is infinite."""
+        return self.encode(values)
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Codes of 4 bits, two in a byte.
+
+    Of this form a box counts codes, of which it has an even number along its last axis, and what
+    they are written to has half as many bytes there.
+
+    Attributes:
+        scaled: each below 16.
+        turned: whether the first of two is in the upper half of their byte.
+    """
+
+    scaled: Scaled
+    turned: bool = False
+
+    storage = "u1"
+    is_float = True
+    is_complex = False
+
+    @property
+    def code(self) -> str:
+        """For messages."""
+        return f"pairs of {self.scaled.code}"
+
+    @property
+    def lowest(self) -> float:
+        """As of the codes."""
+        return self.scaled.lowest
+
+    @property
+    def highest(self) -> float:
+        """Likewise."""
+        return self.scaled.highest
+
+    def encode(self, values: Draws) -> Codes:
+        """Bytes of float32 draws, an even number along the last axis."""
+        return self.together(self.scaled.encode(values))
+
+    def together(self, codes: Codes) -> Codes:
+        """Bytes of codes, an even number along the last axis."""
+        first, second = codes[..., ::2], codes[..., 1::2]
+        if self.turned:
+            first, second = second, first
+        return first | second << np.uint8(4)
 
     def encode_any(self, values: Draws) -> Codes:
         """The same: nothing that is quantised is infinite."""
