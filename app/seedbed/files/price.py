@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from itertools import islice
 
 from seedbed.files.spec import CheckpointSpec
-from seedbed.init import Limits
+from seedbed.init import Limits, Origin, Shape, TensorPlan, scheme
 from seedbed.models import ModelOfList
+from seedbed.quantization import MOST_OF_A_WEIGHT, cost, matching_work
+from seedbed.stream import DTYPES, DtypeCode
 
 _ENTRY_BYTES = len('"":{"dtype":"F32","shape":[],"data_offsets":[0,0]},')
 """Of a header, for a tensor without its name: no entry is shorter."""
@@ -25,7 +27,8 @@ class Price:
     """What planning takes.
 
     Attributes:
-        tensors: of layers, models and their own, before rules drop any.
+        tensors: of layers, models and their own, before rules drop any; those of a quantised
+            checkpoint as it stores them.
         name_bytes: of their names together, in UTF-8.
         rule_work: steps of trying each rule once on each name.
         header_bytes: of the whole file's header, at least.
@@ -61,8 +64,20 @@ def price(spec: CheckpointSpec, limits: Limits) -> Price:
     tensors, name_bytes = len(names), len("".join(names).encode())
     work = rule_work(spec, tensors, name_bytes)
     limits.require("max_rule_work", work, "steps of rules on names")
+    drops = any(rule.drop for rule in spec.rules)
+    method = spec.method
+    if method is not None:
+        limits.require(
+            "max_rule_work",
+            matching_work(method, len(longest)),
+            "steps of the quantisation's patterns on one name",
+        )
+        quantised = cost(method, [*_unfilled(spec)], spec.model_type)
+        tensors, name_bytes = quantised.tensors, quantised.name_bytes
+        if not drops:
+            limits.require("max_tensors", tensors, "tensors, with those of quantisation,")
     header = name_bytes + _ENTRY_BYTES * tensors
-    if not any(rule.drop for rule in spec.rules):
+    if not drops:
         limits.require("max_header_bytes", header, "bytes of header, or more,")
     return Price(tensors, name_bytes, work, header)
 
@@ -89,18 +104,47 @@ def is_short(spec: CheckpointSpec, most: int, most_work: int) -> bool:
     """
     if spec.model is not None or len(spec.tensors) + len(spec.layers) > most:
         return False
-    if spec.quantization is not None:  # whose patterns may take any time
-        return False
+    method = spec.method
+    each = 1 if method is None else MOST_OF_A_WEIGHT
     parameters = (parameter for layer in spec.layers for parameter in layer.parameters())
     tensors = len(spec.tensors) + sum(1 for _ in islice(parameters, most + 1))
     weights = (tensor.init.weight - 1 for tensor in spec.tensors if tensor.init is not None)
     of_layers = (init.weight - 1 for layer in spec.layers for init in layer.init.values())
     heaviest = max((rule.init.weight for rule in spec.rules if rule.init is not None), default=1)
-    if tensors * heaviest + sum(weights) + sum(of_layers) > most:
+    if tensors * each * heaviest + sum(weights) + sum(of_layers) > most:
         return False
     names = [*(tensor.name for tensor in spec.tensors), *(layer.name for layer in spec.layers)]
     longest = max(map(len, names), default=0)
-    return rule_work(spec, tensors, 4 * tensors * (longest + 32)) <= most_work
+    work = rule_work(spec, tensors, 4 * tensors * (longest + 32))
+    if method is not None:
+        expressions = [*method.expressions()]
+        work += _COMPILING * sum(map(len, expressions))
+        work += tensors * matching_work(method, longest + 32)
+    return work <= most_work
+
+
+_COMPILING = 4000
+"""Of a regular expression, the work of compiling a character of it."""
+
+
+def _unfilled(spec: CheckpointSpec) -> Iterator[TensorPlan]:
+    """What quantisation looks at, of every tensor that has PyTorch's names and shapes."""
+    zeros = scheme("zeros")
+    fill = zeros.fill(())
+
+    def plan(name: str, shape: Shape, code: DtypeCode, layer: str | None = None) -> TensorPlan:
+        origin = None if layer is None else Origin(layer, (), "", None)
+        return TensorPlan(name, shape, DTYPES[code], zeros, fill, 0, origin)
+
+    for tensor in spec.tensors:
+        yield plan(tensor.name, tensor.shape, tensor.dtype or spec.dtype)
+    for layer in spec.layers:
+        for part in layer.parameters():
+            yield plan(
+                f"{layer.name}.{part.name}", part.shape, part.dtype or spec.dtype, layer.type
+            )
+    for part in spec.built.parameters if spec.built else ():
+        yield plan(part.name, part.shape, part.dtype or spec.dtype)
 
 
 def _own_names(spec: CheckpointSpec, limits: Limits) -> Iterator[str]:

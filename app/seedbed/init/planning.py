@@ -36,7 +36,8 @@ class TensorPlan:
         guessed: whether nothing but its name and rank says how it starts.
         known_fans: that a model knows where the shape would mislead, if the scheme used them.
         same_as: name of the stream that it draws from, if it is said to equal what has that name.
-        view_of: name of the weight that it is stored for, if it is a part of a quantised one.
+        view_of: name of the weight that it is stored for, if it is a part of a quantised one:
+            its codes, whose scheme is the weight's, or what stands beside them.
     """
 
     name: str

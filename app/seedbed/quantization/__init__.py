@@ -6,6 +6,18 @@ range of any tensor costs what it holds.
 """
 
 from seedbed.quantization.base import Method
+from seedbed.quantization.cost import MOST_OF_A_WEIGHT, Cost, cost, matching_work
 from seedbed.quantization.methods import METHODS, SHORT, VERSION, method_of, quantise
 
-__all__ = ["METHODS", "SHORT", "VERSION", "Method", "method_of", "quantise"]
+__all__ = [
+    "METHODS",
+    "MOST_OF_A_WEIGHT",
+    "SHORT",
+    "VERSION",
+    "Cost",
+    "Method",
+    "cost",
+    "matching_work",
+    "method_of",
+    "quantise",
+]

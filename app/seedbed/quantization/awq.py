@@ -55,7 +55,7 @@ class Awq(WithExclusions):
             tuple(place * weight.columns for place in _ORDER),
             _BITS,
         )
-        yield weight.own("qweight", "I32", shape, fill)
+        yield weight.codes_in("qweight", "I32", shape, fill)
         word = repeated(levels.zero, _BITS)
         yield weight.constant("qzeros", "I32", (groups, weight.rows // each), word)
         yield weight.scale("scales", (groups, weight.rows), levels.scale)

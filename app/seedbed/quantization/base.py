@@ -53,6 +53,14 @@ class Method(BaseModel):
         """Which linear modules are quantised."""
         raise NotImplementedError
 
+    def expressions(self) -> Iterator[str]:
+        """Regular expressions that each linear module's name may be held to."""
+        return iter(())
+
+    def kind_of(self, module: str) -> object:  # noqa: ARG002
+        """What decides how many tensors a weight becomes, and their names behind the module's."""
+        return None
+
     def stored(self, weight: Weight) -> Iterator[TensorPlan]:
         """The tensors in place of a weight."""
         raise NotImplementedError
@@ -66,6 +74,10 @@ class WithExclusions(Method):
     """A method of transformers: all linear modules, but those that a list names."""
 
     modules_to_not_convert: list[str] | None = None
+
+    def expressions(self) -> Iterator[str]:
+        """Of the list."""
+        return iter(self.modules_to_not_convert or ())
 
     def chooser(self, plans: Sequence[TensorPlan]) -> Match:
         """What `modules_to_not_convert` leaves; without that, all but the output."""

@@ -63,6 +63,10 @@ class BitsAndBytes(Method):
             raise SpecError("load_in_4bit or load_in_8bit, one of them, is true", ("load_in_4bit",))
         return self
 
+    def expressions(self) -> Iterator[str]:
+        """Of the list."""
+        return iter(self.llm_int8_skip_modules or ())
+
     def chooser(self, plans: Sequence[TensorPlan]) -> Match:
         """As of transformers."""
         kept = outputs(plans)
@@ -92,7 +96,7 @@ class BitsAndBytes(Method):
         weight.require_multiple(count, 2, "codes in one byte")
         shape = (count // 2, 1)
         codes = weight.codes(largest.value, grid)
-        yield weight.own("weight", "U8", shape, Packed(codes, shape, (2, 1), (1, 0), 4))
+        yield weight.codes_in("weight", "U8", shape, Packed(codes, shape, (2, 1), (1, 0), 4))
         blocks = -(-count // _BLOCK)
         state: dict[str, Any] = {
             "quant_type": self.bnb_4bit_quant_type,

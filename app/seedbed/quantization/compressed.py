@@ -251,6 +251,20 @@ class CompressedTensors(Method):
                 )
         return self
 
+    def expressions(self) -> Iterator[str]:
+        """Of targets and of what is ignored, those that say that they are."""
+        lists = [self.ignore or (), *(group.targets for group in self.config_groups.values())]
+        return (
+            pattern.removeprefix("re:")
+            for patterns in lists
+            for pattern in patterns
+            if pattern.startswith("re:")
+        )
+
+    def kind_of(self, module: str) -> object:
+        """The group."""
+        return id(self.group_of(module))
+
     def group_of(self, module: str) -> Group | None:
         """The group whose target names a linear module best."""
         if (group := self.by_name.get(module)) is not None:

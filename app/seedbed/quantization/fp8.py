@@ -44,6 +44,10 @@ class FineGrainedFP8(WithExclusions):
             )
         return self
 
+    def expressions(self) -> Iterator[str]:
+        """Of either list."""
+        return iter(self.modules_to_not_convert or self.ignored_layers or ())
+
     def chooser(self, plans: Sequence[TensorPlan]) -> Match:
         """As of transformers, in which `ignored_layers` is another name of the list."""
         if self.modules_to_not_convert is None and self.ignored_layers is not None:

@@ -83,7 +83,7 @@ class Gptq(Method):
             tuple(range(each)),
             self.bits,
         )
-        yield weight.own("qweight", "I32", shape, fill)
+        yield weight.codes_in("qweight", "I32", shape, fill)
         second = "gptq_v2" in (self.checkpoint_format, self.format)
         zero = levels.zero if second else (levels.zero - 1) % (1 << self.bits)
         word = repeated(zero, self.bits)

@@ -17,7 +17,7 @@ from seedbed.quantization.fbgemm import FbgemmFP8
 from seedbed.quantization.fp8 import FineGrainedFP8
 from seedbed.quantization.gptq import Gptq
 from seedbed.quantization.modelopt import ModelOpt
-from seedbed.quantization.modules import CONV1D, is_conv1d
+from seedbed.quantization.modules import is_conv1d
 from seedbed.quantization.mxfp4 import Mxfp4
 
 Json = Mapping[str, Any]
@@ -160,7 +160,7 @@ def quantise(
     stored: list[TensorPlan] = []
     changed = 0
     for plan, weight in method.weights(plans):
-        if weight is None or (model_type in CONV1D and is_conv1d(weight.module)):
+        if weight is None or is_conv1d(model_type, weight.module):
             stored.append(plan)
         else:
             changed += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from fnmatch import translate
 from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -43,6 +44,10 @@ class ModelOpt(Method):
     kv_cache_scheme: Cache | Literal["FP8"] | None = None
     kv_cache_quant_algo: Literal["FP8"] | None = None
     group_size: Literal[16] | None = None
+
+    def expressions(self) -> Iterator[str]:
+        """Globs, as Python translates them."""
+        return map(translate, (*(self.ignore or ()), *(self.exclude_modules or ())))
 
     def chooser(self, plans: Sequence[TensorPlan]) -> Match:  # noqa: ARG002
         """All linear modules that neither list names."""

@@ -39,9 +39,14 @@ CONV1D = frozenset({"gpt2", "openai-gpt", "imagegpt", "decision_transformer"})
 """Model types whose projections are transformers' `Conv1D`, stored (in, out)."""
 
 
-def is_conv1d(module: str) -> bool:
-    """Whether a module of one of these is a `Conv1D`."""
-    return module.rpartition(".")[2] in ("c_attn", "c_proj", "c_fc", "q_attn")
+def is_conv1d(model_type: object, module: str) -> bool:
+    """Whether a module of a model of this type is a `Conv1D`."""
+    return model_type in CONV1D and module.rpartition(".")[2] in (
+        "c_attn",
+        "c_proj",
+        "c_fc",
+        "q_attn",
+    )
 
 
 def module_of(plan: TensorPlan) -> str | None:

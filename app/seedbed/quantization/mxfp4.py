@@ -46,5 +46,5 @@ class Mxfp4(WithExclusions):
         blocks = (experts, outputs, inputs // _BLOCK, _BLOCK // 2)
         strides = (inputs * outputs, 1, _BLOCK * outputs, 2 * outputs)
         fill = Packed(scaled.codes, blocks, strides, (0, outputs), 4)
-        yield weight.own("_blocks", "U8", blocks, fill)
+        yield weight.codes_in("_blocks", "U8", blocks, fill)
         yield weight.constant("_scales", "U8", blocks[:-1], scaled.exponent)

@@ -8,18 +8,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from seedbed.errors import SpecError
 from seedbed.init import (
-    Constant,
-    Counted,
     Fill,
-    Listed,
     Named,
     Packed,
     Quantised,
+    Scheme,
     Shape,
     TensorPlan,
+    scheme,
 )
 from seedbed.quantization.scales import Scale, bound_of
 from seedbed.stream import DTYPES, DtypeCode, Grid, Scaled
@@ -81,53 +81,54 @@ class Weight:
         """The weight as codes of a scale, in its own order, a byte each."""
         return Quantised(Named(self.plan.fill, self.plan.name), Scaled(scale, grid))
 
-    def tensor(self, name: str, dtype: DtypeCode, shape: Sequence[int], fill: Fill) -> TensorPlan:
-        """A tensor that stands in place of the weight.
+    def codes_in(self, name: str, dtype: DtypeCode, shape: Sequence[int], fill: Fill) -> TensorPlan:
+        """A tensor of the weight's codes, which stand for draws of its scheme.
 
         Args:
-            name: full.
+            name: behind the module's.
             dtype: of the file.
             shape: likewise.
             fill: of that shape.
         """
         plan = replace(
             self.plan,
-            name=name,
+            name=f"{self.prefix}{name}",
             dtype=DTYPES[dtype],
             shape=tuple(shape),
             fill=fill,
             elements=math.prod(shape),
+            known_fans=self.plan.fans,
             view_of=self.plan.view_of or self.plan.name,
         )
         fill.check(plan.dtype)
         return plan
 
-    def own(self, suffix: str, dtype: DtypeCode, shape: Sequence[int], fill: Fill) -> TensorPlan:
-        """The same, named by what follows the module's name."""
-        return self.tensor(f"{self.prefix}{suffix}", dtype, shape, fill)
+    def known(self, name: str, dtype: DtypeCode, shape: Sequence[int], init: Scheme) -> TensorPlan:
+        """A tensor beside the codes, whose numbers are known: nothing of it is drawn."""
+        plan = self.codes_in(name, dtype, shape, init.fill(tuple(shape)))
+        return replace(plan, scheme=init, origin=None, known_fans=None, same_as=None)
 
     def coded(self, suffix: str, dtype: DtypeCode, scale: float, grid: Grid) -> TensorPlan:
         """The weight in its own shape, an element a code."""
-        return self.own(suffix, dtype, self.shape, self.codes(scale, grid))
+        return self.codes_in(suffix, dtype, self.shape, self.codes(scale, grid))
 
     def scale(self, suffix: str, shape: Sequence[int], scale: Scale) -> TensorPlan:
         """A tensor of one scale throughout."""
-        return self.own(suffix, scale.dtype.code, shape, Constant(scale.value))
+        return self.constant(suffix, scale.dtype.code, shape, scale.value)
 
     def constant(
         self, suffix: str, dtype: DtypeCode, shape: Sequence[int], value: float
     ) -> TensorPlan:
         """A tensor of one number throughout."""
-        return self.own(suffix, dtype, shape, Constant(value))
+        return self.known(suffix, dtype, shape, _constant(value))
 
     def numbers(self, suffix: str, dtype: DtypeCode, values: Sequence[int | float]) -> TensorPlan:
         """A vector of these numbers."""
-        return self.own(suffix, dtype, (len(values),), Listed(tuple(values)))
+        return self.known(suffix, dtype, (len(values),), _literal(tuple(values)))
 
     def groups(self, suffix: str, count: int, size: int) -> TensorPlan:
         """The index of the group of each of so many columns, as I32."""
-        fill = Counted(0, 1, max(-(-count // size), 1), size)
-        return self.own(suffix, "I32", (count,), fill)
+        return self.known(suffix, "I32", (count,), _repeated_arange(size))
 
     def packed_along(self, suffix: str, dtype: DtypeCode, codes: Fill, bits: int) -> TensorPlan:
         """Codes put together along the last axis, the first in the lowest bits."""
@@ -136,7 +137,7 @@ class Weight:
         shape = (*self.shape[:-1], self.columns // each)
         strides = [math.prod(self.shape[axis + 1 :]) for axis in range(len(shape))]
         strides[-1] = each
-        return self.own(
+        return self.codes_in(
             suffix, dtype, shape, Packed(codes, shape, tuple(strides), tuple(range(each)), bits)
         )
 
@@ -145,3 +146,19 @@ def repeated(code: int, bits: int) -> int:
     """A signed 32-bit word of one code in every place."""
     word = sum(code << shift for shift in range(0, 32, bits))
     return word - (1 << 32) if word >> 31 else word
+
+
+@lru_cache(maxsize=4096)
+def _constant(value: float) -> Scheme:
+    """One object for many weights: there are few values."""
+    return scheme("constant", value=value)
+
+
+@lru_cache(maxsize=64)
+def _literal(values: tuple[int | float, ...]) -> Scheme:
+    return scheme("literal", values=values)
+
+
+@lru_cache(maxsize=64)
+def _repeated_arange(repeat: int) -> Scheme:
+    return scheme("arange", repeat=repeat)

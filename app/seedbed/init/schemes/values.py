@@ -93,12 +93,14 @@ class Arange(Scheme):
     """
 
     scheme: Literal["arange"] = "arange"
-    formula = "start + step·n, n the index along axis"
-    latex = r"\mathrm{start} + \mathrm{step}\cdot n"
+    formula = "start + step·⌊n / repeat⌋, n the index along axis"
+    latex = r"\mathrm{start} + \mathrm{step}\cdot \lfloor n / \mathrm{repeat} \rfloor"
 
     start: Number = Field(0, description="The first number.")
     step: Number = Field(1, description="From one to the next.")
     axis: int = Field(-1, ge=-_DEPTH, lt=_DEPTH, description="Along which it counts; −1 the last.")
+
+    repeat: int = Field(1, ge=1, le=2**53, description="Elements in a row that have each number.")
 
     @field_validator("start", "step")
     @classmethod
@@ -112,7 +114,14 @@ class Arange(Scheme):
         if not -len(shape) <= self.axis < len(shape):
             raise ShapeError(f"shape {list(shape)} has no axis {self.axis}", ("init", "axis"))
         axis = self.axis % len(shape)
-        return Counted(self.start, self.step, shape[axis], max(math.prod(shape[axis + 1 :]), 1))
+        outer, length = math.prod(shape[:axis]), shape[axis]
+        if length % self.repeat and outer > 1:
+            raise ShapeError(
+                f"{length} is no multiple of {self.repeat}, and more than one row counts",
+                ("init", "repeat"),
+            )
+        stride = max(math.prod(shape[axis + 1 :]), 1) * self.repeat
+        return Counted(self.start, self.step, -(-length // self.repeat), stride)
 
 
 SCHEMES = (LiteralScheme, Arange)
