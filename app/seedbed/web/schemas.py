@@ -41,6 +41,10 @@ class TensorDescription(BaseModel):
     stored: str | None = Field(description="How it is made of them, in NumPy's words.")
     guessed: bool = Field(description="Whether only name and rank say how it starts.")
     hints: list[str] = Field(description="What may not be meant, such as a stack read as a kernel.")
+    weight: str | None = Field(
+        description="Of what a quantised checkpoint stores in place of a weight, that weight's name. "
+        "Codes have its init, and the moments of what they stand for."
+    )
     same_as: str | None = Field(
         description="Whose values it has, if it is said to equal another: the end of the chain."
     )
@@ -180,6 +184,7 @@ def describe_tensor(tensor: TensorPlan, offset: int) -> TensorDescription:
         stored=origin.expression if origin else None,
         guessed=tensor.guessed,
         hints=list(hints_of(tensor)),
+        weight=tensor.view_of,
         same_as=tensor.same_as,
     )
 

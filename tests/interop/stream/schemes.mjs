@@ -209,11 +209,11 @@ export function resolveScheme(init, shape, knownFans = {}) {
   }
   if (scheme === 'literal') return { listed: (i) => init.values.flat(Infinity)[i] };
   if (scheme === 'arange') {
-    const { start = 0, step = 1, axis = -1 } = init;
+    const { start = 0, step = 1, axis = -1, repeat = 1 } = init;
     const at = axis < 0 ? axis + shape.length : axis;
     const stride = product(shape.slice(at + 1));
     return { listed(i, isInteger) {
-      const n = Math.floor(i / stride) % shape[at];
+      const n = Math.floor((Math.floor(i / stride) % shape[at]) / repeat);
       return isInteger ? BigInt(start) + BigInt(n) * BigInt(step) : Number(start) + n * Number(step);
     } };
   }

@@ -1,0 +1,108 @@
+"""Packed codes, by every engine, against codes that are put together one by one."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seedbed.init import MatrixCache, Named, Packed, Quantised, Source
+from seedbed.init.fills import Constant, Derived, Drawn
+from seedbed.init.schemes.chains import Steps
+from seedbed.init.views import Sliced
+from seedbed.quantization.bnb import FP4, NF4
+from seedbed.stream import (
+    DTYPES,
+    Box,
+    Levels,
+    LogUniform,
+    Normal,
+    Scaled,
+    TruncatedNormal,
+    Uniform,
+    Whole,
+    get_engine,
+    host_levels,
+)
+from tests.strategies import untimed
+
+ENGINES = ["numpy", *(level.name for level in host_levels())]
+
+DISTRIBUTIONS = [
+    Normal(0.01, 0.05), Uniform(-1.0, 0.5), TruncatedNormal(0.0, 0.3, -2.0, 2.0),
+    LogUniform(0.001, 1.0),
+]  # fmt: skip
+
+FP4_DISTINCT = [code for code in range(16) if code == 0 or FP4[code] != 0]
+GRIDS = {
+    2: [Whole(-2, 1, 2)],
+    3: [Whole(-4, 3, 4)],
+    4: [
+        DTYPES["F4"], Whole(-8, 7, 8), Whole(-3, 12, 3), Levels(NF4, tuple(range(16))),
+        Levels(tuple(sorted(FP4[code] for code in FP4_DISTINCT)),
+               tuple(sorted(FP4_DISTINCT, key=lambda code: FP4[code]))),
+    ],
+    8: [Whole(-128, 127, 128), Whole(-128, 127, 0), DTYPES["F8_E4M3"], DTYPES["F8_E5M2"]],
+}  # fmt: skip
+WORDS = {"U8": ("<u1", 8), "I32": ("<i4", 32)}
+
+
+@st.composite
+def packings(draw: st.DrawFn) -> tuple[Packed, str]:
+    """Codes of some weight, in words of some order, and the words' dtype."""
+    bits = draw(st.sampled_from([*GRIDS]))
+    code = draw(st.sampled_from([*WORDS]))
+    count = WORDS[code][1] // bits
+    grid: Any = draw(st.sampled_from(GRIDS[bits]))
+    distribution = draw(st.sampled_from(DISTRIBUTIONS))
+    fill: Any = draw(
+        st.sampled_from(
+            [Drawn(distribution), Derived(distribution, Steps((("mul", -1.0),))), Constant(0.25)]
+        )
+    )
+    fill = Sliced(fill, draw(st.integers(0, 9)))
+    reach = max(map(abs, fill.reach))
+    scale = float(np.float32(1.01 * reach / min(abs(grid.lowest), grid.highest)))
+    codes = Quantised(Named(fill, "w"), Scaled(scale, grid))
+    rows, columns = draw(st.integers(1, 20)), draw(st.integers(1, 40))
+    order = draw(st.sampled_from([1, -1])) if count > 1 else 1
+    slots = [*range(count)][::order]
+    if draw(st.booleans()):
+        slots = draw(st.permutations(slots))
+    if draw(st.booleans()):  # along rows
+        strides = columns * count, count
+    else:  # down them
+        strides = count * columns, 1
+        slots = [slot * columns for slot in slots]
+    return Packed(codes, (rows, columns), strides, tuple(slots), bits), code
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@settings(untimed, max_examples=20)
+@given(packings(), st.data())
+def test_every_engine_packs_alike(
+    engine: str, packing: tuple[Packed, str], data: st.DataObject
+) -> None:
+    """Any elements are their codes, each a draw on the grid, shifted to its place."""
+    packed, code = packing
+    total = math.prod(packed.shape)
+    start = data.draw(st.integers(0, total - 1))
+    count = data.draw(st.integers(1, total - start))
+    source = Source(get_engine(engine), 7, "other", DTYPES[code], MatrixCache(0, 1))  # type: ignore[index]
+    out = np.empty(count, WORDS[code][0])
+    packed.write_box(source, Box.run(start, count), out)
+
+    quantised: Any = packed.fill
+    wide = Source(get_engine("numpy"), 7, "other", DTYPES["F32"], MatrixCache(0, 1))
+    draws = np.empty(total * len(packed.slots), np.float32)
+    quantised.fill.write_box(wide, Box.run(0, len(draws)), draws)
+    codes = quantised.scaled.grid.encode(draws / np.float32(quantised.scaled.scale))
+    for element, word in zip(range(start, start + count), out, strict=True):
+        row, column = divmod(element, packed.shape[1])
+        first = row * packed.strides[0] + column * packed.strides[1]
+        parts = [int(codes[first + slot]) << packed.bits * k for k, slot in enumerate(packed.slots)]
+        assert int(word) % 2 ** WORDS[code][1] == sum(parts)
