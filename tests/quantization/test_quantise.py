@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections import Counter
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,11 +17,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seedbed.errors import SpecError
-from seedbed.files import Checkpoint, CheckpointSpec
-from seedbed.quantization import METHODS, SHORT
+from seedbed.errors import LimitError, SpecError
+from seedbed.files import Checkpoint, CheckpointSpec, is_short
+from seedbed.files.price import price
+from seedbed.init import Limits
+from seedbed.init.views import View
+from seedbed.quantization import METHODS, MOST_OF_A_WEIGHT, SHORT
 from seedbed.quantization.modules import compressed_patterns, module_of, transformers_patterns
 from seedbed.quantization.scales import scale_up, value_of
+from seedbed.quantization.steps import work
 from seedbed.stream import DTYPES, get_engine
 from tests.strategies import byte_ranges, untimed
 
@@ -233,6 +239,91 @@ def test_the_group_that_names_a_module_best() -> None:
     found = contents(checkpoint({**_by({}), "config_groups": groups}, tensors=tensors))
     names = {"layers.0.k_proj": [16, 32], "layers.0.mlp": [8, 16], "o": [8, 4]}
     assert {name: found[f"{name}.weight_packed"][1] for name in names} == names
+
+
+def methods() -> Iterator[tuple[str, Any]]:
+    """Short names, and arguments of methods that store more than those."""
+    yield from ((name, dict(config)) for name, config in SHORT.items())
+    nested = {"load_in_4bit": True, "bnb_4bit_use_double_quant": True}
+    yield "nested", {"quant_method": "bitsandbytes", **nested}
+    static = {"num_bits": 8, "strategy": "tensor", "symmetric": False}
+    uneven = {"num_bits": 4, "strategy": "group", "group_size": 32, "symmetric": False}
+    group = {"targets": ["Linear"], "input_activations": static, "output_activations": static}
+    groups = {"a": {**group, "weights": uneven, "format": "pack-quantized"}}
+    cache = {"num_bits": 8, "type": "float"}
+    yield "static", {
+        "quant_method": "compressed-tensors", "config_groups": groups, "kv_cache_scheme": cache,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "config"), list(methods()))
+def test_what_stands_beside_codes_starts_as_it_says(name: str, config: Any) -> None:
+    """Any tensor that is no weight's codes is made alike by the init that it is described by."""
+    quantised = checkpoint(config)
+    beside = [t for t in quantised.whole.tensors if t.view_of and not isinstance(t.fill, View)]
+    assert beside or name == "mxfp4"
+    tensors = [
+        {"name": t.name, "shape": t.shape, "dtype": t.dtype.code, "init": t.scheme.canonical()}
+        for t in beside
+    ]
+    if tensors:
+        alone = contents(checkpoint(None, tensors=tensors))
+        assert alone == {t.name: contents(quantised)[t.name] for t in beside}
+    drawn = {t.name: t.scheme for t in checkpoint(None).whole.tensors}
+    for tensor in quantised.whole.tensors:
+        if isinstance(tensor.fill, View) and tensor.view_of:
+            assert tensor.scheme == drawn[tensor.view_of]
+
+
+@pytest.mark.parametrize(("name", "config"), list(methods()))
+def test_its_cost_is_known_before(name: str, config: Any) -> None:
+    """Tensors and their names are counted exactly, and few of them are planned at once."""
+    spec = checkpoint(config).spec
+    assert isinstance(spec, CheckpointSpec)
+    planned = Checkpoint(spec).whole.tensors
+    counted = price(spec, Limits())
+    assert counted.tensors == len(planned), name
+    assert counted.name_bytes == sum(len(tensor.name.encode()) for tensor in planned)
+    of_weights = Counter(tensor.view_of for tensor in planned if tensor.view_of)
+    assert max(of_weights.values()) <= MOST_OF_A_WEIGHT
+    assert is_short(spec, 200, 2**20)
+
+
+def test_too_many_tensors_are_refused_before_they_are_planned() -> None:
+    """What is counted is the quantised checkpoint, and no weight of it is looked at twice."""
+    entry = {"name": "h.{0..59999}.up.weight", "shape": [16, 128], "init": "ones"}
+    body = {"model": {"list": [entry]}, "quantization": "gptq-4bit"}
+    with pytest.raises(LimitError) as refused:
+        price(CheckpointSpec.model_validate(body), Limits())
+    assert (refused.value.limit, refused.value.actual) == ("max_tensors", 240_000)
+
+
+@pytest.mark.parametrize(
+    "pattern", ["(a+)+b", "(a|a)*b", "(a|aa)+$", "(?:a?){64}a{64}", "(x+x+)+y"]
+)
+@pytest.mark.parametrize("field", ["modules_to_not_convert", "ignore"])
+def test_a_pattern_that_would_take_years_is_refused(pattern: str, field: str) -> None:
+    """Nothing is matched with what a regular expression may go back over without an end."""
+    tensors = [{"name": f"h.{'a' * 200}.weight", "shape": [16, 128], "init": "ones"}]
+    config = {"quant_method": "fp8", field: [f"h.{pattern}"]}
+    if field == "ignore":
+        config = {**SHORT["w4a16"], field: [f"re:h.{pattern}"]}
+    body = {"tensors": tensors, "quantization": config}
+    spec = CheckpointSpec.model_validate(body)
+    assert not is_short(spec, 200, 2**20)
+    with pytest.raises(LimitError) as refused:
+        price(spec, Limits())
+    assert refused.value.limit == "max_rule_work"
+
+
+def test_patterns_of_published_configs_cost_little() -> None:
+    """The bound on going back over names refuses none that people write."""
+    written = [
+        r".*mlp\.(gate|up|gate_up|down)_proj.*", r"model\.layers\.\d+\.self_attn\..*",
+        r".*layers\.(?:0|1|2)\..*proj$", r"^(?!.*(mlp|attn)).*$", "model.layers.*.self_attn",
+        r".*\.experts\.\d+\..*_proj$", "lm_head", r"(?:model\.)?visual.*",
+    ]  # fmt: skip
+    assert all(work(pattern, 120) < 2**24 for pattern in written)
 
 
 def test_conv1d_is_not_linear() -> None:

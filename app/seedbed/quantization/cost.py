@@ -11,7 +11,7 @@ from seedbed.quantization.base import Method
 from seedbed.quantization.modules import is_conv1d
 from seedbed.quantization.steps import work
 
-MOST_OF_A_WEIGHT = 8
+MOST_OF_A_WEIGHT = 9
 """Tensors that any method stores in place of one, with those beside it."""
 
 
