@@ -70,6 +70,12 @@ def test_shapes_dtypes_and_inits() -> None:
         ("proj.weight.quant_map", 1, None, None),
         ("proj.zero_point", 1, None, None),
         ("upscale.weight", 2, None, "normal"),
+        ("proj.weight", 2, "F8_E4M3", None),
+        ("proj.bias", 1, "F8_E4M3", "zeros"),
+        ("norm.weight", 1, "F8_E5M2", "ones"),
+        ("w", 1, "F8_E8M0", None),
+        ("proj.SCB", 1, "F32", None),
+        ("proj.input_quantizer._amax", 0, "F32", None),
     ],
 )
 def test_the_plain_rule(name: str, rank: int, dtype: Any, expected: str) -> None:

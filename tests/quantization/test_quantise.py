@@ -276,6 +276,21 @@ def test_what_stands_beside_codes_starts_as_it_says(name: str, config: Any) -> N
 
 
 @pytest.mark.parametrize(("name", "config"), list(methods()))
+@pytest.mark.parametrize("dtype", ["F32", "BF16", "F16"])
+def test_no_part_of_a_quantised_header_is_guessed(name: str, config: Any, dtype: str) -> None:
+    """Each entry for itself is refused, so any that are left over are; plain ones are taken."""
+    for tensor in checkpoint(config, dtype=dtype).whole.tensors:
+        entry = {"shape": tensor.shape, "dtype": tensor.dtype.code, "data_offsets": [0, 1]}
+        header = {"__metadata__": {}, tensor.name: entry}
+        spec = CheckpointSpec.model_validate({"model": {"manifest": header}})
+        if tensor.view_of is None:
+            assert Checkpoint(spec).whole.tensors, name
+        else:
+            with pytest.raises(SpecError, match="nothing says what"):
+                Checkpoint(spec)
+
+
+@pytest.mark.parametrize(("name", "config"), list(methods()))
 def test_its_cost_is_known_before(name: str, config: Any) -> None:
     """Tensors and their names are counted exactly, and few of them are planned at once."""
     spec = checkpoint(config).spec

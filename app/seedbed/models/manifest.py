@@ -229,8 +229,9 @@ def guess(name: str, entry: Entry, std: float) -> Scheme | None:
 
     The plain rule: counters of batches, biases and running means are zero; other vectors and
     scalars, which are mostly scales and running variances, are one; matrices and kernels are
-    normal. It is silent about integers and BOOL, about masks, and about scales and zero points of
-    quantised weights, which no plain number replaces.
+    normal. It is silent about integers and BOOL, about masks, and about codes, scales and zero
+    points of quantised weights, which no plain number replaces: matrices of less than 16 bits are
+    codes, whatever they are called.
     """
     rank = len(entry.shape)
     last = name.replace("/", ".").rpartition(".")[2]
@@ -242,9 +243,17 @@ def guess(name: str, entry: Entry, std: float) -> Scheme | None:
         return None  # nanoGPT's causal mask has this name
     if last in _ZEROS or last.endswith("bias"):
         return zero()
-    if _TRAP.search(last) and not (last in _SCALES and rank < 2):
+    if (_TRAP.search(last) and not (last in _SCALES and rank < 2)) or _is_narrow(entry):
         return None
     return one() if rank < 2 else scheme("normal", std=std)
+
+
+def _is_narrow(entry: Entry) -> bool:
+    """Whether it has the dtype of codes, and their rank, or that of nothing but scales."""
+    if entry.dtype is None:
+        return False
+    dtype = DTYPES[entry.dtype]
+    return dtype.bits < _PLAIN_BITS and (len(entry.shape) > 1 or not dtype.zeros)
 
 
 _ZEROS = frozenset({"running_mean", "beta", "moving_mean", "mean", "b"})
@@ -255,7 +264,10 @@ _SCALES = frozenset({"scale", "layer_scale"})
 _BIAS_RANK = 2
 """A bias has a row for each expert at the most."""
 
-_TRAP = re.compile("scale|absmax|zero|quant|masks?$", re.IGNORECASE)
+_TRAP = re.compile("scale|amax|absmax|zero|quant|^scb$|masks?$", re.IGNORECASE)
+
+_PLAIN_BITS = 16
+"""The fewest in which a matrix is stored as it is."""
 
 
 def manifest_to_json(entries: Mapping[str, Entry]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ square of that, and a repetition of a repetition more than anybody can wait for.
 
 from __future__ import annotations
 
+import re
 import re._parser as parser  # type: ignore[import-not-found]  # the standard library's, not stubbed
 from collections.abc import Iterable
 from functools import lru_cache
@@ -34,11 +35,15 @@ def work(pattern: str, length: int) -> int:
     """Units of work, at most, to match an expression from the start of a name.
 
     Args:
-        pattern: that compiles.
+        pattern: the expression.
         length: of the name, in characters.
     """
     try:
-        return _sequence(parser.parse(pattern), length).steps // _UNIT + 1
+        parsed = parser.parse(pattern)
+    except (re.error, OverflowError, RecursionError):
+        return 1  # to be refused for that where it is compiled
+    try:
+        return _sequence(parsed, length).steps // _UNIT + 1
     except RecursionError:
         return MOST
 

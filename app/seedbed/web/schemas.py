@@ -42,8 +42,8 @@ class TensorDescription(BaseModel):
     guessed: bool = Field(description="Whether only name and rank say how it starts.")
     hints: list[str] = Field(description="What may not be meant, such as a stack read as a kernel.")
     weight: str | None = Field(
-        description="Of what a quantised checkpoint stores in place of a weight, that weight's name. "
-        "Codes have its init, and the moments of what they stand for."
+        description="Of what a quantised checkpoint stores in place of a weight, that weight's "
+        "name. Codes have its init, and the moments of what they stand for."
     )
     same_as: str | None = Field(
         description="Whose values it has, if it is said to equal another: the end of the chain."
