@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seedbed.init import MatrixCache, Named, Packed, Quantised, Source
+from seedbed.init import MatrixCache, Named, Packed, Quantised, Source, Straddling
 from seedbed.init.fills import Constant, Derived, Drawn
 from seedbed.init.schemes.chains import Steps
 from seedbed.init.views import Sliced
@@ -79,6 +79,37 @@ def packings(draw: st.DrawFn) -> tuple[Packed, str]:
         strides = count * columns, 1
         slots = [slot * columns for slot in slots]
     return Packed(codes, (rows, columns), strides, tuple(slots), bits), code
+
+
+@settings(untimed, max_examples=40)
+@given(st.sampled_from([3, 5, 6, 7]), st.integers(1, 5), st.integers(1, 9), st.data())
+def test_codes_that_straddle_words(bits: int, rows: int, units: int, data: st.DataObject) -> None:
+    """32 codes are one little-endian integer of as many words, whichever way words are laid."""
+    columns = 32 * units
+    last = (1 << (bits - 1)) - 1
+    grid = Whole(-last - 1, last, last + 1)
+    codes = Quantised(Named(Drawn(Uniform(-1.0, 1.0)), "w"), Scaled(1.0 / last, grid))
+    down = data.draw(st.booleans())
+    packed = Straddling(codes, *((rows, (32, columns)) if down else (1, (32, 0))), bits)
+    source = Source(get_engine("auto"), 7, "other", DTYPES["I32"], MatrixCache(0, 1))
+    drawn = np.empty(rows * columns, np.uint8)
+    codes.write_box(source, Box.run(0, len(drawn)), drawn)
+    wanted = np.empty((rows, units * bits), "<u4")
+    for row, unit in np.ndindex(rows, units):
+        numbers = drawn.reshape(rows, columns)[row, 32 * unit : 32 * unit + 32].tolist()
+        whole = sum(number << bits * k for k, number in enumerate(numbers))
+        for word in range(bits):
+            wanted[row, unit * bits + word] = whole >> 32 * word & 0xFFFFFFFF
+    flat = (wanted.T if down else wanted).reshape(-1)
+
+    start = data.draw(st.integers(0, len(flat) - 1))
+    count = data.draw(st.integers(1, len(flat) - start))
+    out = np.empty(count, "<i4")
+    packed.write_box(source, Box.run(start, count), out)
+    assert (out.view("<u4") == flat[start : start + count]).all()
+    apart = np.empty((2, -(-count // 3)), "<i4")
+    packed.write_box(source, Box(start, apart.shape, (0, 3)), apart)
+    assert (apart.view("<u4") == flat[start : start + count : 3]).all()
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -115,17 +115,33 @@ def modelopt(own: Tensors, config: Any) -> tuple[Any, Any, Floats]:
 def gptq(own: Tensors, config: Any) -> tuple[Any, Any, Floats]:
     """An oracle from AutoGPTQ's packing: codes down the inputs, zero points stored less one."""
     bits = config["bits"]
-    shifts = torch.arange(0, 32, bits)
-    codes = (own["qweight"].unsqueeze(1) >> shifts.view(1, -1, 1)) & (2**bits - 1)
-    codes = codes.reshape(-1, own["qweight"].shape[1])
-    zeros = (own["qzeros"].unsqueeze(2) >> shifts) & (2**bits - 1)
-    zeros = zeros.reshape(len(own["qzeros"]), -1)
+    if bits == 3:
+        codes, zeros = three_bits(own["qweight"].T).T, three_bits(own["qzeros"])
+    else:
+        shifts = torch.arange(0, 32, bits)
+        codes = (own["qweight"].unsqueeze(1) >> shifts.view(1, -1, 1)) & (2**bits - 1)
+        codes = codes.reshape(-1, own["qweight"].shape[1])
+        zeros = (own["qzeros"].unsqueeze(2) >> shifts) & (2**bits - 1)
+        zeros = zeros.reshape(len(own["qzeros"]), -1)
     if config.get("checkpoint_format") != "gptq_v2":
         zeros = (zeros + 1) & (2**bits - 1)
     groups = own["g_idx"].long()
     whole = own["scales"].float()[groups] * (codes - zeros[groups])
     last = 2 ** (bits - 1)
     return whole.T, own["scales"].float(), wholes(-last, last - 1)
+
+
+def three_bits(words: Any) -> Any:
+    """As AutoGPTQ unpacks rows of 3 bits: 32 codes of three words, two of which cross over."""
+    shifts = torch.tensor([
+        [0, 3, 6, 9, 12, 15, 18, 21, 24, 27, 30, 0], [0, 1, 4, 7, 10, 13, 16, 19, 22, 25, 28, 31],
+        [0, 2, 5, 8, 11, 14, 17, 20, 23, 26, 29, 0],
+    ])  # fmt: skip
+    parts = words.reshape(len(words), -1, 3, 1) >> shifts
+    parts[:, :, 0, 10] = (parts[:, :, 0, 10] & 3) | ((parts[:, :, 1, 0] << 2) & 4)
+    parts[:, :, 1, 11] = (parts[:, :, 1, 11] & 1) | ((parts[:, :, 2, 0] << 1) & 6)
+    own = [parts[:, :, 0, :11], parts[:, :, 1, 1:12], parts[:, :, 2, 1:11]]
+    return (torch.cat(own, 2) & 7).reshape(len(words), -1)
 
 
 def awq(own: Tensors, _: Any) -> tuple[Any, Any, Floats]:
@@ -186,6 +202,15 @@ def asymmetric(form: str, **weights: Any) -> dict[str, Any]:
     return {**SHORT["w4a16"], "format": form, "config_groups": {"group_0": group}}
 
 
+def packed_in(bits: int) -> dict[str, Any]:
+    """pack-quantized with symmetric codes of so many bits, in groups."""
+    weights = {"num_bits": bits, "type": "int", "strategy": "group", "group_size": 128}
+    return {
+        **SHORT["w4a16"],
+        "config_groups": {"group_0": {"targets": ["Linear"], "weights": weights}},
+    }
+
+
 CASES: dict[str, Any] = {
     **{name: config for name, config in SHORT.items() if name != "mxfp4"},
     "fp8-ue8m0": {**SHORT["fp8-block"], "scale_fmt": "ue8m0"},
@@ -214,6 +239,13 @@ CASES: dict[str, Any] = {
     },
     "gptq-v2": {**SHORT["gptq-4bit"], "checkpoint_format": "gptq_v2", "group_size": 64},
     "gptq-2bit": {**SHORT["gptq-4bit"], "bits": 2, "group_size": -1},
+    "gptq-3bit": {**SHORT["gptq-4bit"], "bits": 3},
+    "gptq-3bit-uneven": {**SHORT["gptq-4bit"], "bits": 3, "sym": False, "group_size": 32},
+    **{f"packed-{bits}bit": packed_in(bits) for bits in (3, 5, 6, 7)},
+    **{
+        f"packed-{bits}bit-uneven": asymmetric("pack-quantized", num_bits=bits)
+        for bits in (3, 5, 6, 7)
+    },
     "bnb-fp4": {**SHORT["bnb-nf4"], "bnb_4bit_quant_type": "fp4"},
     "bnb-nested": {**SHORT["bnb-nf4"], "bnb_4bit_use_double_quant": True},
 }  # fmt: skip

@@ -28,7 +28,7 @@ from seedbed.init.names import (
     Text,
 )
 from seedbed.init.planning import Origin, TensorPlan, plan
-from seedbed.init.quantised import Packed, Quantised
+from seedbed.init.quantised import Packed, Quantised, Straddling
 from seedbed.init.rules import Rule
 from seedbed.init.schemes import (
     SCHEMES,
@@ -83,6 +83,7 @@ __all__ = [
     "Shape",
     "Size",
     "Source",
+    "Straddling",
     "TensorName",
     "TensorPlan",
     "TensorSpec",

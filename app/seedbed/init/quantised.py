@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from seedbed.init.fill import Elements, Fill
 from seedbed.init.source import Source
 from seedbed.init.views import View
-from seedbed.stream import Box, Dtype, Pairs, Scaled, boxes
+from seedbed.stream import Box, Dtype, Pairs, Scaled, boxes, packed_bytes
 
 _CODES = 1 << 17
 """Codes made at a time, which should stay in cache."""
@@ -129,6 +129,58 @@ class Packed(View):
         step = ordered[1] - ordered[0] if len(ordered) > 1 else 1
         places = [slot // step for slot in self.slots]
         return step, None if places == sorted(places) else places
+
+
+@dataclass(frozen=True)
+class Straddling(View):
+    """Codes of bits that do not divide 32: each 32 of them one after the other in as many words.
+
+    Attributes:
+        fill: of codes.
+        across: words that lie between one word of 32 codes and the next one.
+        strides: from 32 codes to the next, and from those of one word across to those of the next,
+            in codes.
+        bits: of a code.
+    """
+
+    across: int
+    strides: tuple[int, int]
+    bits: int
+
+    def check(self, dtype: Dtype) -> None:
+        """Words of 32 bits."""
+        if dtype.bits != _WORD_BITS:
+            raise ValueError(f"{dtype.code} is no word of {_WORD_BITS} bits")
+
+    def write_box(self, source: Source, box: Box, out: Elements) -> None:
+        """Whole rows of words at a time, of which those that are wanted are kept."""
+        if not box.extents:
+            box, out = Box.run(box.start, 1), out.reshape(1)
+        if not box.is_run:
+            for number in range(box.extents[0]):
+                self.write_box(source, *boxes.row_of(box, out, 0, number))
+            return
+        row = self.bits * self.across
+        first, last = box.start // row, -(-(box.start + box.size) // row)
+        step = max(_CODES // (_WORD_BITS * self.across), 1)
+        for unit in range(first, last, step):
+            words = self._words(source, unit, min(step, last - unit))
+            begin = max(box.start, unit * row)
+            end = min(box.start + box.size, unit * row + len(words))
+            part = words[begin - unit * row : end - unit * row]
+            out[begin - box.start : end - box.start] = part.view(out.dtype)
+
+    def _words(self, source: Source, unit: int, count: int) -> NDArray[np.uint32]:
+        along, side = self.strides
+        apart = Box(unit * along, (count, self.across, _WORD_BITS), (along, side, 1))
+        codes = np.empty(apart.extents, np.uint8)
+        self.fill.write_box(source, apart, codes)
+        words = packed_bytes(codes.reshape(-1), self.bits).view("<u4")
+        turned = words.reshape(count, self.across, self.bits).transpose(0, 2, 1)
+        return np.ascontiguousarray(turned).reshape(-1)
+
+
+_WORD_BITS = 32
 
 
 def _room(box: Box) -> NDArray[np.uint8]:

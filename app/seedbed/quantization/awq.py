@@ -11,7 +11,7 @@ from typing import ClassVar, Literal
 from seedbed.init import Packed, TensorPlan
 from seedbed.quantization.base import GroupSize, WithExclusions
 from seedbed.quantization.integers import affine
-from seedbed.quantization.weights import Weight, repeated
+from seedbed.quantization.weights import Weight
 
 _ORDER = (0, 2, 4, 6, 1, 3, 5, 7)
 """Which output of eight each place of a word has, from its lowest bits up."""
@@ -56,6 +56,5 @@ class Awq(WithExclusions):
             _BITS,
         )
         yield weight.codes_in("qweight", "I32", shape, fill)
-        word = repeated(levels.zero, _BITS)
-        yield weight.constant("qzeros", "I32", (groups, weight.rows // each), word)
+        yield weight.zeros("qzeros", levels.zero, _BITS, groups)
         yield weight.scale("scales", (groups, weight.rows), levels.scale)

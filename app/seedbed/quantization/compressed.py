@@ -19,7 +19,7 @@ from seedbed.quantization.floats import microscaled, nvidia
 from seedbed.quantization.integers import affine
 from seedbed.quantization.modules import Match, compressed_patterns, module_of
 from seedbed.quantization.scales import scale_up
-from seedbed.quantization.weights import Weight, repeated
+from seedbed.quantization.weights import Weight
 from seedbed.stream import DTYPES, DtypeCode
 
 _Size = Annotated[int, Field(ge=1)]
@@ -144,9 +144,10 @@ def packed(group: Group, weight: Weight) -> Iterator[TensorPlan]:
     """`weight_packed`: words of 32 bits along the rows."""
     arguments = _weights(group)
     bits = arguments.num_bits
-    if arguments.type != "int" or bits not in (2, 4, 8):
+    if arguments.type != "int" or bits < 2:
         raise SpecError(
-            f"pack-quantized is taken with whole numbers of 2, 4 or 8 bits, not of {bits}",
+            "pack-quantized is taken with whole numbers of 2 to 8 bits, not with "
+            f"{arguments.type}s of {bits}",
             ("config_groups",),
         )
     shape = arguments.shape(weight)
@@ -158,11 +159,7 @@ def packed(group: Group, weight: Weight) -> Iterator[TensorPlan]:
         if arguments.how not in ("group", "channel"):
             yield weight.constant("weight_zero_point", "I8", shape, levels.zero - (1 << bits - 1))
         else:
-            each = 32 // bits
-            weight.require_multiple(weight.rows, each, "zero points in one word")
-            zeros = weight.rows // each, shape[1]
-            word = repeated(levels.zero, bits)
-            yield weight.constant("weight_zero_point", "I32", zeros, word)
+            yield weight.zeros("weight_zero_point", levels.zero, bits, shape[1], down=True)
     yield weight.numbers("weight_shape", "I64", weight.shape)
 
 

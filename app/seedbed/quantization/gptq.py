@@ -6,6 +6,7 @@ Zero points are stored less one in version 1, whose kernels add it again.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, ClassVar, Literal
@@ -16,14 +17,14 @@ from seedbed.init import Packed, TensorPlan
 from seedbed.quantization.base import GroupSize, Method
 from seedbed.quantization.integers import affine
 from seedbed.quantization.modules import OUTPUT, Match
-from seedbed.quantization.weights import Weight, repeated
+from seedbed.quantization.weights import Weight
 
 _WORD_BITS = 32
 _IN_BLOCK = re.compile(r"\.\d+\.")
 
 
 class Gptq(Method):
-    """Codes of 2, 4 or 8 bits in groups of inputs."""
+    """Codes of 2, 3, 4 or 8 bits in groups of inputs."""
 
     name: ClassVar = "gptq"
     about: ClassVar = "bound ÷ (2^(bits − 1) − 1), rounded up to float16, in every group"
@@ -39,7 +40,7 @@ class Gptq(Method):
     )  # fmt: skip
 
     quant_method: Literal["gptq"] = "gptq"
-    bits: Literal[2, 4, 8] = 4
+    bits: Literal[2, 3, 4, 8] = 4
     group_size: GroupSize = 128
     sym: bool = True
     checkpoint_format: Literal["gptq", "gptq_v2"] | None = None
@@ -68,25 +69,22 @@ class Gptq(Method):
 
     def stored(self, weight: Weight) -> Iterator[TensorPlan]:
         """`qweight`, `qzeros`, `scales` and `g_idx`."""
-        each = _WORD_BITS // self.bits
         size = self.group_size if self.group_size > 0 else weight.columns
-        weight.require_multiple(weight.columns, each, "codes in one word")
-        weight.require_multiple(weight.rows, each, "zero points in one word")
+        each = _WORD_BITS // math.gcd(_WORD_BITS, self.bits)  # that whole words hold
+        weight.require_multiple(weight.columns, each, "codes in whole words")
         weight.require_multiple(weight.columns, size, "the size of a group")
         groups = weight.columns // size
         levels = affine(weight, self.bits, "F16", symmetric=self.sym)
-        shape = (weight.columns // each, weight.rows)
-        fill = Packed(
-            weight.codes(levels.scale.value, levels.grid()),
-            shape,
-            (each, weight.columns),
-            tuple(range(each)),
-            self.bits,
-        )
-        yield weight.codes_in("qweight", "I32", shape, fill)
+        codes = weight.codes(levels.scale.value, levels.grid())
+        if each == _WORD_BITS:
+            yield weight.straddling("qweight", codes, self.bits, weight.rows)
+        else:
+            shape = (weight.columns // each, weight.rows)
+            strides = (each, weight.columns)
+            fill = Packed(codes, shape, strides, tuple(range(each)), self.bits)
+            yield weight.codes_in("qweight", "I32", shape, fill)
         second = "gptq_v2" in (self.checkpoint_format, self.format)
         zero = levels.zero if second else (levels.zero - 1) % (1 << self.bits)
-        word = repeated(zero, self.bits)
-        yield weight.constant("qzeros", "I32", (groups, weight.rows // each), word)
+        yield weight.zeros("qzeros", zero, self.bits, groups)
         yield weight.scale("scales", (groups, weight.rows), levels.scale)
         yield weight.groups("g_idx", weight.columns, size)

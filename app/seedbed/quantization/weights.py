@@ -12,12 +12,14 @@ from functools import lru_cache
 
 from seedbed.errors import SpecError
 from seedbed.init import (
+    Constant,
     Fill,
     Named,
     Packed,
     Quantised,
     Scheme,
     Shape,
+    Straddling,
     TensorPlan,
     scheme,
 )
@@ -132,6 +134,8 @@ class Weight:
 
     def packed_along(self, suffix: str, dtype: DtypeCode, codes: Fill, bits: int) -> TensorPlan:
         """Codes put together along the last axis, the first in the lowest bits."""
+        if DTYPES[dtype].bits % bits:
+            return self.straddling(suffix, codes, bits, 1)
         each = DTYPES[dtype].bits // bits
         self.require_multiple(self.columns, each, f"codes of {bits} bits in one {dtype}")
         shape = (*self.shape[:-1], self.columns // each)
@@ -140,6 +144,46 @@ class Weight:
         return self.codes_in(
             suffix, dtype, shape, Packed(codes, shape, tuple(strides), tuple(range(each)), bits)
         )
+
+    def straddling(self, suffix: str, codes: Fill, bits: int, across: int) -> TensorPlan:
+        """32 codes in as many words of 32 bits as they have bits, along rows.
+
+        Args:
+            suffix: behind the module's name.
+            codes: of the weight.
+            bits: of each.
+            across: 1 if words follow each other as the codes do, the number of rows if words of
+                different rows do.
+        """
+        rows, columns = self.shape
+        self.require_multiple(columns, 32, f"codes of {bits} bits in {bits} words")
+        words = columns // 32 * bits
+        shape = (rows, words) if across == 1 else (words, rows)
+        strides = (32, 0) if across == 1 else (32, columns)
+        return self.codes_in(suffix, "I32", shape, Straddling(codes, across, strides, bits))
+
+    def zeros(
+        self, suffix: str, code: int, bits: int, groups: int, *, down: bool = False
+    ) -> TensorPlan:
+        """The code of 0 of every group and row, packed: (groups, words of all rows).
+
+        Args:
+            suffix: behind the module's name.
+            code: the same everywhere.
+            bits: of it.
+            groups: of a row.
+            down: whether the tensor is (words of all rows, groups).
+        """
+        whole = 32 // math.gcd(32, bits)
+        self.require_multiple(self.rows, whole, "zero points in whole words")
+        words = self.rows * bits // 32
+        shape = (words, groups) if down else (groups, words)
+        if 32 % bits == 0:
+            return self.constant(suffix, "I32", shape, repeated(code, bits))
+        fill = Straddling(Constant(code), groups if down else 1, (0, 0), bits)
+        plan = self.codes_in(suffix, "I32", shape, fill)
+        init = _constant(code)
+        return replace(plan, scheme=init, origin=None, known_fans=None, same_as=None)
 
 
 def repeated(code: int, bits: int) -> int:
