@@ -237,6 +237,12 @@ CASES: dict[str, Any] = {
         "config_groups": {"group_0": {"targets": ["Linear"], "weights": {
             "num_bits": 4, "type": "float", "strategy": "group", "group_size": 32}}},
     },
+    "mxfp8-linear": {
+        "quant_method": "compressed-tensors",
+        "format": "mxfp8-quantized",
+        "config_groups": {"group_0": {"targets": ["Linear"], "weights": {
+            "num_bits": 8, "type": "float", "strategy": "group", "group_size": 32}}},
+    },
     "gptq-v2": {**SHORT["gptq-4bit"], "checkpoint_format": "gptq_v2", "group_size": 64},
     "gptq-2bit": {**SHORT["gptq-4bit"], "bits": 2, "group_size": -1},
     "gptq-3bit": {**SHORT["gptq-4bit"], "bits": 3},
@@ -271,13 +277,13 @@ def test_owners_code_gives_the_same_network(case: str, unquantised: dict[str, An
             assert torch.equal(stored[name], weight), name
             continue
         changed += 1
-        if case == "mxfp4-linear":
+        if case in ("mxfp4-linear", "mxfp8-linear"):
             assert {*own["weight_scale"].unique().tolist()} != {0}
         whole, scale, grid = dequantise(own, config)
         scales = np.unique(scale.double().numpy())
         assert len(scales) == 1
         assert 0 < scales[0] < np.inf
-        if case == "mxfp4-linear":
+        if case in ("mxfp4-linear", "mxfp8-linear"):
             scales = np.exp2(scales - 127)
         nearest_of(whole, weight, float(scales[0]), grid)
     linear = [name for name in unquantised if name.endswith("proj.weight")]

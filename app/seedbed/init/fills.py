@@ -157,16 +157,18 @@ class Counted(Fill):
         step: from one to the next.
         length: of the axis.
         stride: from one to the next along it, in elements.
+        repeat: elements in a row along it that have the same number.
     """
 
     start: int | float
     step: int | float
     length: int
     stride: int
+    repeat: int = 1
 
     @property
     def _ends(self) -> tuple[int | float, int | float]:
-        last = self.start + self.step * max(self.length - 1, 0)
+        last = self.start + self.step * (max(self.length - 1, 0) // self.repeat)
         return min(self.start, last), max(self.start, last)
 
     @property
@@ -186,7 +188,7 @@ class Counted(Fill):
     def write_box(self, source: Source, box: Box, out: Elements) -> None:
         """Compute the elements block by block."""
         for piece, part in boxes.pieces(box, out, BLOCK):
-            places = (piece.indices() // self.stride) % self.length
+            places = (piece.indices() // self.stride) % self.length // self.repeat
             part[...] = self._at(places, source.dtype).reshape(part.shape)
 
     def _at(self, places: Indices, dtype: Form) -> Elements:
@@ -202,8 +204,12 @@ class Counted(Fill):
         low, high = self.reach
         if not self.length:
             return Summary(0.0, 0.0, 0.0, 0.0, None)
-        std = abs(float(self.step)) * math.sqrt((self.length**2 - 1) / 12)
-        return Summary(low / 2 + high / 2, std, low, high, None)
+        whole, rest = divmod(self.length, self.repeat)
+        first = self.repeat * whole * (whole - 1) // 2 + rest * whole
+        second = self.repeat * whole * (whole - 1) * (2 * whole - 1) // 6 + rest * whole**2
+        variance = Fraction(self.length * second - first**2, self.length**2)
+        mean = float(self.start) + float(self.step) * (first / self.length)
+        return Summary(mean, abs(float(self.step)) * math.sqrt(variance), low, high, None)
 
 
 class Formula(Protocol):

@@ -6,6 +6,7 @@ group has a format, which says how codes are stored; `_FORMATS` has one function
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal
@@ -26,7 +27,7 @@ _Size = Annotated[int, Field(ge=1)]
 Strategy = Literal["tensor", "channel", "group", "block", "token", "tensor_group"]
 
 _BYTE = 8
-_NVFP4_GROUP, _MXFP4_GROUP = 16, 32
+_NVFP4_GROUP, _MX_GROUP = 16, 32
 
 
 class Arguments(BaseModel):
@@ -115,7 +116,7 @@ class Group(BaseModel):
             if weights.num_bits == _BYTE:
                 return "float-quantized"
             size = weights.group_size
-            return "mxfp4-pack-quantized" if size == _MXFP4_GROUP else "nvfp4-pack-quantized"
+            return "mxfp4-pack-quantized" if size == _MX_GROUP else "nvfp4-pack-quantized"
         return "pack-quantized" if self.input_activations is None else "int-quantized"
 
 
@@ -178,12 +179,27 @@ def nvfp4(group: Group, weight: Weight) -> Iterator[TensorPlan]:
 
 def mxfp4(group: Group, weight: Weight) -> Iterator[TensorPlan]:
     """`weight_packed` in E2M1, scales that are powers of two."""
-    _require_floats_of_4(group, _MXFP4_GROUP)
+    _require_floats_of_4(group, _MX_GROUP)
     scaled = microscaled(weight)
-    weight.require_multiple(weight.columns, _MXFP4_GROUP, "the size of a block")
+    weight.require_multiple(weight.columns, _MX_GROUP, "the size of a block")
     yield weight.packed_along("weight_packed", "U8", scaled.codes, 4)
-    shape = (weight.rows, weight.columns // _MXFP4_GROUP)
+    shape = (weight.rows, weight.columns // _MX_GROUP)
     yield weight.constant("weight_scale", "U8", shape, scaled.exponent)
+
+
+def mxfp8(group: Group, weight: Weight) -> Iterator[TensorPlan]:
+    """`weight` in E4M3, scales that are powers of two."""
+    arguments = _weights(group)
+    if (arguments.type, arguments.num_bits, arguments.group_size) != ("float", 8, _MX_GROUP):
+        raise SpecError(f"this format has floats of 8 bits in groups of {_MX_GROUP}", _GROUPS)
+    grid = DTYPES["F8_E4M3"]
+    scale = scale_up(weight.bound / grid.highest, "F8_E8M0")
+    yield weight.coded("weight", "F8_E4M3", scale.value, grid)
+    exponent = int(math.log2(scale.value)) + 127
+    yield weight.constant("weight_scale", "U8", arguments.shape(weight), exponent)
+
+
+_GROUPS = ("config_groups",)
 
 
 def _weights(group: Group) -> Arguments:
@@ -207,6 +223,7 @@ _FORMATS: dict[str, Callable[[Group, Weight], Iterator[TensorPlan]]] = {
     "pack-quantized": packed,
     "nvfp4-pack-quantized": nvfp4,
     "mxfp4-pack-quantized": mxfp4,
+    "mxfp8-quantized": mxfp8,
 }
 """How codes are stored. What is not here is refused by its name."""
 
@@ -230,11 +247,12 @@ class CompressedTensors(Method):
     global_compression_ratio: float | None = None
     sparsity_config: dict[str, Any] | None = None
     transform_config: dict[str, Any] | None = None
+    moe_sparsity_config: dict[str, Any] | None = None
     version: str | None = None
 
     @model_validator(mode="after")
     def _taken(self) -> CompressedTensors:
-        for field in ("sparsity_config", "transform_config"):
+        for field in ("sparsity_config", "transform_config", "moe_sparsity_config"):
             value = getattr(self, field)
             if value and not (field == "sparsity_config" and value.get("format") == "dense"):
                 raise SpecError(f"{field} is not taken: it would change the weights", (field,))

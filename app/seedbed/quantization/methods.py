@@ -127,7 +127,7 @@ def method_of(config: Json) -> Method:
     fields: dict[str, Any] = {}
     for key, value in config.items():
         name = key[1:] if key[:1] == "_" and key[1:] in method.model_fields else key
-        if key in method.inert:
+        if key in method.inert or (value is None and name not in method.model_fields):
             continue
         if name in fields and fields[name] != value:
             raise SpecError(f"{key} and {name} are one field, with two values", (key,))

@@ -114,14 +114,8 @@ class Arange(Scheme):
         if not -len(shape) <= self.axis < len(shape):
             raise ShapeError(f"shape {list(shape)} has no axis {self.axis}", ("init", "axis"))
         axis = self.axis % len(shape)
-        outer, length = math.prod(shape[:axis]), shape[axis]
-        if length % self.repeat and outer > 1:
-            raise ShapeError(
-                f"{length} is no multiple of {self.repeat}, and more than one row counts",
-                ("init", "repeat"),
-            )
-        stride = max(math.prod(shape[axis + 1 :]), 1) * self.repeat
-        return Counted(self.start, self.step, -(-length // self.repeat), stride)
+        stride = max(math.prod(shape[axis + 1 :]), 1)
+        return Counted(self.start, self.step, shape[axis], stride, self.repeat)
 
 
 SCHEMES = (LiteralScheme, Arange)
