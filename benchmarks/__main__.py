@@ -8,7 +8,18 @@ import signal
 import sys
 from pathlib import Path
 
-from benchmarks import boxes, cold, downloads, draws, large, latency, machine, matrices, planning
+from benchmarks import (
+    boxes,
+    cold,
+    downloads,
+    draws,
+    large,
+    latency,
+    machine,
+    matrices,
+    planning,
+    quantised,
+)
 from benchmarks.harness import Bench
 from seedbed.stream import NUMPY, get_engine
 
@@ -16,6 +27,7 @@ SECTIONS = {
     "draws": draws.run,
     "boxes": boxes.run,
     "matrices": matrices.run,
+    "quantised": quantised.run,
     "http": downloads.run,
     "latency": latency.run,
     "plan": planning.run,

@@ -137,7 +137,7 @@ def _by(weights: Any) -> Any:
     [
         ("fp9", "there is no quantization"),
         ({"quant_method": "hqq"}, "is not taken"),
-        ({"quant_method": "gptq", "bits": 3}, "bits|2, 4"),
+        ({"quant_method": "gptq", "bits": 5}, "2, 3, 4"),
         ({"quant_method": "gptq", "group_size": 100}, "multiple of 100"),
         ({"quant_method": "fp8", "weight_blok_size": [1, 1]}, "Extra inputs"),
         ({"quant_method": "fp8", "modules_to_not_convert": ["("]}, "no regular expression"),
