@@ -6,7 +6,7 @@ range of any tensor costs what it holds.
 """
 
 from seedbed.quantization.base import Method
-from seedbed.quantization.cost import MOST_OF_A_WEIGHT, Cost, cost, matching_work
+from seedbed.quantization.costs import MOST_OF_A_WEIGHT, Cost, cost, matching_work
 from seedbed.quantization.methods import METHODS, SHORT, VERSION, method_of, quantise
 
 __all__ = [
