@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 import time
@@ -10,7 +11,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
-from typing import Protocol
+from functools import partial
+from typing import Protocol, TextIO
 
 from rich.console import Console
 from rich.progress import (
@@ -177,6 +179,7 @@ def materialise(
         SeedbedError: nothing was written: the target has something else, cannot be reached, ….
     """
     planned(checkpoint, limits_of(order.url))
+    out = _standard_output_alone() if order.ray else sys.stdout
     target = open_target(order.url, order.threads)
     run = Run(checkpoint, target, order.wish)
     total = sum(
@@ -197,7 +200,7 @@ def materialise(
     done: list[Done] = []
     with (
         _interruptible(),
-        _shown(order, total, console, say) as shown,
+        _shown(order, total, console, say, out) as shown,
         closing(run.results(execute)) as results,
     ):
         for result in results:
@@ -214,7 +217,7 @@ def materialise(
     size, seconds = sum(result.size for result in written), time.monotonic() - begun
     code = _code(failures)
     if order.as_json:
-        print_line(json.dumps({
+        print_line(out, json.dumps({
             "event": "end", "whole": not failures, "exit_code": code, "target": order.url,
             "written": len(written), "kept": len(done) - len(written), "bytes_written": size,
             "seconds": round(seconds, 3),
@@ -246,18 +249,29 @@ def _code(failures: list[Failure]) -> int:
     return DAMAGED if all(isinstance(f.error, DamagedError) for f in failures) else BROKEN
 
 
-def print_line(text: str) -> None:
-    """A line on standard output, at once."""
-    sys.stdout.write(f"{text}\n")
+def _standard_output_alone() -> TextIO:
+    """Standard output, to which nobody else in this process writes any more.
+
+    Ray tells there of nodes that have died; that goes to standard error.
+    """
     sys.stdout.flush()
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return out
+
+
+def print_line(out: TextIO, text: str) -> None:
+    """Print a line at once."""
+    out.write(f"{text}\n")
+    out.flush()
 
 
 @contextmanager
 def _shown(
-    order: Order, total: int, console: Console, say: Callable[[str], None]
+    order: Order, total: int, console: Console, say: Callable[[str], None], out: TextIO
 ) -> Iterator[_Shown]:
     if order.as_json:
-        yield _Json(print_line, total)
+        yield _Json(partial(print_line, out), total)
     elif order.quiet:
         yield _Lines(lambda _: None, total)
     elif console.is_terminal:
