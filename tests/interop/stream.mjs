@@ -84,7 +84,7 @@ async function identify(text) {
   const spec = parseJson(text);
   const canonical = canonicalText(spec, text);
   const seed = BigInt(spec.seed ?? 0);
-  const found = { canonical, token: tokenText(canonical, seed, shardSizeOf(spec)) };
+  const found = { canonical, token: tokenText(canonical, seed, shardSizeOf(spec), text) };
   if (spec.model && !isSaid(spec.model)) return found;
   const digest = await specDigest(canonical, spec.model);
   const etags = { 'model.safetensors': await weightsETag(digest, seed, 'model.safetensors') };

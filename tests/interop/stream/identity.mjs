@@ -95,10 +95,12 @@ export async function smallETag(name, content) {
 /** 9.4: the JSON that a token spells. */
 export const inflated = (token) => inflateRawSync(Buffer.from(token, 'base64url')).toString();
 
-/** 9.4: the JSON that the token of a spec spells. */
-export function tokenText(canonical, seed, shardSize) {
+/** 9.4: the JSON that the token of a spec spells; its files as the request's text has them. */
+export function tokenText(canonical, seed, shardSize, text) {
   const shards = shardSize === UNCUT ? '' : `"max_shard_size":${shardSize},`;
-  return `{"seed":${seed},${shards}${canonical.slice(1)}`;
+  const { files = {} } = asSpelled(text);
+  const beside = Object.keys(files).length ? `"files":${spell(files)},` : '';
+  return `{"seed":${seed},${shards}${beside}${canonical.slice(1)}`;
 }
 
 export const shardSizeOf = (spec) => spec.max_shard_size ?? UNCUT;
