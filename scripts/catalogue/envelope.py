@@ -49,7 +49,22 @@ DERIVED: Mapping[str, Mapping[str, Any]] = {
     "llama4": {"field": "text_config.moe_layers", "prefix": "text_config."},
 }
 
+_INTERVALS: Mapping[str, str] = {
+    # of Qwen3NextConfig and those made like it: read from kwargs where there is no list
+    "qwen3_next": "",
+    "qwen3_5": "text_config.",
+    "qwen3_5_text": "",
+    "qwen3_5_moe": "text_config.",
+    "qwen3_5_moe_text": "",
+}
+
 FOLLOWS: Mapping[str, Mapping[str, str]] = {
+    kind: {
+        f"{prefix}layer_types": f"'full_attention' if (i + 1) % {prefix}full_attention_interval == 0"
+        " else 'linear_attention'"
+    }
+    for kind, prefix in _INTERVALS.items()
+} | {
     # `__post_init__` of the config class: what was one value in all samples
     "glm_moe_dsa": {
         "indexer_types": "'full' if max(i - index_skip_topk_offset + 1, 0) % max(index_topk_freq, 1)"
@@ -103,6 +118,8 @@ PRESENT: Mapping[str, Mapping[str, str]] = {
 }
 
 DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+    kind: {f"{prefix}full_attention_interval": 4} for kind, prefix in _INTERVALS.items()
+} | {
     # read from kwargs, and so in no list of fields
     "glm_moe_dsa": {"index_topk_freq": 1, "index_skip_topk_offset": 2},
 }
@@ -113,6 +130,8 @@ UNUSED: Mapping[str, tuple[str, ...]] = {
 }
 
 KINDS: Mapping[str, Mapping[str, str]] = {
+    kind: {f"{prefix}full_attention_interval": "i"} for kind, prefix in _INTERVALS.items()
+} | {
     # 0 is what -1 comes to where there is one layer
     "ernie4_5_moe": {"moe_layer_end_index": "-inz"},
     "glm_moe_dsa": {"index_topk_freq": "iz", "index_skip_topk_offset": "iz"},
@@ -127,6 +146,27 @@ WORDS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "indexer_types": ("full", "shared"),
         "layer_types": ("indexed_attention", "deepseek_sparse_attention"),
     }
+}
+
+CLIP_VISION = {
+    # transformers.models.clip.modeling_clip.CLIPPreTrainedModel._init_weights
+    r"sqrt\(1 / 24\) \* initializer_factor": "initializer_factor / sqrt(hidden_size)",
+    r"sqrt\(1 / 48\) \* initializer_factor": "initializer_factor / sqrt(2 * hidden_size)",
+    r"initializer_factor / sqrt\(3 \* \(16 \* num_hidden_layers\)\)": "initializer_factor"
+    " / sqrt(2 * hidden_size * num_hidden_layers)",
+}
+
+SPREADS: Mapping[str, Mapping[str, str]] = {
+    # numbers of the samples, in place of the sizes that they were
+    "clip_vision_model": CLIP_VISION,
+    "chinese_clip_vision_model": CLIP_VISION,
+}
+
+ROUNDED = {
+    # quotients that came out even in the samples: √(3 / fan_in), √(6 / (fan_in + fan_out))
+    r"1 / sqrt\(([\w.]+) // 3\)": r"sqrt(3) / sqrt(\1)",
+    r"sqrt\(2\) / sqrt\(ceil\(([\w.]+), 32\)\)": r"sqrt(3) / sqrt(2 * \1)",
+    r"sqrt\(3\) / sqrt\((\([\w.]+ \+ [\w.]+\)) // 2\)": r"sqrt(6) / sqrt\1",
 }
 
 INITS: Mapping[str, Mapping[str, str | None]] = {
@@ -164,6 +204,7 @@ def bound(kind: str, data: dict[str, Any]) -> list[str]:
                 rule["value"] = FOLLOWS[kind][rule["field"]]
         one["derived"] = [r for r in one["derived"] if r["field"] not in UNUSED.get(kind, ())]
         _know(kind, one, data)
+        _spread(kind, one)
         one["kinds"] |= KINDS.get(kind, {})
         one["choices"] |= {field: list(words) for field, words in WORDS.get(kind, {}).items()}
         _start(INITS.get(kind, {}), one)
@@ -172,9 +213,20 @@ def bound(kind: str, data: dict[str, Any]) -> list[str]:
     return notes
 
 
+def _spread(kind: str, one: dict[str, Any]) -> None:
+    """Put laws in place of the numbers of samples in the parameters of inits."""
+    for case in (case for cases in one["inits"] for case in cases):
+        for name, text in case.get("with", {}).items():
+            if isinstance(text, str) and text[:1] == "=":
+                for form, law in {**SPREADS.get(kind, {}), **ROUNDED}.items():
+                    text = re.sub(form, law, text)
+                case["with"][name] = text
+
+
 def _know(kind: str, one: dict[str, Any], data: dict[str, Any]) -> None:
     """Take fields and words that are read as `LETTERS`, `RESPELT` and the like say."""
-    data["defaults"] |= DEFAULTS.get(kind, {})
+    for path, value in DEFAULTS.get(kind, {}).items():
+        data["defaults"] = reading.having(data["defaults"], tuple(path.split(".")), value)
     data["respelt"] = {**data.get("respelt", {}), **RESPELT.get(kind, {})}
     data["letters"] = {**data.get("letters", {}), **LETTERS.get(kind, {})}
     for part in ("respelt", "letters"):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from scripts.catalogue import comparing, oracle, reading
+from scripts.catalogue.limited import Timeout
 
 
 def moves(kind: str, architecture: str, path: str, value: Any) -> bool:
@@ -30,6 +31,6 @@ def moves(kind: str, architecture: str, path: str, value: Any) -> bool:
 def _built(kind: str, architecture: str, config: Mapping[str, Any]) -> Any:
     try:
         kept = oracle.truth({**config, "model_type": kind}, architecture)
-    except (Exception, oracle.Timeout):
+    except (Exception, Timeout):
         return None
     return comparing.digest(kept.tensors), [(one.init, one.same_as) for one in kept.tensors]

@@ -20,9 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from scripts.catalogue import comparing, oracle
+from scripts.catalogue.limited import Timeout
 from scripts.resumable import logged
 from seedbed.errors import SeedbedError
 from seedbed.models import registry
+from seedbed.models.config import dtype_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ def measure(case: Case, *, inits: bool, most: int = 2**63) -> dict[str, Any]:
     try:
         inits = inits and (case.stored is None or len(case.stored) <= most)
         kept = _truth(config, case) if inits or case.stored is None else case.stored
-    except (Exception, oracle.Timeout) as error:
+    except (Exception, Timeout) as error:
         return {**line, "state": "no truth", "why": f"{type(error).__name__}: {error}"[:200]}
     what = comparing.tensors(model.parameters, kept)
     if what is not None and not (case.stored is not None and what.startswith("dtype")):
@@ -107,7 +109,8 @@ def _dtypes(model: Any, case: Case) -> str | None:
     """Whether dtypes are those of the stored truth, if there is one."""
     if case.stored is None:
         return None
-    default = getattr(model, "dtype", None) or "F32"
+    default = dtype_of(case.config) or "F32"
+    model = model.in_dtype(default)
     want = {one.name: one.dtype for one in case.stored}
     wrong = [p.name for p in model.parameters if (p.dtype or default) != want.get(p.name)]
     return f"{len(wrong)} others: {wrong[0]}" if wrong else "right"

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.catalogue import comparing, oracle
+from scripts.catalogue.limited import Timeout
 from scripts.resumable import logged
 from seedbed.errors import SeedbedError
 from seedbed.models import registry
@@ -113,7 +114,7 @@ def hold(kind: str, architecture: str, config: Json, *, inits: bool) -> dict[str
         else:
             truth = oracle.outline(whole, architecture)
         saved = json.loads(json.dumps(plain(oracle.config_of(whole).to_dict())))
-    except (Exception, oracle.Timeout) as error:
+    except (Exception, Timeout) as error:
         return {"state": "no truth", "why": f"{type(error).__name__}: {error}"[:160]}
     saved["architectures"] = [architecture]
     mark = comparing.digest(truth)

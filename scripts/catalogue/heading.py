@@ -1,0 +1,371 @@
+"""Heads of solved bases: what another class of a type has beside the tensors of one that is known.
+
+    python -m scripts.catalogue.heading qwen2_vl=Qwen2VLForConditionalGeneration …
+
+A head is its base under other names, and a few tensors more. Which name became which is told by
+builds of both; the further tensors are explained by the fields that all builds agree with. Then the
+class is held to builds that took no part, to the library's defaults at full size, and to depths;
+what differs once is not written. Needs the interop environment.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import itertools
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from scripts.catalogue import comparing, mending, oracle, ordering, reading, sweeping
+from scripts.catalogue.limited import Timeout
+from seedbed.errors import SeedbedError
+from seedbed.models.catalogue import engine
+from seedbed.models.catalogue.expressions import evaluate
+from seedbed.models.catalogue.settling import at
+from seedbed.models.catalogue.store import index, load
+
+SOLVED, UNSEEN = 14, 8
+"""Sampled configs: to solve from, and to hold the class to."""
+
+LEAST_RIGHT = 5
+
+TIES = (None, True, False)
+DEPTHS = (1, 2, 3, 5, 8, 13, 21, 48, 64, 96)
+
+Json = dict[str, Any]
+
+
+class Unsolved(Exception):
+    """Why a head is not explained."""
+
+
+def sampled(kind: str, architecture: str, seed: int, count: int) -> list[Json]:
+    """Configs that the library builds, of random fields; the sampler is that of `solve`."""
+    sys.path.insert(0, str(Path(__file__).parent))
+    import sampling
+    import studying
+
+    builder = studying.Builder(kind, architecture)
+    sampler = sampling.Sampler(builder.config_class, seed=seed)
+    found = []
+    for _ in sampler.walk(builder.build, lambda: len(found) >= count):
+        assert builder.last is not None
+        found.append(json.loads(json.dumps(builder.last.given)))
+        if len(found) >= count:
+            break
+    return found
+
+
+def tied(config: Json, data: Json, number: int) -> Json:
+    """The same with one of the ways to tie: at the top, and in each nested config."""
+    paths = [("tie_word_embeddings",)]
+    paths += [(path, "tie_word_embeddings") for path in data["nested"] if path == "text_config"]
+    turns = itertools.islice(itertools.cycle(TIES), number, None)
+    for path, value in zip(paths, turns, strict=False):
+        if value is not None:
+            config = reading.having(config, path, value)
+    return config
+
+
+def biased(config: Json, data: Json) -> Json:
+    """The same with every bias that a field says, so that each has its place in the order."""
+    for path in reading.flattened(data["defaults"]):
+        at_ = tuple(path.split("."))
+        if "bias" in at_[-1] and isinstance(reading.level(data["defaults"], at_), bool):
+            config = reading.having(config, at_, True)
+    return config
+
+
+def outlined(kind: str, architecture: str, config: Json) -> tuple[Any, ...]:
+    """Names, dtypes and shapes of a class."""
+    return oracle.outline({**config, "model_type": kind}, architecture, seconds=40)
+
+
+def renamed(pairs: Sequence[tuple[Sequence[Any], Sequence[Any]]]) -> dict[str, str]:
+    """Pattern of the base → pattern of the head, the same for all pairs of builds.
+
+    Raises:
+        Unsolved: a tensor of the base has no place in the head.
+    """
+    found: dict[str, str] = {}
+    for base, head in pairs:
+        theirs: dict[tuple[Any, ...], set[str]] = {}
+        for one in head:
+            pattern, place = ordering.split(one.name)
+            theirs.setdefault((place, one.shape, one.dtype), set()).add(pattern)
+        for one in base:
+            pattern, place = ordering.split(one.name)
+            near = theirs.get((place, one.shape, one.dtype), set())
+            if pattern in found:
+                if found[pattern] not in near:
+                    raise Unsolved(f"{pattern} is not {found[pattern]} everywhere")
+                continue
+            best = max(near, key=lambda other: _common(pattern, other), default=None)
+            if best is None or _common(pattern, best)[0] < min(2, pattern.count(".") + 1):
+                raise Unsolved(f"{pattern} has no place in the head")
+            found[pattern] = best
+    if len(set(found.values())) != len(found):
+        raise Unsolved("two tensors of the base are one of the head")
+    return found
+
+
+def _common(one: str, two: str) -> tuple[int, int]:
+    """How many parts of two names are the same from the end, and from the start; then the length."""
+    count = 0
+    for a, b in zip(reversed(one.split(".")), reversed(two.split(".")), strict=False):
+        if a != b:
+            break
+        count += 1
+    return count, -abs(len(one) - len(two))
+
+
+def size(values: Sequence[int], settled: Sequence[Json]) -> tuple[str, list[str]]:
+    """An expression for a dimension, and the fields in it.
+
+    Raises:
+        Unsolved: no field, and no product of two, is it.
+    """
+    if len(set(values)) == 1:
+        fields = _agreeing(values, settled)
+        return (fields[0], [fields[0]]) if fields else (str(values[0]), [])
+    fields = _agreeing(values, settled)
+    if fields:
+        return fields[0], [fields[0]]
+    raise Unsolved(f"a dimension of {sorted(set(values))[:5]}")
+
+
+def _agreeing(values: Sequence[int], settled: Sequence[Json]) -> list[str]:
+    """Fields that have these values: those at the top first."""
+    names = [
+        path
+        for path in reading.flattened(settled[0])
+        if all(
+            type(at(one, path)) is int and at(one, path) == value
+            for one, value in zip(settled, values, strict=True)
+        )
+    ]
+    wide = ("vocab_size", "hidden_size", "projection_dim", "num_labels")
+    return sorted(names, key=lambda n: (n.rpartition(".")[2] not in wide, n.count("."), n))
+
+
+def present(where: Sequence[bool], settled: Sequence[Json], data: Json) -> str:
+    """When a further tensor is there.
+
+    Raises:
+        Unsolved: no condition says it.
+    """
+    if all(where):
+        return "True"
+    texts = [
+        f"not {path}"
+        for path in reading.flattened(data["defaults"])
+        if path.rpartition(".")[2] == "tie_word_embeddings"
+    ]
+    pairs = list(itertools.combinations(texts, 2))
+    texts += [f"{a} {word} {b}" for word in ("and", "or") for a, b in pairs]
+    for text in texts:
+        try:
+            if all(bool(evaluate(text, s)) == w for s, w in zip(settled, where, strict=True)):
+                return text
+        except SeedbedError:
+            continue
+    raise Unsolved("the presence of a further tensor")
+
+
+def solve(kind: str, architecture: str, base: str, data: Json) -> Json:
+    """The data of a head.
+
+    Raises:
+        Unsolved: it is not the base and a few tensors.
+    """
+    configs = [
+        tied(config, data, n) for n, config in enumerate(sampled(kind, architecture, 77, SOLVED))
+    ]
+    configs += [biased(config, data) for config in configs[:2]]
+    program = engine._Program(data, base)
+    rows = []
+    for config in configs:
+        try:
+            settled = program.settled.settle({**config, "model_type": kind})
+            rows.append(
+                (settled, outlined(kind, base, config), outlined(kind, architecture, config))
+            )
+        except (SeedbedError, Timeout):
+            continue
+    if len(rows) < 4:
+        raise Unsolved(f"{len(rows)} configs that the base takes")
+    names = renamed([(b, h) for _, b, h in rows])
+    one = copy.deepcopy(data["classes"][base])
+    unseen = {t[0] for t in one["tensors"]} - set(names)
+    for pattern in sorted(unseen):  # such as biases that no sample had: as their neighbours
+        stem = next((k for k in names if k.rpartition(".")[0] == pattern.rpartition(".")[0]), None)
+        if stem is None:
+            raise Unsolved(f"{pattern} was in no sample")
+        names[pattern] = f"{names[stem].rpartition('.')[0]}.{pattern.rpartition('.')[2]}"
+    loops = {}
+    for tensor in one["tensors"]:
+        old, new = tensor[0].split("*"), names[tensor[0]].split("*")
+        for depth in range(len(old) - 1):
+            key = "*".join(new[: depth + 1])
+            value = one["loops"]["*".join(old[: depth + 1])]
+            if loops.setdefault(key, value) != value:
+                raise Unsolved(f"the loop of {key}")
+        tensor[0] = names[tensor[0]]
+    one["loops"] = loops
+    one.pop("passes", None)
+    further = sorted(
+        {ordering.split(h.name)[0] for _, _, head in rows for h in head} - set(names.values())
+    )
+    for pattern in further:
+        if "*" in pattern:
+            raise Unsolved(f"{pattern} is further, and in a loop")
+        shapes = [next((h.shape for h in head if h.name == pattern), None) for *_, head in rows]
+        when = present([s is not None for s in shapes], [r[0] for r in rows], data)
+        there = [(s, r[0]) for s, r in zip(shapes, rows, strict=True) if s is not None]
+        texts = []
+        for column in zip(*(s for s, _ in there), strict=True):
+            text, fields = size(column, [settled for _, settled in there])
+            texts.append(text)
+            for field in fields:
+                if field in data["defaults"] or "." in field:
+                    one["kinds"].setdefault(field, "i")
+        one["tensors"].append([pattern, when, texts, "", one["inits"].index([])])
+    whole = {**data, "classes": {**data["classes"], architecture: one}}
+    _started(kind, architecture, whole, further, list(configs)[:4])
+    _ordered(kind, architecture, whole, [[t.name for t in head] for *_, head in rows])
+    return one
+
+
+def _started(kind: str, architecture: str, data: Json, further: list[str], configs: Any) -> None:
+    """Give further tensors the init of another that starts as they do, if there is one."""
+    one = data["classes"][architecture]
+    truths = []
+    for config in configs:
+        whole = {**config, "model_type": kind, "architectures": [architecture]}
+        truths.append((whole, oracle.truth(whole, architecture).tensors))
+    for tensor in (t for t in one["tensors"] if t[0] in further):
+        plain = sorted(enumerate(one["inits"]), key=lambda item: "row" in json.dumps(item[1]))
+        for number, cases in plain:
+            if not cases or any(" i" in json.dumps(c) or "[i" in json.dumps(c) for c in cases):
+                continue
+            tensor[4] = number
+            try:
+                if all(
+                    _right(data, architecture, config, truth, tensor[0]) for config, truth in truths
+                ):
+                    break
+            except SeedbedError:
+                continue
+        else:
+            tensor[4] = one["inits"].index([])
+
+
+def _right(data: Json, architecture: str, config: Json, truth: Any, name: str) -> bool:
+    parameters = [p for p in built(data, architecture, config)[0] if p.name == name]
+    return comparing.starts(parameters, truth) == {}
+
+
+def _ordered(kind: str, architecture: str, data: Json, names: list[list[str]]) -> None:
+    arrangement = ordering.arranged(names)
+    if arrangement is None:
+        raise Unsolved("no order of patterns")
+    ordering.reorder(data["classes"][architecture], arrangement)
+
+
+def built(data: Json, architecture: str, config: Json) -> tuple[tuple[Any, ...], frozenset[str]]:
+    """What the data makes of a config: parameters, and names whose init is a guess."""
+    program = engine._Program(data, architecture)
+    run = engine._Run(program, program.settled.settle(config), 1_000_000)
+    return tuple(run.parameters(program.body)), frozenset(run.guessed)
+
+
+def held(kind: str, architecture: str, data: Json) -> tuple[dict[str, int], str | None]:
+    """How many unseen configs were right or refused; and the first that was wrong."""
+    counts = {"unseen": 0, "refused": 0, "guessed": 0}
+
+    def hold(config: Json, *, inits: bool) -> str | None:
+        whole = {**config, "model_type": kind, "architectures": [architecture]}
+        try:
+            parameters, guessed = built(data, architecture, whole)
+        except SeedbedError:
+            counts["refused"] += 1
+            counts["unseen"] += 1
+            return None
+        try:
+            truth: Any = (
+                oracle.truth(whole, architecture).tensors
+                if inits
+                else outlined(kind, architecture, config)
+            )
+        except (Exception, Timeout):
+            return None
+        counts["unseen"] += 1
+        what = comparing.tensors(parameters, truth)
+        if what is None and inits:
+            counts["guessed"] = max(counts["guessed"], len({*map(_pattern, guessed)}))
+            wrong = comparing.starts(parameters, truth, guessed)
+            what = f"init: {next(iter(wrong.items()))}" if wrong else None
+        return None if what is None else f"{json.dumps(config)[:200]}: {what}"
+
+    for n, config in enumerate(sampled(kind, architecture, 4242, UNSEEN)):
+        if wrong := hold(tied(config, data, n + 1), inits=n % 3 == 0):
+            return counts, wrong
+    for name, config in sweeping.cases(kind):
+        depth = int(name.rpartition("=")[2]) if "=" in name else 0
+        if depth not in (0, 3, 21, 64):
+            continue
+        if wrong := hold(config, inits=False):
+            return counts, wrong
+    return counts, None
+
+
+def _pattern(name: str) -> str:
+    return ordering.split(name)[0]
+
+
+def add(kind: str, architecture: str, base: str) -> str:
+    """Solve a head, hold it, and write it; says what came of it."""
+    data = copy.deepcopy(dict(load(kind)))
+    try:
+        data["classes"][architecture] = solve(kind, architecture, base, data)
+    except Unsolved as error:
+        return f"not explained: {error}"
+    counts, wrong = held(kind, architecture, data)
+    if wrong is not None:
+        return f"WRONG: {wrong}"
+    if counts["unseen"] - counts["refused"] < LEAST_RIGHT:
+        return f"too few: {counts}"
+    (mending.DATA / f"{kind}.json.gz").write_bytes(mending.packed(data))
+    whole = json.loads(json.dumps(index()))
+    whole["types"][kind][architecture] = {
+        "status": "exact", "unseen": counts["unseen"],
+        "patterns": len({t[0] for t in data["classes"][architecture]["tensors"]}),
+        "guessed": counts["guessed"], "refused": counts["refused"],
+    }  # fmt: skip
+    (mending.DATA / "index.json.gz").write_bytes(mending.packed(whole))
+    for cache in (load, index, engine._program):
+        cache.cache_clear()
+    return f"exact: {counts}"
+
+
+def main() -> None:
+    """Add heads."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("heads", nargs="*", help="type=Class, or type=Class:Base.")
+    for one in parser.parse_args().heads:
+        kind, _, rest = one.partition("=")
+        architecture, _, base = rest.partition(":")
+        exact = [n for n, s in index()["types"][kind].items() if s["status"] == "exact"]
+        base = base or next(n for n in exact if n != architecture)
+        try:
+            what = add(kind, architecture, base)
+        except (Exception, Timeout) as error:
+            what = f"{type(error).__name__}: {error}"[:200]
+        print(f"{kind} {architecture}: {what}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
