@@ -33,10 +33,6 @@ def make_card(
     config = spec.config or {}
     kind = " ".join(str(config.get("model_type") or "").split())[:100]
     title = str(named.get("preset") or kind or "A checkpoint")
-    whole = ""  # of a spec that is too long: it only becomes longer here
-    if len(spec.canonical_json) <= _SPEC_BYTES:
-        body = json.loads(spec.canonical_json)
-        whole = json.dumps({"seed": seed_to_json(spec.seed), **body}, indent=2, ensure_ascii=False)
     lines = [
         "---",
         "tags: [seedbed, random-weights, initialization]",
@@ -63,18 +59,25 @@ def make_card(
             f"{spec.method.about}, where the bound is the furthest that its distribution draws; "
             "those of activations are 1."
         )
-    lines += ["", "## Make them again", ""]
-    if whole and len(whole.encode()) <= _SPEC_BYTES:
-        lines += [
-            "Save this as `spec.json`:",
-            "",
-            # Not `splitlines`, for which U+2028 in a name ends a line, which JSON lets stand.
-            *(f"    {line}" for line in whole.split("\n")),
-            "",
-            "then `seedbed generate spec.json -o ./`, or ask a server:",
-            "",
-            "    curl -o model.safetensors --json @spec.json $SEEDBED/v1/checkpoints",
-        ]
-    else:
-        lines.append("The spec is too long for this page; whoever made the files has it.")
+    lines += ["", "## Make them again", "", *_how_to_make(spec)]
     return ("\n".join(lines) + "\n").encode()
+
+
+def _how_to_make(spec: CheckpointSpec) -> list[str]:
+    """The spec, and what to do with it."""
+    whole = ""  # of a spec that is too long: it only becomes longer here
+    if len(spec.canonical_json) <= _SPEC_BYTES:
+        body = json.loads(spec.canonical_json)
+        whole = json.dumps({"seed": seed_to_json(spec.seed), **body}, indent=2, ensure_ascii=False)
+    if not whole or len(whole.encode()) > _SPEC_BYTES:
+        return ["The spec is too long for this page; whoever made the files has it."]
+    return [
+        "Save this as `spec.json`:",
+        "",
+        # Not `splitlines`, for which U+2028 in a name ends a line, which JSON lets stand.
+        *(f"    {line}" for line in whole.split("\n")),
+        "",
+        "then `seedbed generate spec.json -o ./`, or ask a server:",
+        "",
+        "    curl -o model.safetensors --json @spec.json $SEEDBED/v1/checkpoints",
+    ]
