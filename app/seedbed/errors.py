@@ -5,9 +5,12 @@
     │   ├── ShapeError                a shape, or the fans taken from it
     │   ├── ParameterError            a scheme's parameter, alone or for this tensor
     │   ├── TokenError                a URL token that does not decode to a spec
+    │   ├── UnstudiedError            a config that the catalogue does not know; its library may
     │   └── IdError                   a name that a stored spec cannot have
     ├── InvalidError                  JSON that is no spec, in several places perhaps; or no JSON
     ├── LimitError                    the request is sound, but larger than a setting allows
+    ├── NotRecordedError              a model by a library's word, which is not to be had here
+    │   └── DifferentRecordingError   … or says something else here
     ├── SettingError (ValueError)     a setting has no such value, or there is no such setting
     ├── BusyError                     the request is sound, but there is no room for it now
     ├── RegistryError                 of stored specs
@@ -123,6 +126,22 @@ class TokenError(SpecError):
     """A URL token that does not decode to a spec."""
 
 
+class UnstudiedError(SpecError):
+    """A config of which the catalogue does not know the tensors.
+
+    Attributes:
+        config: its canonical JSON, for whoever has the library itself.
+    """
+
+    config: str = ""
+
+    def within(self, *prefix: str | int) -> SpecError:
+        """The same error, seen from an enclosing object."""
+        moved = super().within(*prefix)
+        moved.__dict__["config"] = self.config
+        return moved
+
+
 class IdError(SpecError):
     """A namespace or name that a stored spec cannot have."""
 
@@ -171,6 +190,30 @@ class LimitError(SeedbedError):
     def said_of(self, setting: str) -> str:
         """The text, with the setting's name as the reader knows it."""
         return f"{self.actual:,} {self.unit} asked for; {setting} allows {self.maximum:,}"
+
+
+class NotRecordedError(SeedbedError):
+    """A model is meant that a release of a library makes, and neither its record nor that is here.
+
+    Attributes:
+        library: whose word it is.
+        version: of its release.
+        digest: that the record must have; None if any will do.
+        config: canonical JSON of what is to be recorded.
+    """
+
+    def __init__(
+        self, message: str, library: str, version: str, digest: str | None, config: str
+    ) -> None:
+        super().__init__(message)
+        self.library = library
+        self.version = version
+        self.digest = digest
+        self.config = config
+
+
+class DifferentRecordingError(NotRecordedError):
+    """The release is here, and makes another model of the config."""
 
 
 class SettingError(SeedbedError, ValueError):

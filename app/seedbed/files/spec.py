@@ -409,6 +409,15 @@ class CheckpointSpec(BaseModel):
         given = self.files.get(CONFIG_NAME)
         return given if own is None and isinstance(given, dict) else own
 
+    @property
+    def text(self) -> str:
+        """Canonical JSON with what it leaves out: the seed, shards and the files beside them."""
+        shards = ""
+        if self.max_shard_size != MAX_SHARD_BYTES:
+            shards = f'"max_shard_size":{self.max_shard_size},'
+        files = f'"files":{spelled(self.files)},' if self.files else ""
+        return f'{{"seed":{self.seed},{shards}{files}{self.canonical_json[1:]}'
+
     @cached_property
     def token(self) -> str:
         """The spec and its seed as text for a URL: deflated canonical JSON in base64url.
@@ -416,13 +425,8 @@ class CheckpointSpec(BaseModel):
         Different versions of zlib may spell one spec differently; all spellings decode alike, and
         no byte of a file and no ETag depends on the spelling.
         """
-        shards = ""
-        if self.max_shard_size != MAX_SHARD_BYTES:
-            shards = f'"max_shard_size":{self.max_shard_size},'
-        files = f'"files":{spelled(self.files)},' if self.files else ""
-        body = f'{{"seed":{self.seed},{shards}{files}{self.canonical_json[1:]}'
         packer = zlib.compressobj(9, zlib.DEFLATED, -15)
-        packed = packer.compress(body.encode()) + packer.flush()
+        packed = packer.compress(self.text.encode()) + packer.flush()
         return base64.urlsafe_b64encode(packed).rstrip(b"=").decode()
 
 

@@ -4,6 +4,7 @@ from seedbed.models.base import Architecture, Model, Preset, collect, prefixed
 from seedbed.models.bounds import require_bounded
 from seedbed.models.manifest import ListEntry, ManifestEntry
 from seedbed.models.ranges import Ranged, compressed
+from seedbed.models.recorded import LIBRARY, Record, RecordedBy
 from seedbed.models.registry import catalogue_types, preset, presets
 from seedbed.models.source import (
     MODEL_KINDS,
@@ -17,6 +18,7 @@ from seedbed.models.source import (
 from seedbed.models.tokenizers import absent
 
 __all__ = [
+    "LIBRARY",
     "MODEL_KINDS",
     "Architecture",
     "ListEntry",
@@ -28,6 +30,8 @@ __all__ = [
     "ModelSource",
     "Preset",
     "Ranged",
+    "Record",
+    "RecordedBy",
     "absent",
     "catalogue_types",
     "collect",

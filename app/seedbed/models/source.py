@@ -14,13 +14,15 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    PrivateAttr,
     Tag,
 )
 from pydantic_core import PydanticCustomError
 
-from seedbed.errors import Path, SpecError
+from seedbed.errors import Path, SpecError, UnstudiedError
 from seedbed.models import registry
 from seedbed.models.base import Model
+from seedbed.models.bounds import require_bounded
 from seedbed.models.config import dtype_of
 from seedbed.models.manifest import (
     INITIALIZER_RANGE,
@@ -32,6 +34,7 @@ from seedbed.models.manifest import (
     manifest_to_json,
 )
 from seedbed.models.ranges import count_of, covers
+from seedbed.models.recorded import LIBRARY, Record, RecordedBy
 from seedbed.stream import FloatCode
 
 
@@ -98,6 +101,13 @@ class ModelOfConfig(BaseModel):
         description="Whether to leave the config's quantization_config aside: the model is the "
         "unquantised one.",
     )
+    recorded: RecordedBy | None = Field(
+        None,
+        description="Whose word the tensors are: a release of the library itself, in place of the "
+        "catalogue. A service that can record puts this into its links where the catalogue does "
+        "not know the config; one that has neither the record nor the release refuses it.",
+    )
+    _record: Record | None = PrivateAttr(None)
 
     @property
     def dtype(self) -> FloatCode | None:
@@ -107,12 +117,32 @@ class ModelOfConfig(BaseModel):
         except SpecError:
             return None  # which `build` refuses
 
+    @property
+    def unquantised(self) -> str:
+        """Canonical JSON of the config as it is recorded: that of the unquantised model."""
+        return _dumps({k: v for k, v in self.config.items() if k != "quantization_config"})
+
+    def with_record(self, record: Record) -> ModelOfConfig:
+        """The same config, whose tensors are what was recorded.
+
+        Raises:
+            NotRecordedError: it is not the record that is meant.
+        """
+        if self.recorded is not None:
+            self.recorded.require(record, self.unquantised)
+        said = RecordedBy(library=LIBRARY, version=record.version, digest=record.digest)
+        other = self.model_copy(update={"recorded": said})
+        other._record = record  # noqa: SLF001  # of the same class
+        return other
+
     def build(self) -> Model:
         """The model, and how it is quantised.
 
         Raises:
-            SpecError: the model type is not known, or a field or value was not studied; path
+            UnstudiedError: the catalogue does not know it: model type, class, field or value; path
                 within the model.
+            NotRecordedError: it is what a library's release makes of it, which is not here.
+            SpecError: no library takes it.
         """
         config = dict(self.config)
         quantization = config.pop("quantization_config", None)
@@ -122,11 +152,26 @@ class ModelOfConfig(BaseModel):
             )
         if quantization is not None and not isinstance(quantization, dict):
             raise SpecError("must be an object", ("config", "quantization_config"))
+        model = self._of(config)
+        return model if self.ignore_quantization else replace(model, quantization=quantization)
+
+    def _of(self, config: dict[str, Any]) -> Model:
+        """The unquantised model."""
         try:
-            model = registry.of_config(config)
+            require_bounded(config)
+            dtype_of(config)
         except SpecError as error:
             raise error.within("config") from error
-        return model if self.ignore_quantization else replace(model, quantization=quantization)
+        if self._record is not None:
+            return self._record.model(config)
+        if self.recorded is not None:
+            raise self.recorded.missing(self.unquantised)
+        try:
+            return registry.of_config(config)
+        except SpecError as error:
+            refusal = UnstudiedError(error.message, error.path, error.allowed)
+            refusal.others, refusal.config = error.others, self.unquantised
+            raise refusal.within("config") from error
 
     def place_of(self, _: str) -> Path:
         """Where a tensor is said."""
@@ -137,6 +182,8 @@ class ModelOfConfig(BaseModel):
         fields: dict[str, Any] = {"config": self.config}
         if self.ignore_quantization:
             fields["ignore_quantization"] = True
+        if self.recorded is not None:
+            fields["recorded"] = self.recorded.canonical()
         return fields
 
 
@@ -225,13 +272,12 @@ ModelSource = Annotated[
 
 def dumps(source: ModelOfPreset | ModelOfConfig | ModelOfManifest | ModelOfList) -> str:
     """Canonical JSON of a source: sorted keys, no spaces, no defaults."""
-    return json.dumps(
-        source.canonical(),
-        sort_keys=True,
-        separators=(",", ":"),
-        ensure_ascii=False,
-        allow_nan=False,
-    )
+    return _dumps(source.canonical())
+
+
+_dumps = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+).encode
 
 
 __all__ = [

@@ -117,6 +117,7 @@ class RegistryLimits(Bounds):
     max_spec_bytes: int = 2**20
     max_spec_versions: int = 16
     max_registry_bytes: int = 2**30
+    max_records: int = 10_000
 
 
 def digest_of(spec: CheckpointSpec | SpecIdentity) -> str:

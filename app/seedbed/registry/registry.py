@@ -21,6 +21,9 @@ _Given = ParamSpec("_Given")
 _Found = TypeVar("_Found")
 
 
+_WRITING = (SpecStore.put, SpecStore.delete, SpecStore.put_record)
+
+
 class Registry:
     """Stored specs, asked without holding up the event loop.
 
@@ -76,7 +79,7 @@ class Registry:
         store = self._store
         if store is None:
             raise UnavailableError("this service stores no specs (SEEDBED_REGISTRY_URL)", None)
-        lane = self._writes if call in (SpecStore.put, SpecStore.delete) else self._reads
+        lane = self._writes if call in _WRITING else self._reads
         if lane.calls >= lane.most:
             raise UnavailableError(
                 f"{lane.calls} requests are waiting for the registry already",

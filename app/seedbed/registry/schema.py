@@ -1,7 +1,7 @@
 """The tables, and how they came about: numbered migrations, each applied once.
 
-There are two tables and no more changes to them than stand here, so a list of statements does what
-a migration tool would, within one transaction on both databases.
+There are three tables and no more changes to them than stand here, so a list of statements does
+what a migration tool would, within one transaction on both databases.
 """
 
 from __future__ import annotations
@@ -60,6 +60,17 @@ versions = Table(
 )
 """What each name means and has meant. The serial numbers of a name grow with each change."""
 
+records = Table(
+    "records",
+    metadata,
+    Column("key", String, primary_key=True),
+    Column("digest", String, primary_key=True),
+    Column("created", BigInteger, nullable=False),
+    Column("packed", LargeBinary, nullable=False),
+    Index("records_by_age", "created"),
+)
+"""What a library said of a config, by both and by what it comes to."""
+
 # `{text}` compares by code point, whatever the database's locale; `{bytes}` is a string of bytes.
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
@@ -86,6 +97,16 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         )""",
         "CREATE INDEX versions_by_digest ON versions (digest)",
         "CREATE INDEX versions_by_size ON versions (size_bytes)",
+    ),
+    (
+        """CREATE TABLE records (
+            key {text} NOT NULL,
+            digest {text} NOT NULL,
+            created BIGINT NOT NULL,
+            packed {bytes} NOT NULL,
+            PRIMARY KEY (key, digest)
+        )""",
+        "CREATE INDEX records_by_age ON records (created)",
     ),
 )
 """By number, from 1. One that was released is never changed: what comes later is another one."""

@@ -37,7 +37,7 @@ from seedbed.registry.records import (
     digest_of,
     etag_of,
 )
-from seedbed.registry.schema import is_current, migrate, specs, versions
+from seedbed.registry.schema import is_current, migrate, records, specs, versions
 
 RETRY_SECONDS = 2
 
@@ -275,6 +275,33 @@ class SpecStore:
         query = select(*_CONTENT).where(_is(versions, spec_id)).order_by(versions.c.serial.desc())
         with self._reading() as connection:
             return tuple(map(_content, connection.execute(query)))
+
+    def record(self, key: str, digest: str | None = None) -> tuple[bytes, str] | None:
+        """What was recorded under a key, and its digest; the first that was, if none is asked for.
+
+        Args:
+            key: of config and library.
+            digest: that it must have.
+        """
+        query = select(records.c.packed, records.c.digest).where(records.c.key == key)
+        if digest is not None:
+            query = query.where(records.c.digest == digest)
+        with self._reading() as connection:
+            row = connection.execute(query.order_by(records.c.created).limit(1)).one_or_none()
+        return None if row is None else (row.packed, row.digest)
+
+    def put_record(self, key: str, digest: str, packed: bytes) -> None:
+        """Keep what was recorded, and drop the oldest past the limit."""
+        with self._writing() as connection:
+            same = and_(records.c.key == key, records.c.digest == digest)
+            if connection.execute(select(records.c.key).where(same)).one_or_none() is not None:
+                return
+            row = {"key": key, "digest": digest, "created": self._now(), "packed": packed}
+            connection.execute(insert(records).values(row))
+            by_age = select(records.c.key, records.c.digest).order_by(records.c.created.desc())
+            for old in connection.execute(by_age.offset(self._limits.max_records)).all():
+                one = and_(records.c.key == old.key, records.c.digest == old.digest)
+                connection.execute(delete(records).where(one))
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:

@@ -5,11 +5,12 @@ imports torch.
 """
 
 from seedbed.recording import RecordingError, Report
-from seedbed.torch.configs import record_config
+from seedbed.torch.configs import Built, record_config
 from seedbed.torch.initialise import Initialised, init_
 from seedbed.torch.recording import RecordedTensor, Recording, Region, record
 
 __all__ = [
+    "Built",
     "Initialised",
     "RecordedTensor",
     "Recording",

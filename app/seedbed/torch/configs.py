@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 import importlib
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
 
-from seedbed.errors import Choices, SpecError
+from seedbed.errors import Choices, SeedbedError, SpecError
+from seedbed.torch.emission import CODES
 from seedbed.torch.recording import Recording, record
 
 
@@ -35,39 +36,86 @@ def record_config(
         SpecError: transformers is not installed, has no such class or cannot build it; with the
             field as its path.
     """
-    transformers = _transformers()
     if config.get("quantization_config") and not ignore_quantization:
         raise SpecError(
             "this is the config of a quantised model, whose tensors no recording has; "
             "ignore_quantization records the model that was quantised",
             ("quantization_config",),
         )
-    plain = {key: value for key, value in config.items() if key != "quantization_config"}
-    made, architecture = _made(transformers, plain), _class(transformers, plain)
-    kept: list[str] = []
+    built = Built.of(config, fallback=fallback)
+    metadata = {"recorded_from": f"transformers {built.version} {built.architecture}"}
+    return replace(_with_kept(built.recording, built.kept), metadata=metadata)
 
-    def build() -> torch.nn.Module:
-        dtype = made.dtype or torch.float32
-        model: Any = architecture._from_config(copy.deepcopy(made), dtype=dtype)
-        kept[:] = model._get_dtype_plan(torch.bfloat16)
-        return model
 
-    try:
-        recording = record(build, fallback=fallback)
-    except SpecError:
-        raise
-    except Exception as error:
-        raise SpecError(
-            f"transformers {transformers.__version__} cannot build {architecture.__name__} of "
-            f"this config: {type(error).__name__}: {error}"
-        ) from error
-    if not recording.tensors:
-        raise SpecError(
-            f"{architecture.__name__} of transformers {transformers.__version__} has no tensors",
-            ("architectures", 0),
+@dataclass(frozen=True, slots=True)
+class Built:
+    """The unquantised model of a config, recorded in the config's dtype.
+
+    Attributes:
+        recording: of it, as it is built.
+        kept: names of tensors that the library loads in F32 whatever the dtype is.
+        architecture: the class.
+        version: of transformers.
+        dtype: Seedbed's code of the config's.
+    """
+
+    recording: Recording
+    kept: frozenset[str]
+    architecture: str
+    version: str
+    dtype: str
+
+    @classmethod
+    def of(
+        cls,
+        config: Mapping[str, Any],
+        *,
+        dtype: torch.dtype | None = None,
+        fallback: Literal["literal"] | None = None,
+    ) -> Built:
+        """What transformers builds.
+
+        Args:
+            config: what a config.json says.
+            dtype: in place of the config's.
+            fallback: as of `record`.
+
+        Raises:
+            SpecError: as of `record_config`.
+        """
+        transformers = _transformers()
+        plain = {key: value for key, value in config.items() if key != "quantization_config"}
+        made, architecture = _made(transformers, plain), _class(transformers, plain)
+        chosen = dtype or made.dtype or torch.float32
+        globs: list[str] = []
+
+        def build() -> torch.nn.Module:
+            model: Any = architecture._from_config(copy.deepcopy(made), dtype=chosen)
+            globs[:] = model._get_dtype_plan(torch.bfloat16)
+            return model
+
+        try:
+            recording = record(build, fallback=fallback)
+        except SeedbedError:
+            raise
+        except Exception as error:
+            raise SpecError(
+                f"transformers {transformers.__version__} cannot build {architecture.__name__} of "
+                f"this config: {type(error).__name__}: {error}"
+            ) from error
+        if not recording.tensors:
+            raise SpecError(
+                f"{architecture.__name__} of transformers {transformers.__version__} has no "
+                "tensors",
+                ("architectures", 0),
+            )
+        return cls(
+            recording,
+            _kept(recording, globs),
+            architecture.__name__,
+            transformers.__version__,
+            CODES.get(chosen, "F32"),
         )
-    said = f"transformers {transformers.__version__} {architecture.__name__}"
-    return replace(_with_kept(recording, kept), metadata={"recorded_from": said})
 
 
 def _transformers() -> Any:
@@ -135,16 +183,24 @@ def _base_class(transformers: Any, kind: str) -> Any:
     return mapped[0] if isinstance(mapped, list | tuple) else mapped
 
 
-def _with_kept(recording: Recording, kept: list[str]) -> Recording:
-    """The recording with what the library loads in F32 as that."""
-    if not kept:
-        return recording
+def _kept(recording: Recording, globs: list[str]) -> frozenset[str]:
+    """Names of the tensors of a file that have a parameter of these names."""
+    if not globs:
+        return frozenset()
     matching = importlib.import_module("transformers.core_model_loading")
-    search = matching.build_glob_alternation(kept)[0].search
+    search = matching.build_glob_alternation(globs)[0].search
+    return frozenset(
+        tensor.name
+        for tensor in recording.tensors
+        if any(search(region.parameter) for region in tensor.regions or ())
+    )
+
+
+def _with_kept(recording: Recording, kept: frozenset[str]) -> Recording:
+    """The recording with what the library loads in F32 as that."""
     tensors = tuple(
         replace(tensor, dtype="F32")
-        if tensor.dtype in {"BF16", "F16"}
-        and any(search(region.parameter) for region in tensor.regions or ())
+        if tensor.dtype in {"BF16", "F16"} and tensor.name in kept
         else tensor
         for tensor in recording.tensors
     )

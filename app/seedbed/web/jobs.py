@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from importlib import import_module
 from typing import Any
 
 from seedbed.compare import COMPARISON, Budget, Comparison
@@ -26,6 +27,7 @@ from seedbed.files import (
     spec_of_preset,
     spec_of_token_json,
 )
+from seedbed.models import ModelOfConfig, Record
 from seedbed.stream import NUMPY, Engine, get_engine
 from seedbed.web.model_schemas import described_model
 from seedbed.web.schemas import described
@@ -41,6 +43,7 @@ class Source:
         preset: a name instead.
         options: of that, as text by name.
         changes: fields that are replaced: seed and dtype.
+        record: what its model is filled from, if that is a library's word.
     """
 
     text: bytes = b""
@@ -48,6 +51,7 @@ class Source:
     preset: str = ""
     options: Mapping[str, str] = field(default_factory=dict)
     changes: Mapping[str, Any] = field(default_factory=dict)
+    record: Record | None = None
 
     def spec(self, bounds: TextLimits) -> CheckpointSpec:
         """The spec.
@@ -61,7 +65,10 @@ class Source:
             spec = spec_of_token_json(self.text, bounds)
         else:
             spec = read(SPEC, self.text, bounds)
-        return spec.replaced(**self.changes) if self.changes else spec
+        changes = dict(self.changes)
+        if self.record is not None and isinstance(spec.model, ModelOfConfig):
+            changes["model"] = spec.model.with_record(self.record)
+        return spec.replaced(**changes) if changes else spec
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +122,33 @@ def describe_model(source: Source, bounds: TextLimits, root: str, query: str) ->
 
 
 def check(source: Source, bounds: TextLimits) -> Iterator[bytes]:
-    """Make sure that a spec means files, all of them; its `SpecIdentity`, pickled."""
+    """Make sure that a spec means files, all of them; its `SpecIdentity` and text, pickled.
+
+    The text is what it came as, unless a library was asked what it means: then it says so, with
+    release and digest, so that it always means the same.
+    """
     checkpoint, spec = _checkpoint(source, bounds)
     for _ in checkpoint.files():
         pass
-    yield pickle.dumps(SpecIdentity.of(spec), 5)
+    text = source.text
+    if source.record is not None:
+        model = replace(source, record=None).spec(bounds).model
+        said = model.recorded if isinstance(model, ModelOfConfig) else None
+        text = text if said is not None and said.digest else spec.text.encode()
+    yield pickle.dumps((SpecIdentity.of(spec), text), 5)
+
+
+def record(config: str, max_tensors: int, max_elements: int, recorder: str) -> Iterator[bytes]:
+    """The `Record` of a config, pickled, by a module that has the library; this one has not.
+
+    Args:
+        config: JSON.
+        max_tensors: of the model.
+        max_elements: of all of them.
+        recorder: name of the module.
+    """
+    made = import_module(recorder).record(config, max_tensors, max_elements)
+    yield pickle.dumps(made, 5)
 
 
 def check_comparison(text: bytes, bounds: TextLimits, budget: Budget) -> Iterator[bytes]:

@@ -1,4 +1,7 @@
-"""A process that plans for the service, and can be killed. Run as a module, with a socket's number.
+"""A process that plans for the service, and can be killed.
+
+Run as a module, with a socket's number, and the name of a module whose `prepare` loads what its
+jobs need if that is more than plans do.
 
 It imports what planning needs, once, and then forks a child for each job, which takes a few
 milliseconds and leaves nothing behind. A job comes with a socket of its own. Its child has so much
@@ -11,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import importlib
 import os
 import pickle
 import resource
@@ -63,7 +67,7 @@ class Job:
     seconds: float
 
 
-def main(control: socket.socket) -> None:
+def main(control: socket.socket, module: str = "") -> None:
     """Fork a child for each pair of sockets that comes over this one, until it ends.
 
     A child works over the first. Over the second whoever waits is told how the child ended: in one
@@ -75,7 +79,7 @@ def main(control: socket.socket) -> None:
     woken.settimeout(0)
     signal.signal(signal.SIGCHLD, lambda *_: None)  # only to be woken
     signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
-    _preload()
+    _preload(module)
     endings: dict[int, int] = {}
     while True:
         ready, _, _ = select.select([control, woken], [], [])
@@ -113,13 +117,16 @@ def _tell_endings(endings: dict[int, int]) -> None:
             os.close(descriptor)
 
 
-def _preload() -> None:
+def _preload(module: str) -> None:
     """Have everything in memory that a job needs, to be shared by all children."""
     from seedbed.models import catalogue_types, presets  # noqa: PLC0415
     from seedbed.web import jobs  # noqa: F401, PLC0415
 
-    presets()
-    catalogue_types()
+    if module:
+        importlib.import_module(module).prepare()
+    else:
+        presets()
+        catalogue_types()
     gc.collect()
     gc.freeze()  # else looking for garbage would copy every page
 
@@ -212,4 +219,4 @@ def _exactly(connection: socket.socket, size: int) -> bytes:
 
 
 if __name__ == "__main__":
-    main(socket.socket(fileno=int(sys.argv[1])))
+    main(socket.socket(fileno=int(sys.argv[1])), *sys.argv[2:])

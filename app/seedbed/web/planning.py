@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from typing import Any
 
 import structlog
@@ -34,8 +34,9 @@ _SMALL_BYTES = 96 << 20
 _LARGE_BODY_BYTES = 1 << 20
 """Arguments beyond this size need more than that."""
 
-_START_SECONDS = 60.0
-"""For a process to be there: it imports for a second, on a busy machine for several."""
+_START_SECONDS = 180.0
+"""For a process to be there: it imports for a second, a library of models for ten, on a busy machine
+for several times as long."""
 
 _PAUSE_SECONDS = 0.1
 """Before a template that has died is replaced; twice as long each time in a row."""
@@ -50,9 +51,24 @@ class _Ended(Exception):
 
 
 class Template:
-    """The process that has imported everything, and forks one for each job."""
+    """The process that has imported everything, and forks one for each job.
 
-    def __init__(self) -> None:
+    Args:
+        module: that loads what its jobs need, if that is more than plans do.
+        environment: variables of it beside our own.
+        idle_seconds: after how long without a job it ends; 0 is never.
+    """
+
+    def __init__(
+        self,
+        module: str = "",
+        environment: Mapping[str, str] | None = None,
+        idle_seconds: float = 0,
+    ) -> None:
+        self._module = [module] if module else []
+        self._environment = environment or {}
+        self._idle_seconds = idle_seconds
+        self._idle: asyncio.TimerHandle | None = None
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
@@ -85,10 +101,21 @@ class Template:
             self._control, theirs = socket.socketpair()
             with theirs:
                 self._process = subprocess.Popen(  # noqa: S603
-                    [sys.executable, "-m", "seedbed.web.planner", str(theirs.fileno())],
+                    [
+                        sys.executable,
+                        "-m",
+                        "seedbed.web.planner",
+                        str(theirs.fileno()),
+                        *self._module,
+                    ],
                     stdin=subprocess.DEVNULL,
                     pass_fds=[theirs.fileno()],
-                    env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"},
+                    env={
+                        **os.environ,
+                        "OPENBLAS_NUM_THREADS": "1",
+                        "MALLOC_ARENA_MAX": "1",
+                        **self._environment,
+                    },
                 )
 
     def connect(self) -> tuple[socket.socket, socket.socket]:
@@ -116,8 +143,21 @@ class Template:
         """Told that a job was begun: the process is sound."""
         self._failures = 0
 
+    def rests(self) -> None:
+        """Told that there is no job now: if none comes for a while, it ends."""
+        if self._idle_seconds:
+            loop = asyncio.get_running_loop()
+            self._idle = loop.call_later(self._idle_seconds, self.close)
+
+    def wakes(self) -> None:
+        """Told that there is a job."""
+        if self._idle is not None:
+            self._idle.cancel()
+            self._idle = None
+
     def close(self) -> None:
         """End it, and all that it has forked."""
+        self.wakes()
         with self._lock:
             self._forget()
 
@@ -142,6 +182,8 @@ class Planners:
         retry_seconds: what a refused client is told.
         memory: the budget from which a job's memory is taken.
         clock: seconds by the clock that a job has for each of processor, which others need too.
+        template: that forks the processes.
+        work: what they do, and the beginning of the names of the settings that limit it.
     """
 
     def __init__(
@@ -155,9 +197,13 @@ class Planners:
         retry_seconds: int,
         memory: MemoryBudget,
         clock: int = 3,
+        template: Template | None = None,
+        work: tuple[str, str] = ("plan", "planner"),
     ) -> None:
-        self.template = Template()
-        self._turns = Turns(slots, queue, patience_seconds, retry_seconds)
+        self.template = template or Template()
+        self._work, self._limit = work
+        doing = "planning {} large specs" if self._limit == "planner" else "recording {} configs"
+        self._turns = Turns(slots, queue, patience_seconds, retry_seconds, doing)
         self._memory_bytes = memory_bytes
         self._cpu_seconds = cpu_seconds
         self._retry_seconds = retry_seconds
@@ -193,9 +239,10 @@ class Planners:
         """
         size = sum(len(text) for text in _texts(arguments))
         rooms = [self._memory_bytes]
-        if size <= _LARGE_BODY_BYTES and self._memory_bytes > _SMALL_BYTES:
+        is_plan = self._limit == "planner"
+        if is_plan and size <= _LARGE_BODY_BYTES and self._memory_bytes > _SMALL_BYTES:
             rooms.insert(0, _SMALL_BYTES)
-        async with self._turns.turn(client):
+        async with self._turns.turn(client), self._awake():
             for room in rooms:
                 job = Job(function, arguments, room, self._cpu_seconds, self._seconds)
                 claim = Claim(self._memory, room, "planning")
@@ -208,12 +255,22 @@ class Planners:
                 except MemoryError:
                     if begun or room == rooms[-1]:
                         raise LimitError(
-                            "planner_bytes", room + 1, room, "bytes to plan this, or more,"
-                        ) from None
+                            f"{self._limit}_bytes", room + 1, room,
+                            f"bytes to {self._work} this, or more,",
+                        ) from None  # fmt: skip
                 else:
                     return
                 finally:
                     claim.end()
+
+    @contextlib.asynccontextmanager
+    async def _awake(self) -> AsyncIterator[None]:
+        self.template.wakes()
+        try:
+            yield
+        finally:
+            if self.active <= 1:  # this one, whose turn ends now
+                self.template.rests()
 
     async def _attempt(self, job: Job) -> AsyncGenerator[bytes]:
         loop = asyncio.get_running_loop()
@@ -221,7 +278,8 @@ class Planners:
             connection, ending = await self._connect()
         except (_Ended, TimeoutError):
             raise BusyError(
-                f"no process is there to plan this; try again in {self._retry_seconds} seconds",
+                f"no process is there to {self._work} this; try again in {self._retry_seconds} "
+                "seconds",
                 self._retry_seconds,
             ) from None
         with connection, ending:
@@ -242,17 +300,17 @@ class Planners:
                         self._refuse(kind, content)
             except TimeoutError:
                 raise BusyError(
-                    f"planning this takes longer than {job.seconds:g} seconds on a machine as busy "
-                    f"as this one is now; try again in {self._retry_seconds} seconds",
+                    f"to {self._work} this takes longer than {job.seconds:g} seconds on a machine "
+                    f"as busy as this one is now; try again in {self._retry_seconds} seconds",
                     self._retry_seconds,
                 ) from None
             except _Ended:
                 if await _signal_of(ending) == signal.SIGXCPU:
                     raise LimitError(
-                        "planner_seconds",
+                        f"{self._limit}_seconds",
                         job.cpu_seconds + 1,
                         job.cpu_seconds,
-                        "seconds of processor to plan this, or more,",
+                        f"seconds of processor to {self._work} this, or more,",
                     ) from None
                 raise MemoryError from None  # the parser's library ends the process then
 
@@ -286,9 +344,18 @@ class Turns:
         queue: jobs that may wait.
         patience_seconds: how long one may wait.
         retry_seconds: what a refused client is told.
+        work: what they are about.
     """
 
-    def __init__(self, slots: int, queue: int, patience_seconds: float, retry_seconds: int) -> None:
+    def __init__(
+        self,
+        slots: int,
+        queue: int,
+        patience_seconds: float,
+        retry_seconds: int,
+        work: str = "planning {} large specs",
+    ) -> None:
+        self._work = work
         self._slots = slots
         self._queue = queue
         self._patience_seconds = patience_seconds
@@ -354,7 +421,7 @@ class Turns:
 
     def _refusal(self, why: str) -> BusyError:
         return BusyError(
-            f"the service is planning {self.active} large specs, and {why}; try again in "
+            f"the service is {self._work.format(self.active)}, and {why}; try again in "
             f"{self._retry_seconds} seconds",
             self._retry_seconds,
         )

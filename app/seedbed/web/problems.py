@@ -23,9 +23,11 @@ from starlette.types import Receive, Scope, Send
 from seedbed.errors import (
     BusyError,
     ConflictError,
+    DifferentRecordingError,
     IdError,
     InvalidError,
     LimitError,
+    NotRecordedError,
     OverwriteError,
     Path,
     SeedbedError,
@@ -111,6 +113,12 @@ STATUSES: dict[type[SeedbedError], tuple[int, str, str]] = {
     OverwriteError: (428, "precondition-required", "Precondition Required"),
     BusyError: (503, "busy", "Service Unavailable"),
     UnavailableError: (503, "registry-unavailable", "Stored specs cannot be had"),
+    NotRecordedError: (501, "not-recorded", "The model's library is not here"),
+    DifferentRecordingError: (
+        409,
+        "recorded-differently",
+        "The model's library says otherwise here",
+    ),
     LimitError: (422, "limit", "The request is larger than this service allows"),
 }
 
@@ -216,7 +224,15 @@ def response_to(error: SeedbedError, *, in_query: bool) -> Response:
             status, kind, title, error.said_of(setting),
             limit=setting, actual=error.actual, maximum=error.maximum, unit=error.unit,
         )  # fmt: skip
-    return problem(status, kind, title, str(error), headers=_headers_of(error))
+    return problem(status, kind, title, str(error), headers=_headers_of(error), **_needs_of(error))
+
+
+def _needs_of(error: SeedbedError) -> dict[str, Any]:
+    """What a server would need to answer."""
+    if not isinstance(error, NotRecordedError):
+        return {}
+    needs = {"library": error.library, "version": error.version, "digest": error.digest}
+    return {"needs": {key: value for key, value in needs.items() if value is not None}}
 
 
 def _headers_of(error: SeedbedError) -> dict[str, str]:

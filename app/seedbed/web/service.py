@@ -5,15 +5,22 @@ from __future__ import annotations
 import asyncio
 import gc
 import pickle
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator
 from contextlib import aclosing
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Request
 
 from seedbed.compare import CompareRequest, Comparison
-from seedbed.errors import EngineError, SpecError, TokenError, said
+from seedbed.errors import (
+    EngineError,
+    NotRecordedError,
+    SpecError,
+    TokenError,
+    UnstudiedError,
+    said,
+)
 from seedbed.files import (
     FILE_NAME,
     Checkpoint,
@@ -43,6 +50,7 @@ from seedbed.web.plan_cache import PlanCache, weight_of
 from seedbed.web.planning import Planners
 from seedbed.web.problems import RequestProblem
 from seedbed.web.queries import refuse_query
+from seedbed.web.records import Records
 from seedbed.web.responses import CACHE_CONTROL, FileResponse
 from seedbed.web.schemas import described
 from seedbed.web.settings import Settings
@@ -120,6 +128,7 @@ class Service:
             retry_seconds=retry_seconds,
             memory=self.memory,
         )
+        self.records = Records(settings, self.memory, self.registry)
         self.started = False
         self.ready = False
 
@@ -131,6 +140,7 @@ class Service:
         self.comparisons.close()
         self.registry.close()
         self.planners.close()
+        self.records.close()
 
     async def body(
         self, request: Request, limit: str = "max_body_bytes", also: str | None = None
@@ -144,7 +154,13 @@ class Service:
         root = request.scope.get("root_path", "")
         if (spec := self._short(Source(body.text))) is not None:
             return self._hold(self.plan_checkpoint(spec)), self._links.link(spec, root)
-        return await self._plan_elsewhere(request, Source(body.text), self._links, root)
+        source = Source(body.text)
+        client = client_of(request.scope)
+        return await self._with_record(
+            request,
+            source,
+            lambda one: while_connected(request, self._unpack(client, one, self._links, root)),
+        )
 
     async def describe(self, request: Request, offset: int, limit: int) -> bytes:
         """The JSON of what the spec in a request's body means, with a page of its tensors."""
@@ -155,13 +171,20 @@ class Service:
             return b"".join(
                 described(checkpoint, spec, self._links.link(spec, root), offset, limit)
             )
-        source, page = Source(body.text), (offset, limit)
-        return await self.elsewhere(
-            request, jobs.describe, source, self.settings.text_limits, self._links, root, page
+        page = (offset, limit)
+        return await self._with_record(
+            request,
+            Source(body.text),
+            lambda source: self.elsewhere(
+                request, jobs.describe, source, self.settings.text_limits, self._links, root, page
+            ),
         )
 
-    async def check(self, request: Request, text: bytes) -> SpecIdentity:
-        """Make sure that a spec means files, and what they are.
+    async def check(self, request: Request, text: bytes) -> tuple[SpecIdentity, bytes]:
+        """Make sure that a spec means files, and what they are; and a text of it to be stored.
+
+        That is the text itself, unless a library was asked: then the text says so, with its
+        release and the digest of what was recorded, so that it always means the same.
 
         Raises:
             SeedbedError: it is none, or they would be larger than a limit allows.
@@ -169,10 +192,14 @@ class Service:
         if (spec := self._short(Source(text))) is not None:
             for _ in self.plan_checkpoint(spec).files():
                 pass
-            return SpecIdentity.of(spec)
-        pickled = await self.elsewhere(request, jobs.check, Source(text), self.settings.text_limits)
-        identity: SpecIdentity = pickle.loads(pickled)  # noqa: S301  # from our own process
-        return identity
+            return SpecIdentity.of(spec), text
+        pickled = await self._with_record(
+            request,
+            Source(text),
+            lambda one: self.elsewhere(request, jobs.check, one, self.settings.text_limits),
+        )
+        checked: tuple[SpecIdentity, bytes] = pickle.loads(pickled)  # noqa: S301  # our process's
+        return checked
 
     async def elsewhere(
         self, request: Request, job: Callable[..., Iterator[bytes]], *arguments: Any
@@ -197,13 +224,28 @@ class Service:
 
         return await while_connected(request, work())
 
-    async def _plan_elsewhere(
-        self, request: Request, source: Source, links: LinkLimits, root: str
-    ) -> tuple[Checkpoint, str | None]:
-        """A checkpoint that is planned in a process of its own, and a link to it."""
-        return await while_connected(
-            request, self._unpack(client_of(request.scope), source, links, root)
-        )
+    async def _with_record(
+        self, request: Request, source: Source, work: Callable[[Source], Awaitable[_Work]]
+    ) -> _Work:
+        """What some work on a spec comes to, with what a library says of its config if need be.
+
+        What a body says is as its author means it: if the catalogue does not know the config, and
+        the library is here, it is the library's. A link or a stored spec says which it is.
+        """
+        client = client_of(request.scope)
+        try:
+            return await work(source)
+        except NotRecordedError as error:
+            record = await while_connected(request, self.records.meant(client, error))
+        except UnstudiedError as error:
+            if self.records.version is None:
+                raise
+            try:
+                record = await while_connected(request, self.records.of(client, error.config))
+            except SpecError as refusal:
+                refusal.others = (*refusal.others, error)
+                raise refusal from error
+        return await work(replace(source, record=record))
 
     async def _unpack(
         self, client: str, source: Source, links: LinkLimits | None = None, root: str = ""
@@ -318,7 +360,12 @@ class Service:
             return self.cache.keep(key, self._hold(self.plan_checkpoint(spec)), key_bytes)
 
         async def plan() -> Checkpoint:
-            planned, _ = await self._unpack(client_of(request.scope), wanted)
+            client = client_of(request.scope)
+            try:
+                planned, _ = await self._unpack(client, wanted)
+            except NotRecordedError as error:
+                record = await self.records.meant(client, error)
+                planned, _ = await self._unpack(client, replace(wanted, record=record))
             return self.cache.keep(key, planned, key_bytes)
 
         return await while_connected(request, self._plans.share(key, plan))

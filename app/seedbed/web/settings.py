@@ -246,6 +246,39 @@ class Settings(BaseSettings):
     max_planning_queued: int = Field(
         64, ge=0, description="Requests that may wait for one of them. Beyond it, 503."
     )
+    recorders: int = Field(
+        1,
+        ge=0,
+        le=64,
+        description="Configs recorded at the same time, of those that the catalogue does not know, "
+        "where the extra seedbed[transformers] is installed: each in a process of its own. 0 "
+        "records none.",
+    )
+    recorder_bytes: int = Field(
+        2**29,
+        ge=2**25,
+        description="Memory of such a process beside the library, which takes 350 MB; taken from "
+        "memory_bytes while it runs. Beyond it, 422.",
+    )
+    recorder_seconds: int = Field(
+        60,
+        ge=1,
+        description="Processor time of such a process, in seconds; it has thrice as many by the "
+        "clock. Beyond it, 422.",
+    )
+    recorder_idle_seconds: float = Field(
+        300.0,
+        gt=0,
+        description="How long the library stays in memory after a recording, in seconds.",
+    )
+    max_recorded_tensors: int = Field(
+        _LIMITS.max_tensors, ge=1, description="Tensors of a recorded model."
+    )
+    max_recorded_elements: int = Field(
+        2**42,
+        ge=1,
+        description="Elements of a recorded model, all tensors together; none takes memory.",
+    )
     max_described: int = Field(
         10_000,
         ge=1,
@@ -349,6 +382,12 @@ class Settings(BaseSettings):
         "ones end in 404.",
     )
     max_registry_bytes: int = Field(2**30, ge=1, description="JSON of all kept contents, in bytes.")
+    max_records: int = Field(
+        10_000,
+        ge=1,
+        description="Recordings of configs that the registry keeps: a few KB each, at most some "
+        "hundred. The oldest go first.",
+    )
     max_listed: int = Field(
         1000, ge=1, description="Entries of one page of a listing, whatever its limit= says."
     )

@@ -140,16 +140,17 @@ async def put_spec(
     """Only what means a file is stored.
 
     To replace a spec by another takes `If-Match` with its ETag; the same spec, spelled differently
-    or not, may be stored again without that.
+    or not, may be stored again without that. Where a library was asked about a config that the
+    catalogue does not know, what is stored says so, with its release and a digest.
     """
     spec_id = SpecId.of(namespace, name)
     settings = service.settings
     smaller = min("max_spec_bytes", "max_body_bytes", key=lambda limit: getattr(settings, limit))
     refuse_query(request, "the spec is in the body")
     body = await service.body(request, smaller)
-    spec = await service.check(request, body.text)
+    spec, text = await service.check(request, body.text)
     expected = _expected(request)
-    entry, is_new = await service.registry.ask(SpecStore.put, spec_id, body.text, spec, expected)
+    entry, is_new = await service.registry.ask(SpecStore.put, spec_id, text, spec, expected)
     log.info("spec stored", id=str(spec_id), etag=entry.etag, key=request.scope.get(KEY_NAME))
     return Response(
         _describe(request, entry).model_dump_json(),
