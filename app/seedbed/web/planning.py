@@ -35,8 +35,8 @@ _LARGE_BODY_BYTES = 1 << 20
 """Arguments beyond this size need more than that."""
 
 _START_SECONDS = 180.0
-"""For a process to be there: it imports for a second, a library of models for ten, on a busy machine
-for several times as long."""
+"""For a process to be there: it imports for a second, a library of models for ten, on a busy
+machine for several times as long."""
 
 _PAUSE_SECONDS = 0.1
 """Before a template that has died is replaced; twice as long each time in a row."""

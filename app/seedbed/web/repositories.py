@@ -21,6 +21,8 @@ from seedbed.hub import (
     Revision,
     RevisionError,
     parse_revision,
+    published_id,
+    spec_of_published,
     split_variants,
 )
 from seedbed.models import presets
@@ -74,7 +76,15 @@ class Snapshot:
     @property
     def headers(self) -> list[tuple[bytes, bytes]]:
         """What every answer about a file says."""
-        return [(b"x-repo-commit", self.commit.encode())]
+        return [
+            (b"x-repo-commit", self.commit.encode()),
+            (b"x-seedbed-weights", self.title.encode()),
+        ]
+
+    @property
+    def title(self) -> str:
+        """What the commit is, in words."""
+        return f"Random weights, not trained: seed {self.checkpoint.spec.seed}"
 
     @property
     def cache_control(self) -> str:
@@ -90,8 +100,12 @@ async def find(
     Raises:
         HubError: there is no such repository, or it has no such revision.
     """
-    repository = f"{namespace}/{name}"
-    templates = _templates(service, namespace, name)
+    repository = f"{namespace}/{name}" if namespace else name
+    public = published_id(repository) if service.settings.published_ids else None
+    if public is None and not namespace:
+        raise no_repository(name)
+    repository = public or repository
+    templates = _templates(service, namespace, name, public)
     template = await anext(templates)  # an unknown repository is said before a wrong revision
     try:
         asked = parse_revision(revision)
@@ -165,8 +179,18 @@ class _Template:
         return replace(self.source, changes=changes)
 
 
-async def _templates(service: Service, namespace: str, name: str) -> AsyncIterator[_Template]:
+async def _templates(
+    service: Service, namespace: str, name: str, public: str | None
+) -> AsyncIterator[_Template]:
     """What a repository means, then what it meant earlier, the newest first.
+
+    A spec that somebody has stored goes before the published id that it is called like.
+
+    Args:
+        service: that has it.
+        namespace: of the repository.
+        name: of the repository.
+        public: its id on the Hub itself, if that is answered for.
 
     Raises:
         HubError: there is no such repository.
@@ -180,11 +204,14 @@ async def _templates(service: Service, namespace: str, name: str) -> AsyncIterat
         yield _Template("", Source(preset=preset, options=options))
         return
     try:
-        spec_id = SpecId.of(namespace, name)
+        spec_id = SpecId.of(*(public.split("/") if public else (namespace, name)))
         if not service.registry.exists:
-            raise no_repository(str(spec_id))
+            raise UnknownSpecError(str(spec_id))
         now = (await service.registry.ask(SpecStore.get, spec_id)).content
     except (IdError, UnknownSpecError) as error:
+        if public is not None:
+            yield _Template("published", Source(spec_of_published(public)))
+            return
         raise no_repository(f"{namespace}/{name}") from error
     yield _Template(etag_of(now.text), Source(now.text))
     for content in await service.registry.ask(SpecStore.versions, spec_id):

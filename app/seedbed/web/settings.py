@@ -284,6 +284,12 @@ class Settings(BaseSettings):
         ge=1,
         description="Tensors in one answer of POST /v1/describe; offset= gives the next ones.",
     )
+    published_ids: bool = Field(
+        default=False,
+        description="Whether the Hub façade also answers for ids that repositories have on the Hub "
+        "itself, such as openai-community/gpt2: with random weights of their shapes. Off, since "
+        "nobody should take those for trained ones.",
+    )
     max_paths_bytes: int = Field(
         2**16, ge=1, description="Body of the Hub's paths-info, in bytes. Beyond it, 413."
     )

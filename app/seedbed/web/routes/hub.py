@@ -21,7 +21,7 @@ from starlette.routing import Router
 
 from seedbed.errors import BusyError, LimitError, UnavailableError
 from seedbed.files import Form, SmallFile, TextLimits, read
-from seedbed.hub import NAMESPACE, Entry, entries, entry_of, file_of
+from seedbed.hub import NAMESPACE, Entry, entries, entry_of, file_of, published
 from seedbed.models import presets
 from seedbed.registry import SpecStore
 from seedbed.web.bodies import FORM, Body
@@ -120,7 +120,7 @@ def _flag(request: Request, name: str) -> bool:
 
 
 async def resolve(
-    request: Request, service: Service, namespace: str, name: str, **_: str
+    request: Request, service: Service, name: str, namespace: str = "", **_: str
 ) -> Response:
     """A file of a repository at a revision, whole or in ranges."""
     revision, *path = _rest(request)
@@ -142,7 +142,7 @@ async def resolve(
 
 
 async def model_info(
-    request: Request, service: Service, namespace: str, name: str, rest: str | None = None
+    request: Request, service: Service, name: str, namespace: str = "", rest: str | None = None
 ) -> Response:
     """What a repository is, at a revision or now, and which files it has."""
     revision = "main" if rest is None else "/".join(_rest(request))
@@ -199,13 +199,15 @@ def _listing(repository: str, *, transformers: bool) -> dict[str, Any]:
         "disabled": False,
         "downloads": 0,
         "likes": 0,
-        "tags": ["seedbed", "safetensors"],
+        "tags": ["seedbed", "safetensors", "random-weights"],
         "library_name": "transformers" if transformers else "safetensors",
         "pipeline_tag": None,
     }
 
 
-async def tree(request: Request, service: Service, namespace: str, name: str, **_: str) -> Response:
+async def tree(
+    request: Request, service: Service, name: str, namespace: str = "", **_: str
+) -> Response:
     """The files of a repository at a revision, with sizes and hashes."""
     revision, *path = _rest(request)
     snapshot = await find(request, service, namespace, name, revision)
@@ -237,12 +239,12 @@ def _leaf(entry: Entry, snapshot: Snapshot, *, expand: bool) -> dict[str, Any]:
             "pointerSize": _POINTER_BYTES,
         }
     if expand:
-        leaf["lastCommit"] = {"id": snapshot.commit, "title": "Initialise", "date": _EPOCH}
+        leaf["lastCommit"] = {"id": snapshot.commit, "title": snapshot.title, "date": _EPOCH}
     return leaf
 
 
 async def paths_info(
-    request: Request, service: Service, namespace: str, name: str, **_: str
+    request: Request, service: Service, name: str, namespace: str = "", **_: str
 ) -> Response:
     """Those of some paths that a repository has at a revision; the body is a form or JSON."""
     body = await service.body(request, "max_paths_bytes", also=FORM)
@@ -282,7 +284,7 @@ def _asked(body: Body, bounds: TextLimits) -> _Asked:
     return _Asked(paths=form.get("paths", []), expand=expand)
 
 
-async def refs(request: Request, service: Service, namespace: str, name: str) -> Response:
+async def refs(request: Request, service: Service, name: str, namespace: str = "") -> Response:
     """The branches of a repository: one, since every seed is a revision."""
     snapshot = await find(request, service, namespace, name, "main")
     main = {"name": "main", "ref": "refs/heads/main", "targetCommit": snapshot.commit}
@@ -306,6 +308,12 @@ async def list_repositories(request: Request, service: Service) -> Response:
         if search in repository.lower() and author in (None, NAMESPACE):
             transformers = "transformers" in preset.library
             listings.append(_listing(repository, transformers=transformers))
+    if service.settings.published_ids:
+        listings += [
+            _listing(repository, transformers=True)
+            for repository in published()
+            if search in repository.lower() and author in (None, repository.partition("/")[0])
+        ]
     if service.registry.exists and len(listings) < most and len(search) <= _LONGEST_ID:
         with contextlib.suppress(UnavailableError):  # the presets are there in any case
             page = await service.registry.ask(
@@ -338,10 +346,16 @@ _ROUTES: Mapping[str, tuple[tuple[str, ...], Endpoint]] = {
     "/api/models/{namespace}/{name}/tree/{rest:path}": (("GET", "HEAD"), tree),
     "/api/models/{namespace}/{name}/paths-info/{rest:path}": (("POST",), paths_info),
     "/api/models/{namespace}/{name}/refs": (("GET", "HEAD"), refs),
+    # Ids without a namespace, as a few on the Hub once had; of two segments the above are meant.
+    "/api/models/{name}": (("GET", "HEAD"), model_info),
+    "/api/models/{name}/revision/{rest:path}": (("GET", "HEAD"), model_info),
+    "/api/models/{name}/tree/{rest:path}": (("GET", "HEAD"), tree),
+    "/api/models/{name}/paths-info/{rest:path}": (("POST",), paths_info),
     "/api/models/{rest:path}": (("GET", "HEAD"), unknown),
     "/{namespace}/{name}/resolve/{rest:path}": (("GET", "HEAD"), resolve),
     "/{namespace}/{name}/raw/{rest:path}": (("GET", "HEAD"), resolve),
-    "/{name}/resolve/{rest:path}": (("GET", "HEAD"), unknown),
+    "/{name}/resolve/{rest:path}": (("GET", "HEAD"), resolve),
+    "/{name}/raw/{rest:path}": (("GET", "HEAD"), resolve),
 }
 
 router = Router(
