@@ -14,8 +14,8 @@ import seedbed
 ROOT = Path(seedbed.__file__).parent
 
 OUTSIDE = {
-    "__init__", "disk", "errors", "links", "materialise_command", "memory", "record_command",
-    "remote", "standard_streams", "version",
+    "__init__", "confinement", "disk", "errors", "links", "materialise_command", "memory",
+    "record_command", "recorder", "remote", "standard_streams", "version",
 }  # fmt: skip
 
 ENVIRONMENT = re.compile(r"\b(os\.environ|os\.getenv|getenv|environb?|pydantic_settings)\b")

@@ -88,7 +88,7 @@ def clear(url: str) -> None:
     database = Database(registry_url(url), 1, 30.0)
     database.prepare()
     with database.writing() as connection:
-        for table in ("versions", "specs", "seedbed_migrations"):
+        for table in ("versions", "specs", "records", "seedbed_migrations"):
             connection.execute(sql(f"DROP TABLE IF EXISTS {table}"))
     database.close()
 

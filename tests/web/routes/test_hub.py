@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from tests.serving import Server
+from tests.web.local import Local
 
 TINY = "/seedbed/tiny-gpt2"
 API = "/api/models/seedbed/tiny-gpt2"
@@ -226,3 +228,53 @@ def test_names_may_be_words_of_the_protocol(
             file = hub.get(f"/{name}/{verb}/{revision}/model.safetensors").raise_for_status()
             assert file.headers["x-repo-commit"] == sha
     assert hub.get(f"/api/models/{name}/refs").raise_for_status()
+
+
+def test_published_ids() -> None:
+    """With the setting, ids of the Hub itself lead to random weights that say what they are."""
+    with Local(published_ids=True) as local, local.client() as client:
+        for id_ in ("openai-community/gpt2", "gpt2"):
+            head = client.head(f"/{id_}/resolve/main/model.safetensors")
+            assert (head.status_code, head.headers["content-length"]) == (200, str(497774392)), id_
+            assert head.headers["x-seedbed-weights"] == "Random weights, not trained: seed 0"
+            absent = client.head(f"/{id_}/resolve/main/vocab.json")
+            assert absent.status_code == 404
+            assert absent.headers["x-error-code"] == "EntryNotFound"
+            info = client.get(f"/api/models/{id_}/revision/seed-3").json()
+            assert (info["id"], info["sha"][:16]) == ("openai-community/gpt2", f"{3:016x}")
+            assert "random-weights" in info["tags"]
+            tree = client.get(f"/api/models/{id_}/tree/{info['sha']}?expand=true").json()
+            assert {leaf["lastCommit"]["title"] for leaf in tree} == {
+                "Random weights, not trained: seed 3"
+            }
+            card = client.get(f"/{id_}/resolve/{info['sha']}/README.md").text
+            assert "**These weights are not trained.**" in card
+        narrow = client.get("/Qwen/Qwen2.5-0.5B/resolve/main/config.json").json()
+        assert (narrow["dtype"], narrow["hidden_size"]) == ("bfloat16", 896)
+        listed = client.get("/api/models?search=qwen2.5-0").json()
+        assert {entry["id"] for entry in listed} == {"Qwen/Qwen2.5-0.5B", "seedbed/qwen2.5-0.5b"}
+        assert client.get("/api/models/nobody/nothing").headers["x-error-code"] == "RepoNotFound"
+
+
+def test_published_ids_are_off(hub: httpx.Client) -> None:
+    """Without the setting there is none, and no list has one."""
+    for id_ in ("openai-community/gpt2", "gpt2"):
+        for path in ("{}/resolve/main/a", "api/models/{}", "api/models/{}/revision/main",
+                     "api/models/{}/tree/main"):  # fmt: skip
+            answer = hub.get(f"/{path.format(id_)}")
+            assert (answer.status_code, answer.headers["x-error-code"]) == (404, "RepoNotFound")
+    assert "openai-community/gpt2" not in {e["id"] for e in hub.get("/api/models").json()}
+
+
+def test_a_stored_spec_goes_before_a_published_id(tmp_path: Path) -> None:
+    """Whoever stores a spec under such a name has that."""
+    url = f"sqlite:///{tmp_path}/registry.db"
+    spec = {"tensors": [{"name": "a", "shape": [3], "init": "ones"}]}
+    with Local(published_ids=True, registry_url=url) as local, local.client() as client:
+        link = "/openai-community/gpt2/resolve/main/model.safetensors"
+        before = client.head(link).headers
+        assert client.put("/v1/specs/openai-community/gpt2", json=spec).status_code == 201
+        after = client.head(link).headers
+        assert int(after["content-length"]) < 1000 < int(before["content-length"])
+        by_commit = client.head(link.replace("main", before["x-repo-commit"]))
+        assert by_commit.status_code == 404
