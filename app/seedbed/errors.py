@@ -63,6 +63,20 @@ class Choices(tuple[str, ...]):  # noqa: SLOT001 (a tuple can have no slots of i
         return tuple(self), self.word, self.known
 
 
+def respelt(members: Iterable[str], word: str) -> Choices:
+    """The members of a list of networks, of which only other spellings of the word were meant.
+
+    Whatever else resembles it is another network, which nobody should be led to.
+    """
+    listed = tuple(members)
+    alike = _letters(word)
+    return Choices(listed, word[:100], tuple(name for name in listed if _letters(name) == alike))
+
+
+def _letters(name: str) -> str:
+    return "".join(letter for letter in name.lower() if letter.isalnum())
+
+
 class SeedbedError(Exception):
     """Base of all errors raised on purpose. They can be pickled, whatever they are made with."""
 

@@ -47,10 +47,10 @@ def record(text: str, max_tensors: int, max_elements: int) -> Record:
         LimitError: there is too much of it.
     """
     confine()
-    config = json.loads(text)
+    config = json.loads(text, object_hook=_float)
     _count_to(max_tensors)
     try:
-        built = Built.of(config)
+        built = Built.of(config, fallback="literal")
         kept = built.kept | _fixed(config, built)
     except SpecError as error:
         raise _readable(error).within("model", "config") from error
@@ -78,6 +78,11 @@ def record(text: str, max_tensors: int, max_elements: int) -> Record:
             for one in compressed(entries)
         ],
     )
+
+
+def _float(member: dict[str, Any]) -> Any:
+    """What transformers writes for a number that is not finite, as the number."""
+    return float(member["__float__"]) if member.keys() == {"__float__"} else member
 
 
 def _said(tensor: RecordedTensor, dtype: str, kept: frozenset[str]) -> dict[str, Any]:
@@ -121,8 +126,8 @@ def _count_to(most: int) -> None:
 
 
 def _readable(error: SpecError) -> SpecError:
-    """An error without the library's advice on installing and its line breaks."""
-    text = " ".join(error.message.split())
+    """An error without the library's line breaks, and its advice to whoever runs it."""
+    text = " ".join(error.message.split()).partition(" You can install")[0]
     if len(text) > _TEXT_CHARS:
         text = f"{text[:_TEXT_CHARS]} …"
     return type(error)(text, error.path, error.allowed)

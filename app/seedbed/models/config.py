@@ -17,7 +17,7 @@ from typing import Any, TypeVar, cast
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from seedbed.errors import Choices, Path, SpecError
+from seedbed.errors import Choices, Path, SpecError, respelt
 from seedbed.init import FLOAT_CODES
 from seedbed.stream import FloatCode, UnclearDtype, dtype_code
 
@@ -380,7 +380,7 @@ class Config(Mapping[str, Any]):
             raise SpecError(
                 f"{names[0][:100]} is no class that was studied for this model type",
                 (*self.path("architectures"), 0),
-                Choices(known, names[0][:100]),
+                respelt(known, names[0]),
             )
         return str(names[0])
 

@@ -11,7 +11,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any, cast
 
-from seedbed.errors import Choices, SpecError
+from seedbed.errors import Choices, SpecError, respelt
 from seedbed.init import Limits
 from seedbed.models.base import Model, Preset
 from seedbed.models.bounds import require_bounded
@@ -79,7 +79,7 @@ def of_config(config: Mapping[str, Any]) -> Model:
         f"there is no model type {said[:100]!r} (docs/catalogue.md has all); "
         + (BY_CODE if config.get("auto_map") else BY_RECORDING),
         ("model_type",),
-        Choices(known, said[:100]),
+        respelt(known, said),
     )
 
 

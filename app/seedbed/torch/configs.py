@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import torch
 
-from seedbed.errors import Choices, SeedbedError, SpecError
+from seedbed.errors import SeedbedError, SpecError, respelt
 from seedbed.torch.emission import CODES
 from seedbed.torch.recording import Recording, record
 
@@ -139,7 +139,7 @@ def _made(transformers: Any, config: Mapping[str, Any]) -> Any:
             f"transformers {transformers.__version__} has no model type {str(kind)[:100]!r}"
             f"{remote}",
             ("model_type",),
-            Choices(tuple(known), str(kind)[:100]),
+            respelt(known, str(kind)),
         )
     try:
         return known[kind].from_dict(copy.deepcopy(dict(config)))  # some write into what they read
@@ -156,6 +156,16 @@ def _class(transformers: Any, config: Mapping[str, Any]) -> Any:
     if not named:
         return _base_class(transformers, config["model_type"])
     name = named[0] if isinstance(named, list | tuple) else named
+    if isinstance(name, str) and not hasattr(transformers, name):
+        # Published by code of a repository's own that the library has taken in under its own name.
+        others = respelt((one for one in dir(transformers) if one[:1].isupper()), name).known
+        own = transformers.CONFIG_MAPPING[config["model_type"]]
+        same = [
+            one
+            for one in others
+            if getattr(getattr(transformers, one), "config_class", None) is own
+        ]
+        name = same[0] if len(same) == 1 else name
     model_class = getattr(transformers, name, None) if isinstance(name, str) else None
     if not (
         isinstance(model_class, type) and issubclass(model_class, transformers.PreTrainedModel)
@@ -163,9 +173,6 @@ def _class(transformers: Any, config: Mapping[str, Any]) -> Any:
         raise SpecError(
             f"transformers {transformers.__version__} has no class {str(name)[:100]!r}",
             ("architectures", 0),
-            Choices(
-                tuple(known for known in dir(transformers) if known[:1].isupper()), str(name)[:100]
-            ),
         )
     return model_class
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from seedbed.errors import Choices, LimitError, ParameterError, SpecError
+from seedbed.errors import LimitError, ParameterError, SpecError, respelt
 from seedbed.init import DIMENSION_MAX, SCHEMES, Block, Parameter, Scheme, scheme
 from seedbed.models.base import Model
 from seedbed.models.catalogue.expressions import Evaluator, compile_expression, place
@@ -278,7 +278,7 @@ def _architecture(config: Json, data: Json, asked: str | None) -> str:
             if state is None
             else (f"was studied, but is not fully explained ({state['status']})")
         )
-        raise SpecError(f"{asked!r} {reason}", ("architectures", 0), Choices(known, asked[:100]))
+        raise SpecError(f"{asked!r} {reason}", ("architectures", 0), respelt(known, asked))
     return asked
 
 

@@ -9,7 +9,7 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
-from seedbed.errors import Choices, SpecError
+from seedbed.errors import SpecError, respelt
 
 _DATA = files("seedbed.models.catalogue") / "data"
 
@@ -36,7 +36,7 @@ def load(model_type: str) -> Mapping[str, Any]:
         raise SpecError(
             f"{model_type[:100]!r} is not a model type of the catalogue",
             ("model_type",),
-            Choices(known, model_type[:100]),
+            respelt(known, model_type),
         )
     if not any(entry["status"] == "exact" for entry in known[model_type].values()):
         raise SpecError(
