@@ -5,7 +5,7 @@ from importlib.resources import files
 import pytest
 
 from seedbed.files import CheckpointSpec
-from seedbed.hub import published, published_id, spec_of_published
+from seedbed.hub import published_id, published_specs, spec_of_published
 
 # As published with the models: parameters of the class that the repository is of.
 COUNTS = {
@@ -22,8 +22,8 @@ COUNTS = {
 
 def test_each_means_a_model() -> None:
     """Every id has a spec that can be built, and says where its shapes are from."""
-    assert len(published()) > 120
-    for id_, entry in published().items():
+    assert len(published_specs()) > 120
+    for id_, entry in published_specs().items():
         organisation, _, name = id_.partition("/")
         assert organisation, id_
         assert name, id_
@@ -62,4 +62,4 @@ def test_the_data_is_small() -> None:
     data = files("seedbed.hub") / "published.json.gz"
     assert len(data.read_bytes()) < 50_000
     assert all({"model", "source"} <= {*entry} <= {"model", "source", "dtype"}
-               for entry in published().values())  # fmt: skip
+               for entry in published_specs().values())  # fmt: skip

@@ -12,7 +12,7 @@ from seedbed.hub.names import (
     parse_revision,
     split_variants,
 )
-from seedbed.hub.published import published, published_id, spec_of_published
+from seedbed.hub.published import published_id, published_specs, spec_of_published
 from seedbed.hub.repository import Entry, committing, entries, entry_of, file_of
 
 __all__ = [
@@ -28,8 +28,8 @@ __all__ = [
     "file_of",
     "parse_commit",
     "parse_revision",
-    "published",
     "published_id",
+    "published_specs",
     "spec_of_published",
     "split_variants",
 ]

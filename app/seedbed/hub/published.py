@@ -99,7 +99,7 @@ def _all() -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 @cache
-def published() -> Mapping[str, Mapping[str, Any]]:
+def published_specs() -> Mapping[str, Mapping[str, Any]]:
     """By id: a spec, and the `source` of its shapes."""
     return dict(_all())
 
@@ -107,8 +107,8 @@ def published() -> Mapping[str, Mapping[str, Any]]:
 @cache
 def _names() -> Mapping[str, str]:
     """Ids by all that they are asked for by, in lower case: the Hub ignores that, too."""
-    names = {id_.lower(): id_ for id_ in published()}
-    for id_ in published():
+    names = {id_.lower(): id_ for id_ in published_specs()}
+    for id_ in published_specs():
         organisation, _, name = id_.partition("/")
         if organisation in _FORMER:
             names[name.lower()] = id_
@@ -122,5 +122,5 @@ def published_id(asked: str) -> str | None:
 
 def spec_of_published(id_: str) -> bytes:
     """JSON of the spec of a published id."""
-    spec = {key: value for key, value in published()[id_].items() if key != "source"}
+    spec = {key: value for key, value in published_specs()[id_].items() if key != "source"}
     return json.dumps(spec).encode()

@@ -21,7 +21,7 @@ from starlette.routing import Router
 
 from seedbed.errors import BusyError, LimitError, UnavailableError
 from seedbed.files import Form, SmallFile, TextLimits, read
-from seedbed.hub import NAMESPACE, Entry, entries, entry_of, file_of, published
+from seedbed.hub import NAMESPACE, Entry, entries, entry_of, file_of, published_specs
 from seedbed.models import presets
 from seedbed.registry import SpecStore
 from seedbed.web.bodies import FORM, Body
@@ -311,7 +311,7 @@ async def list_repositories(request: Request, service: Service) -> Response:
     if service.settings.published_ids:
         listings += [
             _listing(repository, transformers=True)
-            for repository in published()
+            for repository in published_specs()
             if search in repository.lower() and author in (None, repository.partition("/")[0])
         ]
     if service.registry.exists and len(listings) < most and len(search) <= _LONGEST_ID:
