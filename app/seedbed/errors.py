@@ -145,14 +145,23 @@ class UnstudiedError(SpecError):
 
     Attributes:
         config: its canonical JSON, for whoever has the library itself.
+        plain: the message without advice on what to do about it.
     """
 
     config: str = ""
+    plain: str = ""
+
+    @property
+    def unadvised(self) -> SpecError:
+        """The same, for those who have done that."""
+        error = SpecError(self.plain or self.message, self.path, self.allowed)
+        error.others = self.others
+        return error
 
     def within(self, *prefix: str | int) -> SpecError:
         """The same error, seen from an enclosing object."""
         moved = super().within(*prefix)
-        moved.__dict__["config"] = self.config
+        moved.__dict__.update(config=self.config, plain=self.plain)
         return moved
 
 

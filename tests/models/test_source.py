@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import Field, ValidationError
 
-from seedbed.errors import LimitError, SpecError
+from seedbed.errors import Choices, LimitError, SpecError
 from seedbed.files import Checkpoint, CheckpointSpec, spec_from_token
 from seedbed.files.findings import errors_of
 from seedbed.init import Parameter
@@ -78,7 +78,11 @@ def test_what_no_model_is(model: Any, path: tuple[str, ...], allowed: Any) -> No
         (5, ("model",), ("preset", "config", "manifest", "list")),
         ({"preset": 5}, ("model", "preset"), ()),
         ({"config": 5}, ("model", "config"), ()),
-        ({"config": {}, "x": 1}, ("model", "x"), ("config", "ignore_quantization")),
+        (
+            {"config": {}, "x": 1},
+            ("model", "x"),
+            ("config", "ignore_quantization", "recorded"),
+        ),
         ({"manifest": {"a": [1]}, "x": 1}, ("model", "x"), ("manifest", "initializer_range")),
         ({"manifest": {"a": [-1]}}, ("model", "manifest", "a"), ()),
     ],
@@ -213,3 +217,43 @@ def test_numbers_that_are_not_finite() -> None:
         "low": {"__float__": "-Infinity"},
         "model_type": "x",
     }
+
+
+def test_all_that_is_wrong_with_a_config() -> None:
+    """Every field that is refused is named at once, each with its place; what to do is said once."""
+    config = {
+        "model_type": "gpt2", "architectures": ["GPT2LMHeadModel"],
+        "activation_function": "nonesuch", "add_cross_attention": True,
+        "scale_attn_weights": "yes", "pruned_heads": {"1": [2]},
+    }  # fmt: skip
+    with pytest.raises(SpecError) as caught:
+        Checkpoint(spec_of({"config": config}))
+    faults = [caught.value, *caught.value.others]
+    names = {fault.path[2] for fault in faults}
+    assert {fault.path[:2] for fault in faults} == {("model", "config")}
+    assert names >= {"add_cross_attention", "pruned_heads"}
+    assert len(names) == len(faults)
+    assert sum("seedbed record" in fault.message for fault in faults) == 1
+
+
+def test_no_fault_follows_from_leaving_out_another() -> None:
+    """After a number that is wrong nothing is said that may only follow from its default."""
+    config = {
+        "model_type": "llama", "architectures": ["LlamaForCausalLM"],
+        "hidden_size": -7, "num_attention_heads": 7,
+    }  # fmt: skip
+    with pytest.raises(SpecError) as caught:
+        Checkpoint(spec_of({"config": config}))
+    assert (caught.value.path, caught.value.others) == (("model", "config", "hidden_size"), ())
+
+
+def test_no_other_network_is_suggested() -> None:
+    """Another spelling of a class or type is; what only resembles it would be another network."""
+    for model_type, name, suggested in (
+        ("llama", "LlamaForCausalLMs", ()), ("llama", "Llama_ForCausalLM", ("LlamaForCausalLM",)),
+        ("clip_vision_model", "CLIPVisionModelWithSomething", ()),
+    ):  # fmt: skip
+        with pytest.raises(SpecError) as caught:
+            Checkpoint(spec_of({"config": {"model_type": model_type, "architectures": [name]}}))
+        assert isinstance(caught.value.allowed, Choices)
+        assert caught.value.allowed.known == suggested

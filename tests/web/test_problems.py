@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 from seedbed.errors import (
     BusyError,
     ConflictError,
+    DifferentRecordingError,
     EngineError,
     IdError,
     LimitError,
+    NotRecordedError,
     OverwriteError,
     ParameterError,
     SeedbedError,
@@ -312,6 +314,15 @@ CLASSES: dict[str, tuple[SeedbedError, int, str, dict[str, Any]]] = {
     "LimitError": (
         LimitError("max_rank", 33, 32, "dimensions"), 422, "limit",
         {"limit": "SEEDBED_MAX_RANK", "actual": 33, "maximum": 32, "unit": "dimensions"},
+    ),
+    "NotRecordedError": (
+        NotRecordedError("not here", "transformers", "5.24.0", None, "{}"), 501, "not-recorded",
+        {"needs": {"library": "transformers", "version": "5.24.0"}},
+    ),
+    "DifferentRecordingError": (
+        DifferentRecordingError("another", "transformers", "5.24.0", "ab", "{}"), 409,
+        "recorded-differently",
+        {"needs": {"library": "transformers", "version": "5.24.0", "digest": "ab"}},
     ),
     "RequestProblem": (
         problems.RequestProblem(429, "busy", "later", {"retry-after": "2"}), 429, "busy",

@@ -83,7 +83,10 @@ def of_config(config: Mapping[str, Any]) -> Model:
     )
 
 
-BY_RECORDING = "what transformers builds, `seedbed record config.json` makes a spec of"
+BY_RECORDING = (
+    "what transformers builds, `seedbed record config.json` makes a spec of, and a service with the "
+    "extra seedbed[transformers] records itself"
+)
 BY_CODE = (
     "record the function that builds the model (`seedbed record my.package:build`), or send the "
     "shapes of its tensors by name, or the header of its safetensors file, as a manifest"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -19,7 +20,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from seedbed.errors import Path, SpecError, UnstudiedError
+from seedbed.errors import LimitError, Path, SpecError, UnstudiedError
 from seedbed.models import registry
 from seedbed.models.base import Model
 from seedbed.models.bounds import require_bounded
@@ -169,8 +170,12 @@ class ModelOfConfig(BaseModel):
         try:
             return registry.of_config(config)
         except SpecError as error:
-            refusal = UnstudiedError(error.message, error.path, error.allowed)
-            refusal.others, refusal.config = error.others, self.unquantised
+            advised = registry.BY_RECORDING in error.message or registry.BY_CODE in error.message
+            advice = "" if advised else f"; {registry.BY_RECORDING}"
+            refusal = UnstudiedError(f"{error.message}{advice}", error.path, error.allowed)
+            refusal.plain = error.message
+            refusal.others = (*error.others, *_others(config, error))
+            refusal.config = self.unquantised
             raise refusal.within("config") from error
 
     def place_of(self, _: str) -> Path:
@@ -185,6 +190,50 @@ class ModelOfConfig(BaseModel):
         if self.recorded is not None:
             fields["recorded"] = self.recorded.canonical()
         return fields
+
+
+_MOST_FAULTS = 16
+"""Faults of a config that are looked for, the first included."""
+
+
+def _others(config: Mapping[str, Any], first: SpecError) -> Iterator[SpecError]:
+    """What else is wrong with a config: what is refused when the fields so far are left out.
+
+    A number that is left out would have a default that the others need not fit, so after that no
+    more is said; nor of fields that nobody wrote.
+    """
+    rest, fault = copy.deepcopy(dict(config)), first
+    for _ in range(_MOST_FAULTS - 1):
+        if not _leave_out(rest, fault.path):
+            return
+        try:
+            registry.of_config(rest)
+        except SpecError as error:
+            if _member(rest, error.path) is None:
+                return
+            fault = error
+            yield fault
+        except LimitError:
+            return
+        else:
+            return
+
+
+def _member(config: Any, path: Path) -> tuple[dict[str, Any], str] | None:
+    """The object that has a field, and the field's name, if a path leads to one."""
+    *outer, last = [key for key in path if isinstance(key, str)] or [""]
+    for key in outer:
+        config = config.get(key) if isinstance(config, dict) else None
+    return (config, last) if isinstance(config, dict) and last in config else None
+
+
+def _leave_out(config: dict[str, Any], path: Path) -> bool:
+    """Leave out the field at a path; whether nothing else depends on that."""
+    place = _member(config, path)
+    if place is None or path[:1] in {("model_type",), ("architectures",)}:
+        return False
+    value = place[0].pop(place[1])
+    return isinstance(value, bool) or not isinstance(value, int | float)
 
 
 class ModelOfManifest(BaseModel):

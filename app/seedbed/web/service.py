@@ -243,7 +243,8 @@ class Service:
             try:
                 record = await while_connected(request, self.records.of(client, error.config))
             except SpecError as refusal:
-                refusal.others = (*refusal.others, error)
+                known = error.unadvised
+                refusal.others = (*refusal.others, known, *known.others)
                 raise refusal from error
         return await work(replace(source, record=record))
 

@@ -40,8 +40,7 @@ def load(model_type: str) -> Mapping[str, Any]:
         )
     if not any(entry["status"] == "exact" for entry in known[model_type].values()):
         raise SpecError(
-            f"{model_type!r} was studied, but none of its classes is fully explained; "
-            "what transformers builds, `seedbed record config.json` makes a spec of",
+            f"{model_type!r} was studied, but none of its classes is fully explained",
             ("model_type",),
         )
     return _read(f"{model_type}.json.gz")  # type: ignore[no-any-return]
