@@ -220,7 +220,7 @@ def test_numbers_that_are_not_finite() -> None:
 
 
 def test_all_that_is_wrong_with_a_config() -> None:
-    """Every field that is refused is named at once, each with its place; what to do is said once."""
+    """Each field that is refused is named at once, with its place; what to do is said once."""
     config = {
         "model_type": "gpt2", "architectures": ["GPT2LMHeadModel"],
         "activation_function": "nonesuch", "add_cross_attention": True,

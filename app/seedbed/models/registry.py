@@ -84,8 +84,8 @@ def of_config(config: Mapping[str, Any]) -> Model:
 
 
 BY_RECORDING = (
-    "what transformers builds, `seedbed record config.json` makes a spec of, and a service with the "
-    "extra seedbed[transformers] records itself"
+    "what transformers builds, `seedbed record config.json` makes a spec of, and a service with "
+    "the extra seedbed[transformers] records itself"
 )
 BY_CODE = (
     "record the function that builds the model (`seedbed record my.package:build`), or send the "

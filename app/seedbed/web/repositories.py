@@ -180,7 +180,7 @@ class _Template:
 
 
 async def _templates(
-    service: Service, namespace: str, name: str, public: str | None
+    service: Service, namespace: str, name: str, public: str | None = None
 ) -> AsyncIterator[_Template]:
     """What a repository means, then what it meant earlier, the newest first.
 
