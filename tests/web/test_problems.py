@@ -316,7 +316,7 @@ CLASSES: dict[str, tuple[SeedbedError, int, str, dict[str, Any]]] = {
         {"limit": "SEEDBED_MAX_RANK", "actual": 33, "maximum": 32, "unit": "dimensions"},
     ),
     "NotRecordedError": (
-        NotRecordedError("not here", "transformers", "5.24.0", None, "{}"), 501, "not-recorded",
+        NotRecordedError("not here", "transformers", "5.24.0", None, "{}"), 409, "not-recorded",
         {"needs": {"library": "transformers", "version": "5.24.0"}},
     ),
     "DifferentRecordingError": (

@@ -160,7 +160,7 @@ def test_a_library_that_is_not_here(library: Callable[[str | None], None]) -> No
                 client.post("/v1/checkpoints", json=json.loads(spec)),
                 client.post("/v1/describe", json=json.loads(spec)),
             ):
-                assert problem_of(answer) == (501, "not-recorded")
+                assert problem_of(answer) == (409, "not-recorded")
                 assert answer.json()["needs"] == {
                     "library": "transformers", "version": odd_recorder.VERSION, "digest": digest,
                 }  # fmt: skip
@@ -207,7 +207,7 @@ def test_names(library: Callable[[str | None], None], tmp_path: Path) -> None:
         other = {
             "model": {"config": NOBODYS, "recorded": {"library": "transformers", "version": "1"}}
         }
-        assert problem_of(client.put(path, json=other)) == (501, "not-recorded")
+        assert problem_of(client.put(path, json=other)) == (409, "not-recorded")
 
 
 def test_the_library_rests(library: Callable[[str | None], None]) -> None:

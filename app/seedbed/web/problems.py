@@ -113,7 +113,7 @@ STATUSES: dict[type[SeedbedError], tuple[int, str, str]] = {
     OverwriteError: (428, "precondition-required", "Precondition Required"),
     BusyError: (503, "busy", "Service Unavailable"),
     UnavailableError: (503, "registry-unavailable", "Stored specs cannot be had"),
-    NotRecordedError: (501, "not-recorded", "The model's library is not here"),
+    NotRecordedError: (409, "not-recorded", "The model's library is not here"),
     DifferentRecordingError: (
         409,
         "recorded-differently",
