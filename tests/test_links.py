@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
@@ -70,3 +73,35 @@ def _gone(server: Server) -> None:
     server.end()
     with pytest.raises(SpecError, match="refused"):
         _spec_of(f"{server.url}/v1/specs/team/net")
+
+
+def test_only_a_service_s_own_key_is_sent_and_only_to_it() -> None:
+    """A token of the Hub goes to no host that a link names, nor any key to where that redirects."""
+    seen: list[str | None] = []
+
+    class Other(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            seen.append(self.headers["authorization"])
+            is_first = "team/net" in self.path
+            self.send_response(302 if is_first else 200)
+            if is_first:
+                self.send_header("location", "/elsewhere")
+            self.end_headers()
+            if not is_first:
+                self.wfile.write(json.dumps(SPEC).encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Other) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            link = f"http://127.0.0.1:{server.server_port}/v1/specs/team/net"
+            for key in ("hf_secret", "seedbed_key", None):
+                spec = spec_of_link(link, BOUNDS, 1 << 20, key)
+                assert _same(spec, CheckpointSpec.model_validate(SPEC))
+        finally:
+            server.shutdown()
+            thread.join()
+    assert seen == [None, None, "Bearer seedbed_key", None, None, None]

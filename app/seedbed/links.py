@@ -25,6 +25,9 @@ from seedbed.registry import NONE, Database, SpecId, SpecStore, registry_url
 KEY_VARIABLE = "HF_TOKEN"
 """Where clients of the Hub have a service's key, too."""
 
+_KEY_PREFIX = "seedbed_"
+"""Of a service's keys. The Hub's own tokens are for the Hub, whatever host a link names."""
+
 _SECONDS = 30.0
 _MAX_JSON_BYTES = 64 << 20
 _ENDING = ".safetensors"
@@ -83,8 +86,9 @@ def _fetched(url: str, key: str | None) -> bytes:
     Raises:
         SpecError: there is none.
     """
-    headers = {"authorization": f"Bearer {key}"} if key else {}
-    request = urllib.request.Request(url, headers=headers)  # noqa: S310  http, by `is_link`
+    request = urllib.request.Request(url)  # noqa: S310  http, by `is_link`
+    if key and key.startswith(_KEY_PREFIX):
+        request.add_unredirected_header("authorization", f"Bearer {key}")
     try:
         with urllib.request.urlopen(request, timeout=_SECONDS) as answer:  # noqa: S310
             text: bytes = answer.read(_MAX_JSON_BYTES + 1)

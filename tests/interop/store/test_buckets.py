@@ -160,6 +160,21 @@ def test_rclone(server: Server, files: dict[str, bytes], tmp_path: Path) -> None
     assert part == files["model.safetensors"][1000:1050]
 
 
+@pytest.mark.parametrize("how", ["", "--no-sign-request"])
+def test_s5cmd(server: Server, files: dict[str, bytes], tmp_path: Path, how: str) -> None:
+    """Everything under a prefix at once, and the tree."""
+
+    def s5cmd(*words: str | Path) -> str:
+        options = [word for word in ("--endpoint-url", f"{server.url}/s3", how) if word]
+        done = run(CLIENTS / "s5cmd/bin/s5cmd", *options, *words, env=environment(**KEYS))
+        assert done.returncode == 0, done.stderr.decode()
+        return done.stdout.decode()
+
+    s5cmd("cp", f"s3://seedbed/{FOLDER}/*", f"{tmp_path / 'out'}/")
+    assert _there(tmp_path / "out") == files
+    assert f"{NAME}/" in s5cmd("ls", "s3://seedbed/")
+
+
 def test_runai_model_streamer(server: Server, files: dict[str, bytes], tmp_path: Path) -> None:
     """The loader that vLLM uses streams tensors from the bucket, equal to the file's."""
     (tmp_path / "model.safetensors").write_bytes(files["model.safetensors"])
