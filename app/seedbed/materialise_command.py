@@ -213,8 +213,20 @@ def materialise(
             else:
                 done.append(result)
                 shown.done(result)
+    return _ended(done, failures, time.monotonic() - begun, order, say, out)
+
+
+def _ended(
+    done: list[Done],
+    failures: list[Failure],
+    seconds: float,
+    order: Order,
+    say: Callable[[str], None],
+    out: TextIO,
+) -> int:
+    """Say what it came to, and give the exit code."""
     written = [result for result in done if result.written]
-    size, seconds = sum(result.size for result in written), time.monotonic() - begun
+    size = sum(result.size for result in written)
     code = _code(failures)
     if order.as_json:
         print_line(out, json.dumps({
