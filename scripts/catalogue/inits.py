@@ -65,6 +65,8 @@ class Recorder:
         return call
 
     def _note(self, name: str, tensor: torch.Tensor, args: Any, kwargs: Any) -> None:
+        if not tensor.numel():
+            return  # nothing is drawn, and there are no fans to divide by
         storage = tensor.untyped_storage()
         whole = storage.nbytes() == tensor.numel() * tensor.element_size()
         key = storage.data_ptr()
