@@ -48,6 +48,15 @@ def digest_of(entries: list[dict[str, Any]]) -> str:
     return record(entries=entries).digest
 
 
+def test_a_digest_of_null_is_none() -> None:
+    """Written out, the default of an optional field changes nothing."""
+    named = {"library": "transformers", "version": "5.24.0"}
+    plain = spec_of(NOBODYS, recorded=named)
+    told = spec_of(NOBODYS, recorded={**named, "digest": None})
+    assert told.canonical_json == plain.canonical_json
+    assert filled(told, record()).digest == filled(plain, record()).digest
+
+
 def test_what_a_record_means() -> None:
     """Names in order, shapes, dtypes and inits; config.json says what the config does."""
     spec = filled(spec_of(NOBODYS), record())

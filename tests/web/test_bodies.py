@@ -19,6 +19,12 @@ ROUTES = {
 }
 """All routes that take JSON."""
 
+ELSEWHERE = {
+    "/api/models/{name}/paths-info/{rest:path}",  # the same endpoint, of ids without organisation
+    "/s3/{rest:path}",  # refused unread, and the connection closed: routes/test_s3.py
+}
+"""Routes that take a body and are not tried here."""
+
 
 @pytest.mark.parametrize(("method", "path", "body"), ROUTES.values(), ids=ROUTES)
 def test_one_way_to_read_a_body(client: httpx.Client, method: str, path: str, body: str) -> None:
@@ -48,6 +54,8 @@ def test_every_route_with_a_body_is_tried() -> None:
         for route in app.router.routes
         if {"POST", "PUT", "PATCH"} & set(route.methods)  # type: ignore[attr-defined]
     }
+    assert taking >= ELSEWHERE
+    taking -= ELSEWHERE
     tried = [path for _, path, _ in ROUTES.values()]
     for path in taking:
         pattern = re.sub(r"\\{[a-z]+(:path)?\\}", "[^/]+", re.escape(path).replace("\\:", ":"))

@@ -14,14 +14,19 @@ from seedbed.files.one_tensor import OneTensor, scheme_parameters
 from seedbed.init import SCHEMES
 from seedbed.models import presets
 from seedbed.web.application import create_app
-from seedbed.web.routes import hub
+from seedbed.web.routes import hub, s3
 from seedbed.web.settings import Settings
 
 HIDDEN = {"/docs", "/docs/assets/{name}", "/", "/page/{version}/{name:path}", "/openapi.json"}
 """Paths for people, and the description itself."""
 
-HUB = {route.path for route in hub.router.routes if isinstance(route, Route)}
-"""The Hub's protocol is not ours to describe."""
+OTHERS = {
+    route.path
+    for router in (hub.router, s3.router)
+    for route in router.routes
+    if isinstance(route, Route)
+}
+"""The protocols of the Hub and of S3 are not ours to describe."""
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +42,7 @@ def test_every_route_is_described(document: Any) -> None:
         (route.path, method)
         for route in iter_route_contexts(app.routes)
         for method in route.methods or ()
-        if route.path not in HIDDEN and route.path not in HUB
+        if route.path not in HIDDEN and route.path not in OTHERS
     }
     described = {
         (path, method.upper()) for path, methods in document["paths"].items() for method in methods

@@ -198,7 +198,19 @@ LARGEST: Mapping[str, list[Ask]] = {
         Ask(f"/s3/seedbed/{'g' * 60_000}/7/config.json"),
     ],
     "/s3/{rest:path}": [Ask("/s3/seedbed/tiny-gpt2/7/config.json", method="PUT")],
-    "/{name}/resolve/{rest:path}": [Ask("/gpt2/resolve/main/config.json")],
+    # And of ids without an organisation.
+    "/api/models/{name}": [Ask("/api/models/gpt2"), Ask(f"/api/models/{'a' * 60_000}")],
+    "/api/models/{name}/revision/{rest:path}": [
+        Ask("/api/models/gpt2/revision/seed-4"), Ask(f"/api/models/gpt2/revision/{'a' * 60_000}"),
+    ],
+    "/api/models/{name}/tree/{rest:path}": [Ask("/api/models/gpt2-xl/tree/main?expand=true")],
+    "/api/models/{name}/paths-info/{rest:path}": [
+        Ask("/api/models/gpt2/paths-info/main", "POST", _PATHS.encode()),
+    ],
+    "/{name}/resolve/{rest:path}": [
+        Ask("/gpt2/resolve/main/config.json"), Ask("/gpt2/resolve/main/" + "d/" * 10_000),
+    ],
+    "/{name}/raw/{rest:path}": [Ask("/gpt2/raw/main/README.md")],
 }  # fmt: skip
 """For each route the largest or dearest requests that anybody has thought of."""
 
