@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.processes import PATIENCE_SECONDS, environment, run
-from tests.serving import Server, free_port
+from tests.serving import Server, free_port, serving
 
 pytestmark = pytest.mark.interop
 
@@ -85,6 +85,13 @@ def test_nothing_is_left_out_for_a_reason_that_is_gone() -> None:
     shells = [text for page in pages() for language, text in blocks(page) if language == "sh"]
     assert all(any(text.startswith(f"{word} ") for text in shells) for word in LEFT_OUT)
     assert all("python" in dict(blocks(page)) for page in ELSEWHERE)
+
+
+@pytest.fixture
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A service where nobody has given names yet, as who follows one page has it."""
+    with serving(tmp_path_factory.mktemp("service"), published_ids=True) as fresh:
+        yield fresh
 
 
 @pytest.mark.parametrize("page", RUN)

@@ -78,7 +78,7 @@ def test_boto3(client: Any, files: dict[str, bytes], tmp_path: Path) -> None:
     assert client.head_bucket(Bucket="seedbed")["BucketRegion"] == "us-east-1"
     for code, call in (
         ("NoSuchKey", lambda: client.get_object(Bucket="seedbed", Key=f"{FOLDER}/none")),
-        ("NoSuchBucket", lambda: client.list_objects_v2(Bucket="others")),
+        ("NoSuchBucket", lambda: client.list_objects_v2(Bucket="nobody-s")),
         ("PreconditionFailed", lambda: client.get_object(Bucket="seedbed", Key=key, IfMatch='"x"')),
         (
             "InvalidRange",
