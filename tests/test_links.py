@@ -12,6 +12,7 @@ from seedbed.errors import SeedbedError, SpecError
 from seedbed.files import CheckpointSpec, TextLimits
 from seedbed.init import Limits
 from seedbed.links import is_link, named_spec, spec_of_link
+from tests.processes import PATIENCE_SECONDS
 from tests.serving import Server, serving
 
 BOUNDS = TextLimits(Limits())
@@ -103,5 +104,5 @@ def test_only_a_service_s_own_key_is_sent_and_only_to_it() -> None:
                 assert _same(spec, CheckpointSpec.model_validate(SPEC))
         finally:
             server.shutdown()
-            thread.join()
+            thread.join(PATIENCE_SECONDS)
     assert seen == [None, None, "Bearer seedbed_key", None, None, None]

@@ -90,6 +90,8 @@ class Client:
     async def leave(self) -> None:
         """As a client does."""
         await self._chunks.aclose()
+        for _ in range(2):
+            await asyncio.sleep(0)  # threads are told of what is cancelled by the loop's next turn
 
 
 WHOLE = (0, 100 * MIB)
