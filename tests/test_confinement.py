@@ -52,6 +52,10 @@ from seedbed.confinement import confine
 assert confine() == (sys.platform == "linux")
 if sys.platform == "linux":
     assert library.socket(2, 1, 0) == -1 and ctypes.get_errno() == 13
+    calls = {"x86_64": (101, 311, 425, 0x40000000 + 41), "aarch64": (117, 271, 425)}
+    for call in calls[os.uname().machine]:  # ptrace, process_vm_writev, io_uring; x32's socket
+        assert library.syscall(call, 0, 0, 0, 0, 0, 0) == -1 and ctypes.get_errno() == 13, call
+    assert library.getpid() == os.getpid()
 assert os.read(os.open("/dev/zero", os.O_RDONLY), 1)
 """
     done = processes.run(sys.executable, "-c", code)

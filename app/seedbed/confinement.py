@@ -1,8 +1,9 @@
 """What a process gives up before it runs a library on what anybody has sent.
 
-No sockets and no programs, by the kernel where that is Linux, so that compiled code is held to it
-as well; and by Python's own audit hooks everywhere, which also let no file be opened for writing.
-What is done here cannot be undone: it is for a process that does one thing and ends.
+No sockets, no programs and no other process's memory, by the kernel where that is Linux, so that
+compiled code is held to it as well; and by Python's own audit hooks everywhere, which also let no
+file be opened for writing. What is done here cannot be undone: it is for a process that does one
+thing and ends.
 """
 
 from __future__ import annotations
@@ -25,12 +26,16 @@ _REFUSED_EVENTS = frozenset({
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 _ARCHITECTURES = {
-    # AUDIT_ARCH_* of linux/audit.h; numbers of socket, execve and execveat
-    "x86_64": (0xC000003E, (41, 59, 322)),
-    "aarch64": (0xC00000B7, (198, 221, 281)),
+    # AUDIT_ARCH_* of linux/audit.h; numbers of socket, execve and execveat; of ptrace and
+    # process_vm_writev, which reach into other processes; of io_uring_setup, by which sockets open
+    "x86_64": (0xC000003E, (41, 59, 322, 101, 311, 425)),
+    "aarch64": (0xC00000B7, (198, 221, 281, 117, 271, 425)),
 }
 
-_LOAD, _JUMP_IF_EQUAL, _RETURN = 0x20, 0x15, 0x06
+_OTHER_ABI = 0x40000000
+"""From here on x86-64 has the same calls again, under numbers of x32."""
+
+_LOAD, _JUMP_IF_EQUAL, _JUMP_IF_AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
 _ALLOW, _REFUSE = 0x7FFF0000, 0x00050000 | 13  # EACCES
 _NO_NEW_PRIVILEGES, _SECCOMP, _FILTER = 38, 22, 2
 
@@ -68,14 +73,15 @@ def _refuse(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 def _by_kernel() -> bool:
-    """Have seccomp refuse the system calls that open sockets and start programs."""
+    """Have seccomp refuse calls that open sockets, start programs or reach into other processes."""
     architecture, calls = _ARCHITECTURES.get(platform.machine(), (0, ()))
     if not calls:
         return False
     steps = [(_LOAD, 0, 0, 4), (_JUMP_IF_EQUAL, 1, 0, architecture), (_RETURN, 0, 0, _REFUSE)]
     steps.append((_LOAD, 0, 0, 0))
-    for place, call in enumerate(calls):
-        steps.append((_JUMP_IF_EQUAL, len(calls) - place, 0, call))
+    tests = [(_JUMP_IF_AT_LEAST, _OTHER_ABI), *((_JUMP_IF_EQUAL, call) for call in calls)]
+    for place, (test, number) in enumerate(tests):
+        steps.append((test, len(tests) - place, 0, number))
     steps += [(_RETURN, 0, 0, _ALLOW), (_RETURN, 0, 0, _REFUSE)]
     text = b"".join(struct.pack("HBBI", *step) for step in steps)
     room = ctypes.create_string_buffer(text)

@@ -92,6 +92,10 @@ def _again(kind: type[SeedbedError], args: tuple[object, ...], facts: object) ->
     return error
 
 
+REVIVERS = (_again, Choices)
+"""What unpickling an error calls beside the classes of errors."""
+
+
 class SpecError(SeedbedError, ValueError):
     """The request cannot mean a file.
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -14,8 +15,9 @@ import httpx
 import psutil
 import pytest
 
-from seedbed.errors import BusyError, EngineError, LimitError, ParameterError
+from seedbed.errors import BusyError, Choices, EngineError, LimitError, ParameterError, SpecError
 from seedbed.memory import MemoryBudget
+from seedbed.web import planner
 from seedbed.web.planning import Planners, Turns
 from tests.serving import Server, wait_until
 from tests.web import odd_jobs
@@ -209,6 +211,33 @@ def test_a_template_keeps_nothing_of_its_jobs() -> None:
             )
 
     asyncio.run(work())
+
+
+def test_a_process_that_was_taken_over_runs_nothing_here(tmp_path: Path) -> None:
+    """An answer is an error of ours, whole, or nothing at all: no other class or function."""
+    place = tmp_path / "made"
+    by_own_module = f"cseedbed.web.planning\nos.mkdir\n(S'{place}'\ntR.".encode()
+    for content in (pickle.dumps(_Hostile(str(place))), by_own_module, b"", b"\x80\x05."):
+        with pytest.raises(EngineError):
+            Planners._refuse(planner.REFUSED, content)
+        assert not place.exists()
+    error = SpecError("no such word", ("a", 0), Choices(("one", "two"), "ome", ("one", "uno")))
+    error.others = (SpecError("b"),)
+    with pytest.raises(SpecError) as caught:
+        Planners._refuse(planner.REFUSED, pickle.dumps(error))
+    assert caught.value.allowed == error.allowed
+    assert caught.value.path == error.path
+    assert [other.message for other in caught.value.others] == ["b"]
+
+
+class _Hostile:
+    """What makes a folder when it is unpickled."""
+
+    def __init__(self, place: str) -> None:
+        self.place = place
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (self.place,)
 
 
 def test_a_template_that_dies() -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
+import io
 import os
 import pickle
 import signal
@@ -23,7 +25,7 @@ from typing import Any
 
 import structlog
 
-from seedbed.errors import BusyError, EngineError, LimitError
+from seedbed.errors import REVIVERS, BusyError, EngineError, LimitError, SeedbedError
 from seedbed.memory import Claim, MemoryBudget
 from seedbed.web import planner
 from seedbed.web.planner import Job
@@ -330,10 +332,30 @@ class Planners:
     @staticmethod
     def _refuse(kind: bytes, content: bytes) -> None:
         if kind == planner.REFUSED:
-            raise pickle.loads(content)  # noqa: S301  # from our own process
+            try:
+                error = _Refusal(io.BytesIO(content)).load()
+            except (pickle.UnpicklingError, EOFError, IndexError) as unsound:
+                raise EngineError(f"planning failed: {unsound}") from unsound
+            raise error
         if kind == planner.OUT_OF_MEMORY:
             raise MemoryError
         raise EngineError(f"planning failed:\n{content.decode('utf-8', 'replace')}")
+
+
+class _Refusal(pickle.Unpickler):
+    """Reads an error, and nothing else: a process that was taken over takes over no other."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """An error of ours, or what one holds.
+
+        Raises:
+            UnpicklingError: it is something else.
+        """
+        if module.startswith("seedbed.") and name.isidentifier():
+            kind = getattr(importlib.import_module(module), name, None)
+            if kind in REVIVERS or (isinstance(kind, type) and issubclass(kind, SeedbedError)):
+                return kind
+        raise pickle.UnpicklingError(f"{module}.{name} is no error")
 
 
 class Turns:

@@ -8,7 +8,6 @@ for one at the same time, it is made once.
 from __future__ import annotations
 
 import hashlib
-import pickle
 from collections import OrderedDict
 from contextlib import aclosing, suppress
 from importlib.metadata import PackageNotFoundError, version
@@ -134,8 +133,9 @@ class Records:
             limits.max_recorded_elements, RECORDER,
         )  # fmt: skip
         async with aclosing(run) as parts:
-            pickled = b"".join([part async for part in parts])
-        record: Record = pickle.loads(pickled)  # noqa: S301  # from our own process
+            digest, packed = [part async for part in parts]
+        assert self.version is not None  # noqa: S101  # it was asked for
+        record = Record(self.version, packed, digest.decode("ascii"))
         log.info("config recorded", release=record.version, digest=record.digest)
         return record
 
