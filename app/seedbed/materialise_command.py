@@ -35,7 +35,7 @@ from seedbed.materialise import (
     Run,
     Tally,
     Wish,
-    limits_of,
+    kind_of,
     on_ray,
     on_this_machine,
     open_target,
@@ -178,7 +178,7 @@ def materialise(
     Raises:
         SeedbedError: nothing was written: the target has something else, cannot be reached, ….
     """
-    planned(checkpoint, limits_of(order.url))
+    planned(checkpoint, kind_of(order.url))
     out = _standard_output_alone() if order.ray else sys.stdout
     target = open_target(order.url, order.threads)
     run = Run(checkpoint, target, order.wish)
@@ -319,8 +319,8 @@ def dry_run(checkpoint: Checkpoint, order: Order, tell: Callable[[str], None]) -
     Raises:
         SpecError: the target would not take an object so large.
     """
-    limits = limits_of(order.url)
-    plan = planned(checkpoint, limits)
+    store = kind_of(order.url)
+    plan = planned(checkpoint, store)
     rate = measured_rate(checkpoint.whole, order.threads)
     seconds = plan.size / rate
     if order.as_json:
@@ -332,12 +332,12 @@ def dry_run(checkpoint: Checkpoint, order: Order, tell: Callable[[str], None]) -
         return
     for line in _plan_lines(plan):
         tell(line)
-    kind = f", {plan.parts:,} uploads of parts or small files" if limits else ""
+    kind = f", {plan.parts:,} uploads of parts or small files" if store else ""
     tell(f"{len(plan.files):,} tasks, {plan.size:,} bytes{kind}")
-    if limits is not None:
+    if store is not None:
         tell(
-            f"{limits.name} takes {limits.parts:,} parts of {limits.part_bytes >> 30} GiB, and "
-            f"objects of {limits.object_bytes >> 40} TiB"
+            f"{store.name} takes {store.parts:,} parts of {store.part_bytes >> 30} GiB, and "
+            f"objects of {store.object_bytes >> 40} TiB"
         )
     tell(
         f"drawing takes {seconds:,.0f} s at {_bytes(rate)}/s, measured here with SEEDBED_THREADS="

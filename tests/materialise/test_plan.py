@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from seedbed.errors import SpecError
 from seedbed.files import Checkpoint, CheckpointSpec
-from seedbed.materialise.plan import AZURE, LIMITS, S3, SMALLEST_PART_BYTES, order, planned
+from seedbed.materialise.plan import AZURE, KINDS, S3, SMALLEST_PART_BYTES, order, planned
 from seedbed.stream import NUMPY, get_engine
 
 TERA = 10**12
@@ -43,14 +43,14 @@ def test_an_object_over_5_terabytes() -> None:
         planned(_wide(1, 3 * TERA, max_shard_size="5GB"), S3)
 
 
-@given(st.sampled_from(sorted(LIMITS)), st.data())
+@given(st.sampled_from(sorted(KINDS)), st.data())
 def test_parts_are_what_the_store_takes(scheme: str, data: st.DataObject) -> None:
     """Whatever the size, parts are neither too many nor too large, nor smaller than S3 allows."""
-    limits = LIMITS[scheme]
-    size = data.draw(st.integers(0, limits.object_bytes))
-    part = limits.part_size(size)
-    assert 5 << 20 <= part <= limits.part_bytes
-    assert -(-size // part) <= limits.parts
+    kind = KINDS[scheme]
+    size = data.draw(st.integers(0, kind.object_bytes))
+    part = kind.part_size(size)
+    assert 5 << 20 <= part <= kind.part_bytes
+    assert -(-size // part) <= kind.parts
 
 
 def test_order() -> None:

@@ -9,7 +9,7 @@ from seedbed.materialise.cluster import Job, on_ray
 from seedbed.materialise.local import on_this_machine
 from seedbed.materialise.plan import Plan, planned
 from seedbed.materialise.run import Failure, Run, Tally
-from seedbed.materialise.targets import Done, Target, Wish, limits_of, open_target
+from seedbed.materialise.targets import Done, Target, Wish, kind_of, open_target
 
 __all__ = [
     "Done",
@@ -20,7 +20,7 @@ __all__ = [
     "Tally",
     "Target",
     "Wish",
-    "limits_of",
+    "kind_of",
     "on_ray",
     "on_this_machine",
     "open_target",

@@ -6,7 +6,6 @@ Credentials, endpoints and regions come from obstore's own environment variables
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,7 +19,8 @@ from obstore.store import from_url
 
 from seedbed.errors import StoreError
 from seedbed.files import CHUNK_BYTES, File, split
-from seedbed.materialise.plan import StoreLimits
+from seedbed.materialise.meanings import explained
+from seedbed.materialise.plan import StoreKind
 from seedbed.materialise.targets import At
 
 ETAG_KEY = "seedbed"
@@ -40,17 +40,16 @@ class Bucket:
 
     Args:
         url: of it.
-        limits: what the store takes.
+        kind: of the store.
         threads: that draw at the same time, for all objects together.
 
     Raises:
         StoreError: the environment does not say enough to reach it.
     """
 
-    def __init__(self, url: str, limits: StoreLimits, threads: int) -> None:
+    def __init__(self, url: str, kind: StoreKind, threads: int) -> None:
         self.url = url
-        self.limits: StoreLimits | None = limits
-        self._limits = limits
+        self._kind = kind
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="draw")
         with self._explained():
@@ -82,7 +81,7 @@ class Bucket:
             StoreError: the store refuses or fails.
         """
         attributes = {ETAG_KEY: file.etag}
-        part = self._limits.part_size(file.size)
+        part = self._kind.part_size(file.size)
         with self._explained():
             if file.size <= part:
                 whole = b"".join(self._pieces(file, at))
@@ -130,37 +129,4 @@ class Bucket:
         except StoreError:
             raise
         except (BaseError, OSError) as error:
-            raise explained(self.url, error) from error
-
-
-_BUSY = "the store has failed or been too busy for minutes; run the same command again"
-_NO_CREDENTIALS = (
-    "there are no credentials: the environment has none that obstore knows, such as "
-    "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-)
-
-_MEANINGS: tuple[tuple[str, str], ...] = (
-    (r"NoSuchBucket|ContainerNotFound|bucket does not exist", "there is no such bucket"),
-    (r"169\.254\.|metadata\.google|latest/api", _NO_CREDENTIALS),
-    (r"Missing(Account|Cred)", _NO_CREDENTIALS),
-    (r"InvalidAccessKeyId|SignatureDoesNotMatch|401|Unauthenticated", "credentials are refused"),
-    (r"AccessDenied|403|PermissionDenied", "the credentials do not permit it"),
-    (r"NoSuchUpload", "the upload expired or was aborted by somebody; run the same command again"),
-    (r"builder error|not allowed.*http", "an endpoint without TLS needs AWS_ALLOW_HTTP=true"),
-    (r"No space left|StorageFull|QuotaExceeded", "the store is full"),
-    (r"SlowDown|503|50\d [A-Z]", _BUSY),
-    (r"error sending request|Connection|dns|timed out", "the store cannot be reached"),
-)  # fmt: skip
-"""What stores and obstore write, and what it means; the first that fits."""
-
-
-def explained(url: str, error: Exception) -> StoreError:
-    """What a store said, in a line: what it means first, then its own words."""
-    text = str(error).partition("\n\nDebug source")[0]
-    code, said = (re.search(rf"<{tag}>([^<]*)</{tag}>", text) for tag in ("Code", "Message"))
-    words = " ".join((f"{code[1]}: {said[1] if said else ''}" if code else text).split())[:400]
-    whole = f"{type(error).__name__} {error}"
-    for pattern, meaning in _MEANINGS:
-        if re.search(pattern, whole):
-            return StoreError(f"{url}: {meaning} ({words})")
-    return StoreError(f"{url}: {words}")
+            raise explained(self.url, self._kind, error) from error

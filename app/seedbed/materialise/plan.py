@@ -15,20 +15,26 @@ least is 5 MiB."""
 
 
 @dataclass(frozen=True, slots=True)
-class StoreLimits:
-    """What a kind of store takes.
+class StoreKind:
+    """A kind of store: what it takes, and how its users know it.
 
     Attributes:
         name: of the kind.
         parts: of one object, at most.
         part_bytes: of one part, at most.
         object_bytes: of one object, at most.
+        bucket: what a bucket is called there.
+        credentials: variables of the environment that have them.
+        without_tls: the variable that lets through an endpoint without TLS.
     """
 
     name: str
     parts: int
     part_bytes: int
     object_bytes: int
+    bucket: str
+    credentials: str
+    without_tls: str
 
     def part_size(self, size: int) -> int:
         """Bytes of each part of an object of `size` bytes, in whole MiB."""
@@ -51,13 +57,23 @@ class StoreLimits:
         )
 
 
-S3 = StoreLimits("S3", 10_000, 5 << 30, 5 << 40)
-AZURE = StoreLimits("Azure", 50_000, 4000 * MIB, 50_000 * 4000 * MIB)
+S3 = StoreKind(
+    "S3", 10_000, 5 << 30, 5 << 40, "bucket",
+    "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY", "AWS_ALLOW_HTTP",
+)  # fmt: skip
+GOOGLE = StoreKind(
+    "Google Cloud Storage", 10_000, 5 << 30, 5 << 40, "bucket",
+    "GOOGLE_APPLICATION_CREDENTIALS or GOOGLE_SERVICE_ACCOUNT", "GOOGLE_ALLOW_HTTP",
+)  # fmt: skip
+AZURE = StoreKind(
+    "Azure", 50_000, 4000 * MIB, 50_000 * 4000 * MIB, "container",
+    "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY", "AZURE_ALLOW_HTTP",
+)  # fmt: skip
 
-LIMITS = {
+KINDS = {
     "s3": S3,
     "s3a": S3,
-    "gs": StoreLimits("Google Cloud Storage", 10_000, 5 << 30, 5 << 40),
+    "gs": GOOGLE,
     "az": AZURE,
     "azure": AZURE,
     "abfs": AZURE,
@@ -111,12 +127,12 @@ def order(checkpoint: Checkpoint) -> tuple[str, ...]:
     return (*(name for name in small if name not in index), *weights, *index)
 
 
-def planned(checkpoint: Checkpoint, limits: StoreLimits | None) -> Plan:
+def planned(checkpoint: Checkpoint, kind: StoreKind | None) -> Plan:
     """The tasks of writing a checkpoint.
 
     Args:
         checkpoint: to be written.
-        limits: of the store; None for a folder, which has no parts.
+        kind: of the store; None for a folder, which has no parts.
 
     Raises:
         SpecError: the store would not take an object so large.
@@ -127,9 +143,9 @@ def planned(checkpoint: Checkpoint, limits: StoreLimits | None) -> Plan:
         if file is None:
             raise AssertionError("it is one of the checkpoint's own names")
         size, part = file.size, 0
-        if limits is not None:
-            limits.require(name, size)
-            part = limits.part_size(size)
+        if kind is not None:
+            kind.require(name, size)
+            part = kind.part_size(size)
         in_parts = 0 < part < size
         files.append(
             PlannedFile(name, size, part if in_parts else 0, -(-size // part) if in_parts else 1)

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 from seedbed import disk
 from seedbed.errors import DamagedError, SpecError
 from seedbed.files import CHUNK_BYTES, File, VirtualFile
-from seedbed.materialise.plan import LIMITS, StoreLimits
+from seedbed.materialise.plan import KINDS, StoreKind
 
 At = Callable[[int], object]
 """Is told how many bytes of a file are made. What it raises ends the writing of that file."""
@@ -24,11 +24,6 @@ class Target(Protocol):
     @property
     def url(self) -> str:
         """Where it is."""
-        ...
-
-    @property
-    def limits(self) -> StoreLimits | None:
-        """Of what it takes; None where there are none."""
         ...
 
     def sizes(self) -> Mapping[str, int]:
@@ -148,8 +143,6 @@ class Folder:
         threads: that draw and write at the same time.
     """
 
-    limits: StoreLimits | None = None
-
     def __init__(self, path: Path, threads: int) -> None:
         self.path = path
         self.url = str(path)
@@ -191,8 +184,8 @@ class Folder:
         (self.path / name).unlink(missing_ok=True)
 
 
-def limits_of(url: str) -> StoreLimits | None:
-    """What a target takes, known without asking it.
+def kind_of(url: str) -> StoreKind | None:
+    """The kind of store that a target is in, known without asking it; None for a folder.
 
     Raises:
         SpecError: the URL names no kind of target.
@@ -200,12 +193,12 @@ def limits_of(url: str) -> StoreLimits | None:
     scheme = urlsplit(url).scheme.lower()
     if "://" not in url or scheme == "file":
         return None
-    if scheme not in LIMITS:
+    if scheme not in KINDS:
         raise SpecError(
             f"{url!r} is no store: s3://bucket/prefix/, gs://…, az://…, or a folder",
             ("output",),
         )
-    return LIMITS[scheme]
+    return KINDS[scheme]
 
 
 def open_target(url: str, threads: int) -> Target:
@@ -219,8 +212,8 @@ def open_target(url: str, threads: int) -> Target:
         SpecError: it names none, or obstore is not installed.
         StoreError: the environment does not say enough to reach it.
     """
-    limits = limits_of(url)
-    if limits is None:
+    kind = kind_of(url)
+    if kind is None:
         parts = urlsplit(url)
         if "://" not in url:
             return Folder(Path(url), threads)
@@ -235,4 +228,4 @@ def open_target(url: str, threads: int) -> Target:
         raise SpecError(
             "object stores need obstore: pip install 'seedbed[store]'", ("output",)
         ) from error
-    return Bucket(url, limits, threads)
+    return Bucket(url, kind, threads)

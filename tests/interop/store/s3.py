@@ -7,7 +7,7 @@ import http.client
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -106,13 +106,28 @@ def _answers(process: subprocess.Popen[bytes], store: Store) -> bool:
     return True
 
 
+def _renamed(headers: Iterable[tuple[str, str]], before: str, after: str) -> dict[str, str]:
+    """Headers in small letters, with another beginning where they have this one."""
+    names = ((name.lower(), value) for name, value in headers)
+    return {
+        after + name.removeprefix(before) if name.startswith(before) else name: value
+        for name, value in names
+    }
+
+
 Hook = Callable[[str, str], int]
 """Is told method and target of a request: a status to answer it with, or 0 to let it through."""
 
 
 @contextlib.contextmanager
-def between(store: Store, hook: Hook) -> Iterator[str]:
-    """The URL of a proxy of a store, which asks `hook` about each request."""
+def between(store: Store, hook: Hook, words: str = "x-amz-") -> Iterator[str]:
+    """The URL of a proxy of a store, which asks `hook` about each request.
+
+    Args:
+        store: behind it.
+        hook: is asked.
+        words: what headers begin with before the proxy, that begin with `x-amz-` behind it.
+    """
     host = urlsplit(store.url).netloc
 
     class Proxy(BaseHTTPRequestHandler):
@@ -124,21 +139,24 @@ def between(store: Store, hook: Hook) -> Iterator[str]:
                 self._answer(status, {}, b"<Error><Code>SlowDown</Code></Error>")
                 return
             with contextlib.closing(http.client.HTTPConnection(host, timeout=300)) as upstream:
-                upstream.request(self.command, self.path, body, dict(self.headers))
+                upstream.request(
+                    self.command, self.path, body, _renamed(self.headers.items(), words, "x-amz-")
+                )
                 answer = upstream.getresponse()
                 content = answer.read()
                 hops = {"connection", "transfer-encoding", "date", "server"}
-                headers = {k: v for k, v in answer.getheaders() if k.lower() not in hops}
-                self._answer(answer.status, headers, content)
+                headers = _renamed(answer.getheaders(), "x-amz-", words)
+                kept = {name: value for name, value in headers.items() if name not in hops}
+                self._answer(answer.status, kept, content)
 
         def _answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
             self.send_response(status)
             for name, value in headers.items():
-                if name.lower() != "content-length" or self.command == "HEAD":
+                if name != "content-length" or self.command == "HEAD":
                     self.send_header(name, value)
             if self.command != "HEAD":
                 self.send_header("content-length", str(len(body)))
-            elif "content-length" not in {name.lower() for name in headers}:
+            elif "content-length" not in headers:
                 self.send_header("content-length", "0")
             self.end_headers()
             if self.command != "HEAD":
