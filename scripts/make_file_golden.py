@@ -107,6 +107,18 @@ VARIANTS: tuple[dict[str, Any], ...] = (
 )
 """Parameters beside the defaults, in F32 and BF16."""
 
+RANGES = (
+    ("I64", -(2**63), 2**63),
+    ("U64", 0, 2**64),
+    ("U64", 1, 2**63 + 2),
+    ("I32", -(2**31), 2**31),
+    ("U8", 0, 256),
+    ("I8", -5, 6),
+    ("BOOL", 0, 2),
+    ("F32", -(2**60), 2**61),
+)
+"""Of random integers, in a dtype that holds them."""
+
 
 def cases() -> Iterator[tuple[str | dict[str, Any], str]]:
     """(init, dtype) of every file: each scheme in each dtype that can hold it, and the variants."""
@@ -116,6 +128,8 @@ def cases() -> Iterator[tuple[str | dict[str, Any], str]]:
     for variant in VARIANTS:
         for code in ("F32", "BF16"):
             yield variant, code
+    for code, low, high in RANGES:
+        yield {"scheme": "random_integers", "low": low, "high": high}, code
 
 
 def entry(init: str | dict[str, Any], code: str, seed: int) -> dict[str, Any] | None:

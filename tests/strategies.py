@@ -154,10 +154,20 @@ def constants(code: str) -> st.SearchStrategy[Any]:
     return st.one_of(st.sampled_from(("zeros", "ones")), _object("constant", value=values))
 
 
+@st.composite
+def integer_ranges(draw: st.DrawFn, code: str) -> dict[str, Any]:
+    """Random integers of a range that a dtype holds; in many of them numbers are drawn again."""
+    low, high = (
+        (int(DTYPES[code].lowest), int(DTYPES[code].highest)) if code in INTEGERS else (0, 6)
+    )
+    first, last = sorted((draw(st.integers(low, high)), draw(st.integers(low, high))))
+    return {"scheme": "random_integers", "low": first, "high": last + 1}
+
+
 def inits(code: str, rank: int) -> st.SearchStrategy[Any]:
     """Inits that a tensor of this dtype and rank can have; draws stay within ±448."""
     if code in INTEGERS:
-        return constants(code)
+        return constants(code) | integer_ranges(code)
     return st.one_of(constants(code), _draws, *([_fan_draws, _matrices] if rank > 1 else []))
 
 

@@ -146,6 +146,7 @@ MEANINGS: list[tuple[Any, str]] = [
 
 WITHOUT_DEFAULT = {
     "constant_": "constant", "Const": "constant", "full": "constant", "sparse_": "sparse",
+    "randint": "random_integers",
     "torch_linear_bias": "torch_bias", "torch_rnn": "torch_bias", "torch_bilinear": "torch_bias",
 }  # fmt: skip
 """Names of schemes of which something has to be said."""

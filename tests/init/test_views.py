@@ -254,6 +254,15 @@ def test_sums_of_integers_are_exact() -> None:
             Summed(edge, Constant(1)).check(DTYPES[code])
 
 
+def test_sums_of_pairs_have_both_parts() -> None:
+    """Two draws in C64 are added part by part, each of words of its own."""
+    first, second = (Named(Drawn(Normal(0.0, 1.0)), name) for name in "ab")
+    parts = [written(fill, 3, 5, source("C64")) for fill in (first, second)]
+    total = written(Summed(first, second), 3, 5, source("C64"))
+    assert (total == parts[0] + parts[1]).all()
+    assert (total.imag != 0).all()
+
+
 @pytest.mark.parametrize(
     "view",
     [

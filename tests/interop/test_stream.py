@@ -370,6 +370,10 @@ def _constant(value: Any) -> Body:
     return {"scheme": "constant", "value": value}
 
 
+def _integers(low: int, high: int) -> Body:
+    return {"scheme": "random_integers", "low": low, "high": high}
+
+
 def _layer(kind: str, framework: str = "torch", rules: Any = (), **arguments: Any) -> Body:
     layer = {"type": kind, "name": "x", **arguments}
     return {"layers": [layer], "framework": framework, "rules": list(rules)}
@@ -404,6 +408,34 @@ CASES: dict[str, Body] = {
     },
     "nested-list": _tensor({"scheme": "literal", "values": [[1, 2.5], [-0.0, True]]}, 2, 2),
     "exact-steps": _tensor({"scheme": "arange", "start": 2**53, "axis": 0}, 3, 2, dtype="I64"),
+    **{
+        f"integers of {code}": _tensor(_integers(low, high), 10, 3, dtype=code)
+        for code, low, high in (
+            ("I64", -(2**63), 2**63), ("U64", 0, 2**64), ("U64", 7, 2**63 + 9), ("I8", -5, 6),
+            ("BOOL", 0, 2), ("U16", 3, 4), ("F32", -(2**60), 2**61), ("F4", 0, 4),
+        )
+    },
+    "integers-of-parts": _tensor(
+        {
+            "scheme": "parts",
+            "init": _integers(0, 9),
+            "parts": [{"box": [[1, 3]], "init": _integers(-9, 0)}],
+        },
+        4,
+        3,
+        dtype="I16",
+    ),
+    "complex": _tensor("normal", 5, 3, dtype="C64"),
+    "complex-constant": _tensor(_constant(0.1), 3, dtype="C64"),
+    "complex-parts": _tensor(
+        {"scheme": "parts", "init": "zeros", "parts": [{"box": [[1, 2]], "init": "he_normal"}]},
+        3,
+        2,
+        dtype="C64",
+    ),
+    "complex-of-keras": {
+        **_layer("lstm", "keras", [{"match": "*", "dtype": "C64"}], **_LSTM),
+    },
     "float-steps": _tensor({"scheme": "arange", "start": 0.1, "step": 0.3}, 2, 9),
     "parts-of-gates": _layer(
         "lstm",

@@ -10,6 +10,7 @@ from seedbed.errors import ShapeError
 from seedbed.init.arrays import Array, concatenate
 from seedbed.init.fill import Fill
 from seedbed.init.fills import Constant, Derived, Drawn
+from seedbed.init.integers import Integers
 from seedbed.init.views import Shape
 
 Region = tuple[range, ...]
@@ -47,7 +48,7 @@ class Part:
 
 def is_elementwise(fill: Fill) -> bool:
     """Whether each element follows from the word of its own place, wherever a part begins."""
-    return isinstance(fill, Drawn | Derived | Constant)
+    return isinstance(fill, Drawn | Derived | Integers | Constant)
 
 
 def composed(shape: Shape, base: Fill | None, parts: Sequence[Part]) -> Fill:

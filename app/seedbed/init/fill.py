@@ -99,7 +99,8 @@ def require_room(dtype: Dtype, reach: tuple[float, float], what: str) -> None:
     """
     if not dtype.is_float:
         raise ParameterError(
-            f"{dtype.code} holds whole numbers; only constants, literals and arange can fill it",
+            f"{dtype.code} holds whole numbers; only constants, literals, arange and "
+            "random_integers can fill it",
             ("dtype",),
         )
     if dtype.is_complex and what != DRAWS:

@@ -350,7 +350,8 @@ class _Planner:
         if (draft.same_as or name) in unsaid or made_whole:
             raise SpecError(
                 f"nothing says what {name!r} holds, and its name and dtype allow no guess: give it "
-                "an init or same_as, or a rule that does; or leave it out, if the model makes it",
+                "an init (of integers, perhaps random_integers) or same_as, or a rule that does; "
+                "or leave it out, if the model makes it",
                 self.decisions.place_in_model(name),
             )
 

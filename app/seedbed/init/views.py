@@ -246,14 +246,15 @@ class Summed(Fill):
 
     def write_box(self, source: Source, box: Box, out: Elements) -> None:
         """Block by block."""
-        of_terms = DTYPES["F32"] if source.dtype.is_float else source.dtype
+        narrowed = source.dtype.is_float and not source.dtype.is_complex
+        of_terms = DTYPES["F32"] if narrowed else source.dtype
         wide = replace(source, dtype=of_terms)
         for piece, part in boxes.pieces(box, out, _SUM_ELEMENTS):
             terms = np.empty((2, *piece.extents), of_terms.storage)
             for number, fill in enumerate((self.first, self.second)):
                 fill.write_box(wide, piece, terms[number, ...])
             total = terms[0] + terms[1]
-            part[...] = source.dtype.encode(total) if source.dtype.is_float else total
+            part[...] = source.dtype.encode(total) if narrowed else total
 
     def summary(self) -> Summary:
         """Of two independent terms."""

@@ -26,6 +26,7 @@ from seedbed.stream.dtypes import (
 )
 from seedbed.stream.engine import AUTO, ENGINES, NUMPY, Engine, compile_and_keep, get_engine
 from seedbed.stream.householder import working_bytes
+from seedbed.stream.integers import draw_integers
 from seedbed.stream.keys import SEED_MAX, derive_key
 from seedbed.stream.levels import LEVELS, host_levels, machine_levels
 from seedbed.stream.packing import packed_bytes
@@ -62,6 +63,7 @@ __all__ = [
     "boxes",
     "compile_and_keep",
     "derive_key",
+    "draw_integers",
     "dtype_code",
     "get_engine",
     "host_levels",

@@ -147,3 +147,57 @@ def test_counting_needs_an_axis_and_whole_steps() -> None:
     with pytest.raises(SpecError, match="cannot hold"):
         stored({"scheme": "arange", "step": 0.5}, [3, 4], "I64")
     assert stored("arange", [0], "U8") == b""
+
+
+def numbers_of(low: int, high: int, shape: list[int], code: str) -> list[int]:
+    """Random integers in a dtype, as Python's."""
+    made = stored({"scheme": "random_integers", "low": low, "high": high}, shape, code)
+    return [int(number) for number in np.frombuffer(made, NUMPY_DTYPES[code]).tolist()]
+
+
+@pytest.mark.parametrize("code", INTEGERS)
+def test_random_integers_fill_the_whole_of_a_dtype(code: str) -> None:
+    """From its least number to its greatest, which of few are all drawn; and none past those."""
+    low, high = int(DTYPES[code].lowest), int(DTYPES[code].highest)
+    found = numbers_of(low, high + 1, [4096], code)
+    assert max(found) - min(found) > 0.99 * (high - low)
+    assert (min(found), max(found)) == (low, high) or DTYPES[code].bits > 8
+    assert abs(sum(found) / 4096 - (low + high) / 2) < 4 * (high - low + 1) / 12**0.5 / 64
+    for ends, place in (((low - 1, high), "low"), ((low, high + 2), "high")):
+        with pytest.raises((SpecError, ValidationError)) as refused:
+            numbers_of(*ends, [1], code)
+        assert place in str(getattr(refused.value, "path", refused.value))
+
+
+@untimed
+@given(st.sampled_from(INTEGERS), st.integers(-(2**63), 2**63 - 1), st.integers(1, 2**63))
+def test_random_integers_are_the_same_in_every_dtype(code: str, low: int, count: int) -> None:
+    """A dtype holds the numbers that a wider one does, and a float the nearest to them."""
+    low = max(min(low, int(DTYPES[code].highest)), int(DTYPES[code].lowest))
+    count = min(count, int(DTYPES[code].highest) - low + 1)
+    wide = numbers_of(low, low + count, [9], "I64" if low + count <= 2**63 else "U64")
+    assert numbers_of(low, low + count, [9], code) == wide
+    assert all(low <= number < low + count for number in wide)
+    rounded = [Fraction(int(number)) for number in numbers_of(low, low + count, [9], "F32")]
+    for number, near in zip(wide, rounded, strict=True):
+        around = (np.nextafter(np.float32(float(near)), np.float32(end)) for end in (-1e30, 1e30))
+        assert all(abs(near - number) <= abs(Fraction(float(one)) - number) for one in around)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [
+        (5, 5, "no integer"), (5, 4, "no integer"), (-1, 2**63 + 1, "no dtype"),
+        (0, 2**64 + 1, "18446744073709551616"), (0.5, 2, "integer"), (True, 2, "integer"),
+    ],
+)  # fmt: skip
+def test_a_range_has_integers(low: Any, high: Any, said: str) -> None:
+    """One without any, or past what dtypes hold, is refused where it is read."""
+    with pytest.raises(ValidationError, match=said):
+        scheme_of({"scheme": "random_integers", "low": low, "high": high})
+
+
+def test_pairs_hold_no_random_integers() -> None:
+    """C64 has independent draws, of words that integers would share."""
+    with pytest.raises(SpecError, match="C64 holds pairs"):
+        numbers_of(0, 5, [2], "C64")

@@ -172,17 +172,21 @@ const encoders = {
   F6_E2M3: (v) => packed(rounded(v, (b) => narrow(b, 6, 3, 1)), 6),
   F6_E3M2: (v) => packed(rounded(v, (b) => narrow(b, 6, 2, 3)), 6),
   F4: (v) => packed(rounded(v, (b) => narrow(b, 4, 1, 1)), 4),
-  C64: () => { throw new Error('pairs of draws are not read here'); },
 };
 
 /** The bytes of float32 numbers in a float dtype, or of integers in one of theirs. */
 export function encode(dtype, values) {
+  if (dtype === 'C64') { // pairs, or a constant, which is real
+    return Buffer.from(Float32Array.from(Array.from(values, (v) => (Array.isArray(v) ? v : [v, 0])).flat()).buffer);
+  }
   if (dtype in encoders) return Buffer.from(encoders[dtype](Float32Array.from(values)).buffer);
   return Buffer.concat(Array.from(values, (value) =>
     Buffer.from(BigInt64Array.of(BigInt(value)).buffer, 0, SIZES[dtype])));
 }
 
-export const INTEGERS = RANKS.filter((dtype) => !(dtype in encoders));
+const isFloat = (dtype) => dtype === 'C64' || dtype in encoders;
+
+export const INTEGERS = RANKS.filter((dtype) => !isFloat(dtype));
 
 /** The least and the greatest integer that a dtype holds. */
 export const RANGES = Object.fromEntries(INTEGERS.map((dtype) => {
@@ -195,4 +199,4 @@ export const RANGES = Object.fromEntries(INTEGERS.map((dtype) => {
 export const float32Of = (value) => (typeof value === 'bigint' ? f32Quotient(value, 1n) : f32(Number(value)));
 
 /** 3.7: the bytes of one element of a constant. */
-export const encodeConstant = (dtype, value) => encode(dtype, [dtype in encoders ? float32Of(value) : value]);
+export const encodeConstant = (dtype, value) => encode(dtype, [isFloat(dtype) ? float32Of(value) : value]);

@@ -15,13 +15,14 @@ const countOf = (shape) => Number(shape.reduce((a, b) => a * BigInt(b), 1n)); //
 // ---------------------------------------------------------------- values
 
 /** The values of a stream by a scheme that sees a shape: pieces of float32, or of one constant. */
-async function* draws(seed, stream, init, count, shape, fans, isInteger) {
+async function* draws(seed, stream, init, count, shape, fans, dtype) {
   if (count === 0) return;
   if (init.scheme === 'parts') {
-    yield { values: await composed(seed, stream, init, shape, fans, isInteger) };
+    yield { values: await composed(seed, stream, init, shape, fans, dtype) };
     return;
   }
-  const { constant, draw, after = (x) => x, at, whole, listed } = resolveScheme(init, shape, fans);
+  const { constant, draw, after = (x) => x, at, whole, listed, range } = resolveScheme(init, shape, fans);
+  const isInteger = INTEGERS.includes(dtype);
   const kept = isInteger ? BigInt : float32Of;
   const key = await streamKey(seed, stream, 'values');
   if (whole) {
@@ -34,14 +35,33 @@ async function* draws(seed, stream, init, count, shape, fans, isInteger) {
     const length = Math.min(PIECE, count - start);
     if (at) yield { values: Float32Array.from({ length }, (_, i) => at(start + i)) };
     else if (listed) yield { values: Array.from({ length }, (_, i) => kept(listed(start + i, isInteger))) };
-    else if (draw) yield { values: Float32Array.from(await streamWords(key, start, length), (w) => after(draw(w))) };
+    else if (range) yield { values: (await randomIntegers(seed, stream, range, start, length)).map(kept) };
+    else if (draw && dtype === 'C64') {
+      const parts = Array.from(await streamWords(key, 2 * start, 2 * length), draw);
+      yield { values: Array.from({ length }, (_, i) => [parts[2 * i], parts[2 * i + 1]]) };
+    } else if (draw) yield { values: Float32Array.from(await streamWords(key, start, length), (w) => after(draw(w))) };
     else yield { constant, length };
   }
 }
 
+/** 3.8: integers of a range, from 64 bits each. */
+async function randomIntegers(seed, stream, [low, high], start, length) {
+  const wordsOf = async (lane, first, count) => {
+    const words = await streamWords(await streamKey(seed, stream, lane), 2 * first, 2 * count);
+    return Array.from({ length: count }, (_, i) => BigInt(words[2 * i]) | (BigInt(words[2 * i + 1]) << 32n));
+  };
+  const n = BigInt(high) - BigInt(low);
+  const end = 2n ** 64n - (2n ** 64n % n);
+  const found = await wordsOf('values', start, length);
+  for (const [i] of found.entries()) {
+    for (let lane = 1; found[i] >= end && lane < 64; lane++) [found[i]] = await wordsOf(`integers.${lane}`, start + i, 1);
+  }
+  return found.map((word) => BigInt(low) + (word % n));
+}
+
 /** All values of a stream by a scheme. */
 async function all(...args) {
-  const [isInteger, found] = [args.at(-1), []];
+  const [isInteger, found] = [INTEGERS.includes(args.at(-1)), []];
   for await (const { values, constant, length } of draws(...args)) {
     if (values) for (const value of values) found.push(value);
     else for (let i = 0; i < length; i++) found.push(isInteger ? BigInt(constant) : float32Of(constant));
@@ -50,9 +70,9 @@ async function all(...args) {
 }
 
 /** 5.5: the values of a tensor in parts. */
-async function composed(seed, stream, { init, parts }, shape, fans, isInteger) {
+async function composed(seed, stream, { init, parts }, shape, fans, dtype) {
   const count = countOf(shape);
-  const found = init ? await all(seed, stream, asObject(init), count, shape, fans, isInteger) : Array(count);
+  const found = init ? await all(seed, stream, asObject(init), count, shape, fans, dtype) : Array(count);
   for (const [k, part] of parts.entries()) {
     const box = shape.map((size, axis) => part.box[axis] ?? [0, size]);
     const sizes = box.map(([start, stop]) => stop - start);
@@ -63,10 +83,10 @@ async function composed(seed, stream, { init, parts }, shape, fans, isInteger) {
     }
     const own = asObject(part.init);
     const resolved = resolveScheme(own, sizes);
-    const isByElement = resolved.draw !== undefined || isConstant(own);
+    const isByElement = resolved.draw !== undefined || resolved.range !== undefined || isConstant(own);
     const values = isByElement
-      ? await all(seed, stream, own, count, sizes, undefined, isInteger)
-      : await all(seed, `${stream}[${k}]`, own, countOf(sizes), sizes, undefined, isInteger);
+      ? await all(seed, stream, own, count, sizes, undefined, dtype)
+      : await all(seed, `${stream}[${k}]`, own, countOf(sizes), sizes, undefined, dtype);
     places.forEach((place, i) => { found[place] = values[isByElement ? place : i]; });
   }
   return found;
@@ -80,19 +100,19 @@ const isPlain = (init, shape) => {
 };
 
 /** 6.1, Gates: the values of a tensor or parameter, block aside. */
-async function* gateByGate(seed, { name, init, shape, fans, gates = 1 }, isInteger) {
+async function* gateByGate(seed, { name, init, shape, fans, gates = 1, dtype }) {
   const ofGate = gates === 1 ? shape : [shape[0] / gates, ...shape.slice(1)];
-  if (gates === 1 || isPlain(init, ofGate)) yield* draws(seed, name, init, countOf(shape), ofGate, fans, isInteger);
-  else for (let k = 0; k < gates; k++) yield* draws(seed, `${name}[${k}]`, init, countOf(ofGate), ofGate, fans, isInteger);
+  if (gates === 1 || isPlain(init, ofGate)) yield* draws(seed, name, init, countOf(shape), ofGate, fans, dtype);
+  else for (let k = 0; k < gates; k++) yield* draws(seed, `${name}[${k}]`, init, countOf(ofGate), ofGate, fans, dtype);
 }
 
 /** 6.1, Blocks: the values with the rows that are constant. */
-async function* valuesOf(seed, subject, isInteger) {
+async function* valuesOf(seed, subject) {
   const { block, shape } = subject;
   const inner = block ? countOf(shape.slice(1)) : 0;
   const [from, to] = block ? [block.start * inner, block.stop * inner] : [0, 0];
   let place = 0;
-  for await (const piece of gateByGate(seed, subject, isInteger)) {
+  for await (const piece of gateByGate(seed, subject)) {
     const length = piece.values?.length ?? piece.length;
     const within = (at) => Math.min(Math.max(at - place, 0), length);
     const part = (start, stop) => (piece.values ? { values: piece.values.slice(start, stop) } : { ...piece, length: stop - start });
@@ -106,7 +126,7 @@ async function* valuesOf(seed, subject, isInteger) {
 /** All values of a parameter as an array, in the kind of number that its own dtype has. */
 async function arrayOf(seed, { root, name, shape, dtype }) {
   const [data, isZero] = [[], []];
-  for await (const { values, constant, length } of valuesOf(seed, root, INTEGERS.includes(dtype))) {
+  for await (const { values, constant, length } of valuesOf(seed, { ...root, dtype })) {
     if (values) for (const value of values) [data[data.length], isZero[isZero.length]] = [value, false];
     else if (length) {
       const value = INTEGERS.includes(dtype) ? BigInt(constant) : float32Of(constant);
@@ -119,7 +139,7 @@ async function arrayOf(seed, { root, name, shape, dtype }) {
 // ---------------------------------------------------------------- tensors
 
 const ofSubject = ({ name, shape, dtype, root, isGuess, owner }) =>
-  ({ name, shape, dtype, isGuess, owner, pieces: (seed) => valuesOf(seed, root, INTEGERS.includes(dtype)) });
+  ({ name, shape, dtype, isGuess, owner, pieces: (seed) => valuesOf(seed, { ...root, dtype }) });
 
 /** The tensors of a layer in the file of a framework other than torch. */
 async function ofLayer(layer, framework, seed, subjects) {

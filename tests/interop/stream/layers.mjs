@@ -65,10 +65,11 @@ export class ParameterArray {
     const sources = [...new Set([...this.sources, ...other.sources])];
     const only = [[other, this], [this, other]].find(([zero]) => zero.isZero.every(Boolean))?.[1];
     if (only) return new ParameterArray(this.shape, only.data, only.isZero, sources);
-    const data = this.data.map((value, i) => {
-      const total = value + other.data[i];
-      return typeof total === 'bigint' ? total : f32(total);
-    });
+    const sum = (a, b) => {
+      if (Array.isArray(a)) return a.map((part, k) => sum(part, b[k]));
+      return typeof a === 'bigint' ? a + b : f32(a + b);
+    };
+    const data = this.data.map((value, i) => sum(value, other.data[i]));
     return new ParameterArray(this.shape, data, data.map(() => false), sources);
   }
 

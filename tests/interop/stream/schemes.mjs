@@ -192,7 +192,7 @@ const functions = {
 };
 const numbers = (values) => values.map((value) => (typeof value === 'bigint' ? Number(value) : value));
 
-/** { constant }, { draw }, { draw, after }, { at } or { whole } for an init and a shape.
+/** { constant }, { draw }, { draw, after }, { range }, { at } or { whole } for an init and a shape.
  *  Fans that a layer knows stand for those of the shape, by convention. */
 export function resolveScheme(init, shape, knownFans = {}) {
   const { scheme, convention = 'torch' } = init;
@@ -217,6 +217,7 @@ export function resolveScheme(init, shape, knownFans = {}) {
       return isInteger ? BigInt(start) + BigInt(n) * BigInt(step) : Number(start) + n * Number(step);
     } };
   }
+  if (scheme === 'random_integers') return { range: [init.low, init.high] };
   const at = pattern(init, shape);
   if (at) return { at };
   if (scheme === 'zeros') return { constant: 0 };

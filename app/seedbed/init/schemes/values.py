@@ -1,4 +1,4 @@
-"""Known numbers, listed or counted, which tensors of every dtype can hold."""
+"""Numbers that tensors of every dtype can hold: listed, counted, or random integers."""
 
 from __future__ import annotations
 
@@ -8,13 +8,20 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from seedbed.errors import ParameterError, ShapeError
 from seedbed.init.fill import Fill
 from seedbed.init.fills import Counted, Listed
-from seedbed.init.schemes.base import Fans, Scheme, Shape, require_rank
+from seedbed.init.integers import Integers
+from seedbed.init.schemes.base import Fans, Scheme, Shape, named, require_rank
 from seedbed.init.schemes.constants import Number, as_number
 
 _DEPTH = 64
@@ -118,4 +125,42 @@ class Arange(Scheme):
         return Counted(self.start, self.step, shape[axis], stride, self.repeat)
 
 
-SCHEMES = (LiteralScheme, Arange)
+class RandomIntegers(Scheme):
+    """Integers of a range, each as likely: payloads of which nothing is known, tokens, coin flips.
+
+    `high` is no longer one of them, as of NumPy's and PyTorch's `randint`: all of I64 is −2⁶³ to
+    2⁶³, all of U64 0 to 2⁶⁴.
+    """
+
+    scheme: Literal["random_integers"] = "random_integers"
+    aliases = named("randint")
+    formula = "low + an integer below high − low, each as likely"
+    latex = r"\mathcal{U}\{\mathrm{low}, \dots, \mathrm{high} - 1\}"
+    example = {"low": 0, "high": 10}
+
+    low: int = Field(ge=-(2**63), lt=2**64, description="The least integer.")
+    high: int = Field(
+        gt=-(2**63), le=2**64, description="The first integer past the greatest, so not drawn."
+    )
+
+    @field_validator("high")
+    @classmethod
+    def _some(cls, high: int, info: ValidationInfo) -> int:
+        low = info.data.get("low", high - 1)
+        if low >= high:
+            raise PydanticCustomError(
+                "range_empty",
+                "no integer is from {low} up to and without {high}: high is past the greatest",
+                {"low": low, "high": high},
+            )
+        if low < 0 and high > 2**63:
+            raise PydanticCustomError(
+                "range_wide", "no dtype holds integers below 0 and past 2**63 - 1"
+            )
+        return high
+
+    def fill(self, shape: Shape, fans: Fans | None = None) -> Fill:
+        return Integers(self.low, self.high)
+
+
+SCHEMES = (LiteralScheme, Arange, RandomIntegers)
