@@ -21,6 +21,7 @@ from seedbed.cli import program
 from seedbed.files import Checkpoint, CheckpointSpec, VirtualFile
 from seedbed.files.one_tensor import OneTensor, scheme_parameters, spec_of_one
 from seedbed.init import SCHEMES
+from seedbed.models import presets
 from seedbed.stream import NUMPY, get_engine
 from seedbed.web import listed_settings
 from seedbed.web.schemas import properties_of
@@ -563,6 +564,16 @@ def test_refusals_of_a_spec() -> None:
         "[/red]\\x1b[31m: there is no field '[/red]\\x1b[31m' here",
         f"allowed: {', '.join(CheckpointSpec.model_fields)}",
     ]
+
+
+def test_a_preset_with_the_name_of_a_scheme(invoke: Callable[..., Any]) -> None:
+    """By itself the name is the preset, and with a shape the scheme."""
+    names = sorted(presets().keys() & SCHEMES.keys())
+    assert "gpt2" in names
+    for name in names:
+        whole, tensor = invoke("inspect", name, "--json"), invoke("inspect", name, "8x8", "--json")
+        assert json.loads(whole.stdout)["tensor_count"] > 1
+        assert json.loads(tensor.stdout)["tensor_count"] == 1
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ class SourceCommand(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Look for a scheme before the help is written, which is as soon as it is asked for."""
-        known = (word for word in args if is_scheme(word) or _is_preset(word))
+        known = (word for word in args if is_scheme(word) or word in presets())
         ctx.meta[_NAMED] = next(known, None)
         rest: list[str] = super().parse_args(ctx, args)
         return rest
@@ -95,7 +95,7 @@ class SourceCommand(TyperCommand):
         if entries["scheme"]:
             with formatter.section(f"Options of {named}"):
                 formatter.write_dl(entries["scheme"])
-        elif _is_preset(named):
+        elif _is_preset_alone(named):
             with formatter.section(f"Arguments of {named}, for --set"):
                 formatter.write_dl(
                     [
@@ -160,8 +160,8 @@ def with_tensor_options(command: Callable[..., None]) -> Callable[..., None]:
     return wrapped
 
 
-def _is_preset(name: str | None) -> bool:
-    """Whether a preset has this name; for a scheme's name, no model is loaded to say no."""
+def _is_preset_alone(name: str | None) -> bool:
+    """Whether a preset has this name and no scheme; for a scheme's, no model is loaded to say no."""
     return name is not None and not is_scheme(name) and name in presets()
 
 
@@ -181,13 +181,13 @@ def _spec(
         ValidationError: the seed is none.
         OSError: there is no such file.
     """
-    if arguments and (shape is not None or not _is_preset(source)):
+    if arguments and (shape is not None or source not in presets()):
         raise SpecError("only a preset takes arguments", ("set",))
     if shape is not None:
-        if _is_preset(source):
+        if _is_preset_alone(source):
             raise SpecError(f"{source} is a preset, which takes no shape", ("shape",))
         return spec_of_one(source, shape, options)
-    if _is_preset(source) and not Path(source).exists():
+    if source in presets() and not Path(source).exists():
         return _spec_of_preset(source, options, arguments)
     if is_scheme(source) and not Path(source).exists():
         raise SpecError(f"a scheme needs a shape after it, as in `{source} 256x784`", ("source",))
@@ -275,7 +275,7 @@ def checkpoint_of(
     try:
         return Checkpoint(spec, settings.limits, get_engine(settings.engine))
     except SpecError as error:
-        if _is_preset(source):
+        if shape is None and source in presets():
             raise option_of_model(error) from error
         if shape is None:
             raise
