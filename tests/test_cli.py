@@ -20,7 +20,7 @@ from seedbed import disk
 from seedbed.cli import program
 from seedbed.files import Checkpoint, CheckpointSpec, VirtualFile
 from seedbed.files.one_tensor import OneTensor, scheme_parameters, spec_of_one
-from seedbed.init import SCHEMES
+from seedbed.init import SCHEMES, is_scheme
 from seedbed.models import presets
 from seedbed.stream import NUMPY, get_engine
 from seedbed.web import listed_settings
@@ -568,7 +568,7 @@ def test_refusals_of_a_spec() -> None:
 
 def test_a_preset_with_the_name_of_a_scheme(invoke: Callable[..., Any]) -> None:
     """By itself the name is the preset, and with a shape the scheme."""
-    names = sorted(presets().keys() & SCHEMES.keys())
+    names = sorted(filter(is_scheme, presets()))
     assert "gpt2" in names
     for name in names:
         whole, tensor = invoke("inspect", name, "--json"), invoke("inspect", name, "8x8", "--json")

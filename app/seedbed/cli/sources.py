@@ -161,7 +161,7 @@ def with_tensor_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _is_preset_alone(name: str | None) -> bool:
-    """Whether a preset has this name and no scheme; for a scheme's, no model is loaded to say no."""
+    """Whether a preset has this name and no scheme; models are not loaded for a scheme's."""
     return name is not None and not is_scheme(name) and name in presets()
 
 
