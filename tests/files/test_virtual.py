@@ -17,7 +17,7 @@ from seedbed.errors import LimitError, ParameterError, ShapeError, SpecError
 from seedbed.files import FILE_NAME, CheckpointSpec, VirtualFile, split
 from seedbed.init import Fill, Init, Limits, Scheme
 from seedbed.init.fills import Drawn
-from seedbed.stream import AUTO, DTYPES, NUMPY, Engine, derive_key, get_engine
+from seedbed.stream import AUTO, DTYPES, NUMPY, SEED_MAX, Engine, derive_key, get_engine
 from seedbed.stream.aesctr import keystream, scratch
 from tests.files.golden import GOLDEN, SEEDS, body_of, defaults, shapes_of
 from tests.files.suite import BODY, Reader, ReaderSuite, whole_file
@@ -307,6 +307,20 @@ def test_the_etag_by_hand() -> None:
     file = file_of(one(seed=42))
     message = f"seedbed/file/1\n{file.spec.digest}\n42\nmodel.safetensors"
     assert file.etag == hashlib.sha256(message.encode()).hexdigest()[:32]
+
+
+@untimed
+@given(specs(), st.integers(0, SEED_MAX), st.integers(0, SEED_MAX))
+def test_another_seed_is_not_planned_again(spec: CheckpointSpec, seed: int, other: int) -> None:
+    """Of a plan, the file of any seed is byte for byte that which is planned for it alone."""
+    planned = file_of(spec.with_seed(other)).with_seed(seed)
+    alone = file_of(spec.with_seed(seed))
+    assert planned.tensors == alone.tensors
+    assert (planned.size, planned.etag, planned.metadata) == (
+        alone.size, alone.etag, alone.metadata
+    )  # fmt: skip
+    assert planned.read(0, planned.size) == alone.read(0, alone.size)
+    assert planned.with_seed(other).header == file_of(spec.with_seed(other)).header
 
 
 # Reading

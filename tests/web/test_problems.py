@@ -379,7 +379,7 @@ def broken() -> Iterator[Local]:
 
     with Local(engine="numpy") as local:
         local.service.plan_checkpoint = fail  # type: ignore[assignment,method-assign]
-        local.service.remembered = fail  # type: ignore[assignment,method-assign]
+        local.service.one_tensor = fail  # type: ignore[assignment,method-assign]
         yield local
 
 

@@ -8,6 +8,7 @@ from seedbed.files.one_tensor import (
     OneTensor,
     option_of,
     scheme_parameters,
+    seed_of,
     shape_text,
     spec_of_one,
 )
@@ -49,6 +50,7 @@ __all__ = [
     "plan_of",
     "read",
     "scheme_parameters",
+    "seed_of",
     "seed_to_json",
     "shape_text",
     "spec_from_token",

@@ -69,7 +69,8 @@ class Checkpoint:
         self._engine = engine
         self._matrices = matrices
         self._made: dict[str, File] = {}
-        self._laid: tuple[Layout, bytes] | None = None
+        self._layout: Layout | None = None
+        self._header: bytes | None = None
         self.held: object = None
         """What lives as long as this checkpoint and its files do."""
 
@@ -96,7 +97,7 @@ class Checkpoint:
         self.tensors = self.ordered = tensors
         self.config = packed.config
         self._beside = packed.beside
-        self._laid = packed.lay_out(tensors), packed.header
+        self._layout, self._header = packed.lay_out(tensors), packed.header
         return self
 
     def pack(self) -> Packed:
@@ -135,7 +136,8 @@ class Checkpoint:
             FILE_NAME,
             self._matrices,
             self.tensors,
-            laid=self._laid,
+            layout=self._layout,
+            header=self._header,
             held=self.held,
         )
 

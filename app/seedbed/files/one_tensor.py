@@ -133,6 +133,19 @@ def spec_of_one(scheme: str, shape: str, options: Mapping[str, str]) -> Checkpoi
         raise first_problem(error) from error
 
 
+def seed_of(options: Mapping[str, str]) -> int:
+    """The seed among the options of `spec_of_one`.
+
+    Raises:
+        SpecError: it is none.
+    """
+    try:
+        own = {key: value for key, value in options.items() if key == "seed"}
+        return OneTensor.model_validate_strings(own).seed
+    except ValidationError as error:
+        raise first_problem(error) from error
+
+
 def first_problem(error: ValidationError) -> SpecError:
     """The first of Pydantic's findings, with the option it is about."""
     first = error.errors(include_url=False)[0]

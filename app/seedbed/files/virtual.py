@@ -71,7 +71,8 @@ class VirtualFile:
         matrices: where matrices that are made as a whole are kept.
         tensors: that the file holds, if they are planned already and not all of the spec's.
         part: tells files of one name and spec apart that hold other tensors; in the ETag.
-        laid: layout and header of those tensors, if they are known already.
+        layout: of those tensors, if it is known already.
+        header: the same.
         held: what lives as long as the file does.
 
     Raises:
@@ -88,7 +89,8 @@ class VirtualFile:
         matrices: MatrixCache | None = None,
         tensors: Sequence[TensorPlan] | None = None,
         part: str = "",
-        laid: tuple[Layout, bytes] | None = None,
+        layout: Layout | None = None,
+        header: bytes | None = None,
         held: object = None,
     ) -> None:
         limits = limits or Limits()
@@ -98,23 +100,40 @@ class VirtualFile:
         self._part = part
         self._engine = engine or get_engine()
         self._matrices = matrices or MatrixCache(MATRIX_CACHE_BYTES, threads=1)
-        if laid is not None:
-            self._layout, self._header = laid
-        else:
+        self._limits = limits
+        if layout is None:
             user_bytes = sum(len(k.encode()) + len(v.encode()) for k, v in spec.metadata.items())
             limits.require("max_metadata_bytes", user_bytes, "bytes of metadata")
             if tensors is None:
                 if isinstance(spec, SpecIdentity):
                     raise ValueError("a spec that is planned already comes with its tensors")
                 tensors = plan_of(spec, limits)
-            self._layout = lay_out(tensors, limits)
-            self._header = make_header(self._layout, self.metadata, limits)
+            layout = lay_out(tensors, limits)
+        self._layout = layout
+        self._header = header or make_header(layout, self.metadata, limits)
         self.size = len(self._header) + self._layout.size_bytes
 
     @property
     def tensors(self) -> tuple[TensorPlan, ...]:
         """The tensors in the order of the file."""
         return self._layout.tensors
+
+    @cached_property
+    def _identity(self) -> SpecIdentity:
+        return self.spec if isinstance(self.spec, SpecIdentity) else SpecIdentity.of(self.spec)
+
+    def with_seed(self, seed: int) -> VirtualFile:
+        """The same file from another seed: nothing is planned again, since no plan has a seed."""
+        return VirtualFile(
+            self._identity.with_seed(seed),
+            self._limits,
+            self._engine,
+            self.name,
+            self._matrices,
+            part=self._part,
+            layout=self._layout,
+            held=self.held,
+        )
 
     @cached_property
     def _dense(self) -> tuple[int, ...]:

@@ -6,6 +6,7 @@ the little-endian 32-bit integer at byte 4·*i* of the keystream, so four words 
 
 from __future__ import annotations
 
+import struct
 from functools import lru_cache
 
 import numpy as np
@@ -49,16 +50,22 @@ _S_BOX = bytes.fromhex(
 @lru_cache(maxsize=4096)
 def round_keys(key: bytes) -> NDArray[np.uint64]:
     """The eleven round keys of a 16-byte key, two integers each (FIPS 197 §5.2)."""
-    expanded = list(key)
+    words = list(struct.unpack(">4I", key))
     constant = 1
-    for i in range(16, 16 * (ROUNDS + 1), 4):
-        last = expanded[i - 4 : i]
-        if i % 16 == 0:
-            last = [_S_BOX[byte] for byte in (*last[1:], last[0])]
-            last[0] ^= constant
-            constant = constant << 1 ^ (0x11B if constant & 0x80 else 0)
-        expanded += [a ^ b for a, b in zip(last, expanded[i - 16 : i - 12], strict=True)]
-    return np.frombuffer(bytes(expanded), "<u8")
+    for _ in range(ROUNDS):
+        first, second, third, last = words[-4:]
+        substituted = (
+            _S_BOX[last >> 16 & 0xFF] << 24
+            | _S_BOX[last >> 8 & 0xFF] << 16
+            | _S_BOX[last & 0xFF] << 8
+            | _S_BOX[last >> 24]
+        )
+        first ^= substituted ^ constant << 24
+        second ^= first
+        third ^= second
+        words += (first, second, third, third ^ last)
+        constant = constant << 1 ^ (0x11B if constant & 0x80 else 0)
+    return np.frombuffer(struct.pack(f">{len(words)}I", *words), "<u8")
 
 
 def scratch(words: int) -> NDArray[np.uint32]:

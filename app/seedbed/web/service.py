@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import pickle
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import fields, replace
 from typing import Annotated, Any, TypeVar
@@ -31,6 +31,8 @@ from seedbed.files import (
     VirtualFile,
     is_short,
     json_of_token,
+    seed_of,
+    spec_of_one,
 )
 from seedbed.init import MatrixCache, TensorPlan
 from seedbed.memory import Claim, MemoryBudget
@@ -371,14 +373,22 @@ class Service:
 
         return await while_connected(request, self._plans.share(key, plan))
 
-    def remembered(
-        self, key: tuple[str | bytes, ...], make: Callable[[], CheckpointSpec]
-    ) -> VirtualFile:
-        """The small file of this key, planned at most once while it is remembered."""
-        if isinstance(file := self.cache.find(key), VirtualFile):
-            return file
-        file = VirtualFile(make(), self.settings.limits, self.engine, matrices=self.matrices)
-        return self.cache.keep(key, file, sum(map(len, key)))
+    def one_tensor(self, scheme: str, shape: str, options: Mapping[str, str]) -> VirtualFile:
+        """The file of one tensor, planned once for all seeds while it is remembered.
+
+        Raises:
+            SpecError: the words name none.
+        """
+        others = sorted(item for item in options.items() if item[0] != "seed")
+        key = (scheme, shape, *others)
+        planned = self.cache.find(key)
+        if isinstance(planned, VirtualFile):
+            seed = seed_of(options)
+            return planned if seed == planned.spec.seed else planned.with_seed(seed)
+        spec = spec_of_one(scheme, shape, options)
+        file = VirtualFile(spec, self.settings.limits, self.engine, matrices=self.matrices)
+        words = sum(len(name) + len(value) for name, value in others)
+        return self.cache.keep(key, file, len(scheme) + len(shape) + words)
 
     def respond(
         self,

@@ -10,7 +10,7 @@ from seedbed.files import CheckpointSpec, VirtualFile
 from seedbed.init import SCHEMES, canonical_name
 from seedbed.stream import SEED_MAX
 from tests.strategies import CODES, FLOATS, ODD_NAMES, REQUIRED, in_query
-from tests.web.local import bytes_of
+from tests.web.local import Local, bytes_of
 
 
 def one(
@@ -149,3 +149,26 @@ def test_refusals(
     assert finding["detail"] == response.json()["detail"]
     if allowed is not None:
         assert finding["allowed"] == allowed
+
+
+@pytest.mark.parametrize("seed", ["-1", "1.5", "", "18446744073709551616", "null", "0x1"])
+def test_a_seed_is_refused_alike_whatever_is_planned(client: httpx.Client, seed: str) -> None:
+    """Seeds share a plan; a wrong one is told of no less for that, before the plan and after it."""
+    path = f"/v1/tensors/he_normal/7x{len(seed) + 3}.safetensors"
+    before = client.get(path, params={"seed": seed})
+    assert client.get(path).content == one([7, len(seed) + 3], "he_normal")
+    after = client.get(path, params={"seed": seed})
+    assert before.status_code == after.status_code == 422
+    assert before.json()["errors"] == after.json()["errors"]
+    assert client.get(f"{path}?seed=1&seed=1").status_code == 422
+
+
+def test_seeds_share_a_plan() -> None:
+    """A tensor of another seed, in another order of parameters too, is not planned again."""
+    path = "/v1/tensors/trunc_normal/9x8.safetensors"
+    with Local(engine="numpy") as local, local.client() as client:
+        for seed in range(5):
+            options = f"?std=0.5&seed={seed}&mean=3" if seed % 2 else f"?seed={seed}&mean=3&std=0.5"
+            init = {"scheme": "trunc_normal", "std": 0.5, "mean": 3}
+            assert client.get(path + options).content == one([9, 8], init, seed)
+        assert len(local.service.cache) == 1

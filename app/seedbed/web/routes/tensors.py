@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
 
-from seedbed.files import shape_text, spec_of_one
+from seedbed.files import shape_text
 from seedbed.init import canonical_name
 from seedbed.web.documentation import file_routes, tensor_parameters
 from seedbed.web.queries import query_options
@@ -39,10 +39,7 @@ async def get_tensor(
     Beside the parameters listed, of which each scheme takes its own, the query has `seed`, `dtype`
     and `name` of the tensor.
     """
-    file = service.remembered(
-        (scheme, shape, request.scope["query_string"]),
-        lambda: spec_of_one(scheme, shape, query_options(request)),
-    )
+    file = service.one_tensor(scheme, shape, query_options(request))
     seed, size = file.spec.seed, shape_text(file.tensors[0].shape)
     name = f"{canonical_name(scheme)}-{size}-seed{seed}.safetensors"
     digest = await service.digests.header_for(request, file)
