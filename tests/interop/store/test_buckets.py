@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import boto3
+import httpx
 import obstore
 import pytest
 from botocore import UNSIGNED
@@ -17,8 +19,8 @@ from botocore.exceptions import ClientError
 from obstore.store import S3Store
 
 from seedbed.files import Checkpoint, spec_of_preset
-from tests.processes import environment, run
-from tests.serving import Server
+from tests.processes import PATIENCE_SECONDS, environment, run, start, wait_until
+from tests.serving import Server, free_port
 
 pytestmark = pytest.mark.interop
 
@@ -139,8 +141,16 @@ print(json.dumps([fs.ls(folder), part.hex()]))
     assert _there(tmp_path / "out") == files
 
 
+def _answers(process: subprocess.Popen[bytes], http: httpx.Client) -> bool:
+    assert process.poll() is None
+    try:
+        return http.get("").is_success
+    except httpx.TransportError:
+        return False
+
+
 def test_rclone(server: Server, files: dict[str, bytes], tmp_path: Path) -> None:
-    """A copy that rclone finds equal, by size and by content, and a range of a file."""
+    """A copy that rclone finds equal, size and content, a range of a file, and both served on."""
     config = tmp_path / "rclone.conf"
     config.write_text(
         f"[s]\ntype = s3\nprovider = Other\nendpoint = {server.url}/s3\nenv_auth = true\n"
@@ -158,6 +168,18 @@ def test_rclone(server: Server, files: dict[str, bytes], tmp_path: Path) -> None
     weights = f"s:seedbed/{FOLDER}/model.safetensors"
     part = rclone("cat", "--offset", "1000", "--count", "50", weights)
     assert part == files["model.safetensors"][1000:1050]
+    address = f"127.0.0.1:{free_port()}"
+    words = ("serve", "http", f"s:seedbed/{FOLDER}", "--addr", address, "--read-only")
+    process = start("rclone", "--config", config, *words, env=environment(**KEYS))
+    try:
+        with httpx.Client(base_url=f"http://{address}", trust_env=False) as http:
+            wait_until(lambda: _answers(process, http), "rclone to serve")
+            part = http.get("model.safetensors", headers={"range": "bytes=1000-1049"}).content
+            assert part == files["model.safetensors"][1000:1050]
+            assert {name: http.get(name).content for name in files} == files
+    finally:
+        process.terminate()
+        process.wait(PATIENCE_SECONDS)
 
 
 @pytest.mark.parametrize("how", ["", "--no-sign-request"])
