@@ -87,15 +87,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.at_end = []
     problems.install(app)
     # Their routes, not the routers: those would have every request matched once more for each.
+    # Each is tried in turn, so that small answers of which many are wanted come first.
     for surface in (
         tensors,
+        health,
         checkpoints,
         models,
         specs,
         catalogue,
         layers,
         compare,
-        health,
         s3,
         hub,
     ):
