@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from seedbed.files import Checkpoint, CheckpointSpec
 from seedbed.init import MatrixCache, Named, Packed, Quantised, Source, Straddling
+from seedbed.init import quantised as module
 from seedbed.init.fills import Constant, Derived, Drawn
 from seedbed.init.schemes.chains import Steps
 from seedbed.init.views import Sliced
@@ -113,10 +115,10 @@ def test_codes_that_straddle_words(bits: int, rows: int, units: int, data: st.Da
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@settings(untimed, max_examples=20)
-@given(packings(), st.data())
+@settings(untimed, max_examples=40)
+@given(packings(), st.sampled_from([1 << 20, 64, 1]), st.data())
 def test_every_engine_packs_alike(
-    engine: str, packing: tuple[Packed, str], data: st.DataObject
+    engine: str, packing: tuple[Packed, str], codes: int, data: st.DataObject
 ) -> None:
     """Any elements are their codes, each a draw on the grid, shifted to its place."""
     packed, code = packing
@@ -125,7 +127,11 @@ def test_every_engine_packs_alike(
     count = data.draw(st.integers(1, total - start))
     source = Source(get_engine(engine), 7, "other", DTYPES[code], MatrixCache(0, 1))  # type: ignore[index]
     out = np.empty(count, WORDS[code][0])
-    packed.write_box(source, Box.run(start, count), out)
+    with pytest.MonkeyPatch.context() as patch:  # tiles of which small tensors have many
+        patch.setattr(module, "_CODES", codes)
+        patch.setattr(module, "_RUN", min(codes, module._RUN))
+        patch.setattr(module, "_STRIP", min(codes, 3))
+        packed.write_box(source, Box.run(start, count), out)
 
     quantised: Any = packed.fill
     wide = Source(get_engine("numpy"), 7, "other", DTYPES["F32"], MatrixCache(0, 1))
@@ -137,3 +143,24 @@ def test_every_engine_packs_alike(
         first = row * packed.strides[0] + column * packed.strides[1]
         parts = [int(codes[first + slot]) << packed.bits * k for k, slot in enumerate(packed.slots)]
         assert int(word) % 2 ** WORDS[code][1] == sum(parts)
+
+
+@pytest.mark.parametrize(
+    "name", ["gptq-4bit", "gptq-8bit", "awq-4bit", "mxfp4", "bnb-nf4", "w4a16"]
+)
+def test_large_weights_are_those_of_the_definition(name: str) -> None:
+    """Tiles that are turned, with rows of any number of blocks that begin anywhere in one."""
+    tensor = {"name": "layers.0.a.weight", "shape": [1096, 1408], "init": "normal"}
+    if name == "mxfp4":
+        tensor = {"name": "layers.0.experts.down_proj", "shape": [2, 608, 1032], "init": "normal"}
+    last = {"name": "lm_head.weight", "shape": [1, 1], "init": "ones"}
+    body = {"tensors": [tensor, last], "quantization": name}
+    spec = CheckpointSpec.model_validate(body)
+    files = [Checkpoint(spec, engine=get_engine(engine)).whole for engine in ("auto", "numpy")]
+    size = files[0].size
+    for start, stop in ((0, 99_999), (size // 3 + 1, size // 3 + 150_000), (size - 70_001, size)):
+        made, wanted = (file.read(start, stop) for file in files)
+        assert bytes(made) == bytes(wanted)
+    cut = size // 2 + 5
+    halves = bytes(files[0].read(0, cut)) + bytes(files[0].read(cut, size))
+    assert halves == bytes(files[0].read(0, size))

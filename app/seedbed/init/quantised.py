@@ -8,8 +8,13 @@ draws that it holds. Which scale, grid and order of words a checkpoint has is th
 
 from __future__ import annotations
 
+import math
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import product
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +24,14 @@ from seedbed.init.source import Source
 from seedbed.init.views import View
 from seedbed.stream import Box, Dtype, Pairs, Scaled, boxes, packed_bytes
 
-_CODES = 1 << 17
+_CODES = 1 << 20
 """Codes made at a time, which should stay in cache."""
 
 _BYTES = 1 << 22
 """The same of those that need no room but the file's."""
+
+_RUN = 512
+"""Codes in the order of the draws, of a tile across it: enough for the keystream to be fast."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +58,88 @@ class Quantised(View):
         self.fill.write_box(replace(source, dtype=self.scaled), box, out.view(self.scaled.storage))
 
 
+_Part = tuple[Box, Elements]
+
+
+@dataclass(frozen=True, slots=True)
+class _Slots:
+    """Codes of an element.
+
+    Attributes:
+        count: how many.
+        step: between neighbours in the weight, in codes.
+        places: which of them each slot is, if they are out of order.
+    """
+
+    count: int
+    step: int
+    places: list[int] | None
+
+
+def _tiles(box: Box, out: Elements, slots: _Slots, most: int) -> Iterator[_Part]:
+    """A box in tiles of at most so many elements.
+
+    Where neighbours in the file are none in the weight, a tile is as long in the order of the draws
+    as makes them fast, and across that as wide as stays in cache.
+    """
+    if out.ndim < 2 or box.strides[-1] == min(box.strides):
+        yield from boxes.pieces(box, out, most)
+        return
+    along = min(range(out.ndim), key=lambda axis: box.strides[axis])
+    length = min(_RUN // slots.count if slots.step == 1 else _RUN, box.extents[along])
+    width = max(_CODES // (slots.count * length), 1)
+    steps = [1] * out.ndim
+    steps[along], steps[-1] = length, width
+    places = product(*(range(0, e, step) for e, step in zip(box.extents, steps, strict=True)))
+    for place in places:
+        ends = zip(place, steps, box.extents, strict=True)
+        cut = tuple(slice(first, min(first + step, extent)) for first, step, extent in ends)
+        start = box.start + sum(p * s for p, s in zip(place, box.strides, strict=True))
+        part = out[cut]
+        yield Box(start, part.shape, box.strides), part
+
+
+_APART = 8
+"""Words between groups of them, so that those above each other share no part of a cache."""
+
+
+class _Room(threading.local):
+    """A thread's own room for a tile, since pages that are new take as long as half a draw."""
+
+    def __init__(self) -> None:
+        self._codes = np.empty(0, np.uint8)
+        self._words = np.empty(0, np.uint8)
+
+    def codes(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+        """Bytes, until the next ones are asked for."""
+        size = math.prod(shape)
+        if len(self._codes) < size:
+            self._codes = np.empty(size, np.uint8)
+        return self._codes[:size].reshape(shape)
+
+    def words(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Elements:
+        """Words, until the next ones are asked for."""
+        size = math.prod(shape) * dtype.itemsize
+        if len(self._words) < size:
+            self._words = np.empty(size, np.uint8)
+        return self._words[:size].view(dtype).reshape(shape)
+
+
+_room = _Room()
+
+_STRIP = 64
+"""Rows that are turned at a time: their lines stay in the first cache."""
+
+
+def _copy(words: Elements, out: Elements) -> None:
+    """As `out[...] = words`, where the columns of `out` may be what follows each other."""
+    if not out.ndim:
+        out[...] = words
+    else:
+        for first in range(0, len(out), _STRIP):
+            out[first : first + _STRIP] = words[first : first + _STRIP]
+
+
 @dataclass(frozen=True)
 class Packed(View):
     """Codes of a few bits, several to an element.
@@ -73,29 +163,79 @@ class Packed(View):
             raise ValueError(f"{len(self.slots)} codes of {self.bits} bits are no {dtype.code}")
 
     def write_box(self, source: Source, box: Box, out: Elements) -> None:
-        """Codes of some elements at a time, put together, by the engine itself where it can."""
+        """Tile by tile in the order of the draws, put together and turned while it is in cache."""
+        step, places = self._slots
+        slots = _Slots(len(self.slots), step, places)
+        for inner, there in boxes.through(box, out, *self._axes):
+            rest = inner, there
+            if (wide := self._in_words(inner, there)) is not None:
+                words, rest = wide
+                self._write_tiles(source, _Slots(4 * slots.count, step, None), *words)
+            self._write_tiles(source, slots, *rest)
+
+    def _in_words(self, box: Box, out: Elements) -> tuple[_Part, _Part] | None:
+        """Four bytes of codes that lie apart as a word, and what is left over.
+
+        `None` where they do not follow each other.
+        """
         step, places = self._slots
         count = len(self.slots)
-        most = _CODES if self._bytes is None else _BYTES
-        for piece, part in boxes.pieces(box, out, most // count):
-            for inner, there in boxes.through(piece, part, *self._axes):
-                apart = Box(inner.start, (*inner.extents, count), (*inner.strides, step))
-                if self._bytes is not None:
-                    self._write_bytes(source, self._bytes, apart, there)
-                    continue
-                codes = _room(apart)
-                self.fill.write_box(source, apart, codes)
-                words = np.zeros((), f"<u{out.itemsize}")
-                for slot, place in enumerate(places or range(count)):
-                    words = words | codes[..., place].astype(words.dtype) << (self.bits * slot)
-                there[...] = words.view(out.dtype)
+        if step == 1 or places or not out.ndim or out.strides[-1] != out.itemsize != 1:
+            return None
+        if self.bits * count != 8 or box.strides[-1] != count * step or box.extents[-1] < 4:
+            return None
+        words = box.extents[-1] // 4
+        ((four, part),) = boxes.part_of(box, out, out.ndim - 1, 0, 4 * words)
+        extents, strides = (*four.extents[:-1], words), (*four.strides[:-1], 4 * count * step)
+        wide = Box(four.start, extents, strides), part.view("<u4")
+        behind = Box(
+            box.start + 4 * words * box.strides[-1],
+            (*box.extents[:-1], box.extents[-1] - 4 * words),
+            box.strides,
+        )
+        return wide, (behind, out[..., 4 * words :])
+
+    def _write_tiles(self, source: Source, slots: _Slots, box: Box, out: Elements) -> None:
+        most = (_CODES if self._bytes is None else _BYTES) // slots.count
+        for tile, part in _tiles(box, out, slots, most):
+            axes = [axis for axis in range(part.ndim) if tile.extents[axis] > 1]
+            axes.sort(key=lambda axis: -tile.strides[axis])
+            extents = tuple(tile.extents[axis] for axis in axes)
+            strides = tuple(tile.strides[axis] for axis in axes)
+            left = [axis for axis in range(part.ndim) if tile.extents[axis] <= 1]
+            ordered = part.transpose(*left, *axes).squeeze(tuple(range(len(left))))
+            self._write_tile(source, slots, Box(tile.start, extents, strides), ordered)
+
+    def _write_tile(self, source: Source, slots: _Slots, box: Box, out: Elements) -> None:
+        """Elements in the order of the draws."""
+        count, step = slots.count, slots.step
+        if self._bytes is not None and step == 1:
+            apart = Box(box.start, (*box.extents, count), (*box.strides, step))
+            self._write_bytes(source, self._bytes, apart, out)
+            return
+        rows = slots.places or range(count)
+        axis = sum(stride > step for stride in box.strides)
+        before, behind = box.extents[:axis], box.extents[axis:]
+        extents, strides = (
+            (*before, count, *behind),
+            (*box.strides[:axis], step, *box.strides[axis:]),
+        )
+        codes = _room.codes(extents)
+        self.fill.write_box(source, Box(box.start, extents, strides), codes)
+        columns = math.prod(behind)
+        groups = codes.reshape(-1, count, columns)
+        words = _room.words((len(groups), columns + _APART), np.dtype("<u4"))[:, :columns]
+        source.engine.weave(groups, rows, self.bits, words)
+        if out.itemsize < words.itemsize:
+            words = words.astype(f"<u{out.itemsize}")
+        _copy(words.view(out.dtype).reshape(out.shape), out)
 
     def _write_bytes(self, source: Source, codes: Fill, box: Box, out: Elements) -> None:
         """Elements of the codes of a box, straight into `out` if that is in one piece."""
-        whole = out if out.flags.c_contiguous else np.empty(out.shape, out.dtype)
+        whole = out if out.flags.c_contiguous else _room.words(out.shape, out.dtype)
         codes.write_box(source, box, whole.reshape(*out.shape, 1).view(np.uint8))
         if whole is not out:
-            out[...] = whole
+            _copy(whole, out)
 
     @cached_property
     def _bytes(self) -> Fill | None:
@@ -181,10 +321,3 @@ class Straddling(View):
 
 
 _WORD_BITS = 32
-
-
-def _room(box: Box) -> NDArray[np.uint8]:
-    """An array for the codes of a box, in which they lie as draws follow each other."""
-    order = sorted(range(len(box.extents)), key=lambda axis: -box.strides[axis])
-    room = np.empty([box.extents[axis] for axis in order], np.uint8)
-    return room.transpose(np.argsort(order))

@@ -99,6 +99,11 @@ def compile_here(level: Level) -> bytes:
             (integer, integer, source, integer, integer, words, words, words, floats,
              pointer(types.uint8)),
         ),
+        "weave": (
+            kernels.weave,
+            (pointer(types.uint8), integer, integer, integer, integer, pointer(integer), integer,
+             words),
+        ),
         "gram": (tiles.gram_entry(*level.tile), (doubles, integer, doubles)),
         "reflect": (
             tiles.reflect_entry(*level.tile),

@@ -28,7 +28,7 @@ from seedbed.stream.distributions import Distribution, LogUniform, Normal, Trunc
 from seedbed.stream.dtypes import Dtype
 from seedbed.stream.householder import PANEL, STRIPE, Doubles, Reflectors
 from seedbed.stream.levels import Level
-from seedbed.stream.scaled import Form, Levels, Pairs, Scaled, Whole
+from seedbed.stream.scaled import Codes, Form, Levels, Pairs, Scaled, Whole, Words
 
 Elements = NDArray[Any]
 
@@ -236,6 +236,7 @@ class Kernels:
         from_where = integer, integer, pointer, integer, integer
         types = {
             "fill": (*from_where, *[pointer] * 5),
+            "weave": (pointer, *[integer] * 4, pointer, integer, pointer),
             "gram": (pointer, integer, pointer),
             "reflect": (pointer, pointer, integer, integer, *[pointer] * 3),
             "box": (*from_where, *[pointer] * 2, *[integer] * 3, *[pointer] * 10),
@@ -292,6 +293,15 @@ class Kernels:
                 kind, form, words.ctypes.data, 0, part.size, parameters.address, narrow.address,
                 room.words, room.values, part.ctypes.data,
             )  # fmt: skip
+
+    def weave(self, codes: Codes, rows: Sequence[int], bits: int, out: Words) -> None:
+        """`scaled.weave`, of codes in order and words that follow each other in each group."""
+        groups, slots, columns = codes.shape
+        places = np.array(rows, np.int64)
+        self._calls["weave"](
+            codes.ctypes.data, groups, columns, slots, bits, places.ctypes.data,
+            out.strides[0] // out.itemsize, out.ctypes.data,
+        )  # fmt: skip
 
     def gram(self, vectors: Doubles) -> Doubles:
         """`householder.Gram`."""

@@ -35,11 +35,14 @@ from seedbed.stream.householder import (
 )
 from seedbed.stream.keys import VALUES, derive_key
 from seedbed.stream.levels import LEVELS, Level, host_levels
-from seedbed.stream.scaled import Form, Pairs
+from seedbed.stream.scaled import Codes, Form, Pairs, Words, weave
 
 Elements = NDArray[Any]
 Fill = Callable[[bytes, Distribution, Form, Box, Elements], None]
 """Writes the elements of a box: key, distribution, form, box, aligned array in order."""
+
+Weave = Callable[[Codes, Sequence[int], int, Words], None]
+"""Writes words of codes that stand above each other: codes, rows of a word's slots, bits, words."""
 
 NUMPY = "numpy"
 AUTO = "auto"
@@ -71,6 +74,8 @@ class Engine:
     fill: Fill
     gram: Gram = gram_with_numpy
     reflect: Reflect = reflect_with_numpy
+    weave: Weave = weave
+    """Puts codes of several rows together."""
     pairs: Fill | None = None
     """Writes `Pairs` of a box; without it they are drawn as codes, and packed."""
     why: str = ""
@@ -204,7 +209,7 @@ def _fastest() -> Engine:
 def _compiled(level: Level) -> Engine:
     kernels = Kernels(level, obtain(level))
     pairs = kernels.fill if kernels.fused else None
-    return Engine(level.name, kernels.fill, kernels.gram, kernels.reflect, pairs)
+    return Engine(level.name, kernels.fill, kernels.gram, kernels.reflect, kernels.weave, pairs)
 
 
 @cache

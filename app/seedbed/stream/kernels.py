@@ -85,6 +85,26 @@ def shift_right(_typing_context: Any, bits: Any, count: Any) -> Any:
 
 
 @intrinsic
+def choose(_typing_context: Any, condition: Any, value: Any, other: Any) -> Any:
+    """One of two numbers without a branch, which would keep a loop from being vectorised."""
+
+    def codegen(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.select(*arguments)
+
+    return value(types.boolean, value, value), codegen
+
+
+@intrinsic
+def shift_left(_typing_context: Any, bits: Any, count: Any) -> Any:
+    """A 32-bit shift by less than 32."""
+
+    def codegen(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.shl(*arguments)
+
+    return types.uint32(types.uint32, types.uint32), codegen
+
+
+@intrinsic
 def pointer_at(_typing_context: Any, pointer: Any, index: Any) -> Any:
     """A pointer so many elements further on."""
 
@@ -318,20 +338,29 @@ def encode_whole(values: Any, narrow: Any, count: Any, out: Any) -> None:
 
 @compiled
 def encode_levels(values: Any, narrow: Any, count: Any, out: Any) -> None:
-    """`scaled.Levels` of 16 at most: the code of as many middles as lie below."""
+    """`scaled.Levels` of 16 at most: by four middles, each of which is half way of what is left."""
     scale = float_of(narrow[6])
-    middles, codes = pointer_at(as_float32(narrow), 8), pointer_at(narrow, 23)
-    m0, m1, m2, m3, m4 = middles[0], middles[1], middles[2], middles[3], middles[4]
-    m5, m6, m7, m8, m9 = middles[5], middles[6], middles[7], middles[8], middles[9]
-    m10, m11, m12, m13, m14 = middles[10], middles[11], middles[12], middles[13], middles[14]
+    m, codes = pointer_at(as_float32(narrow), 8), pointer_at(narrow, 23)
+    m0, m1, m2, m3, m4, m5, m6, m7 = m[0], m[1], m[2], m[3], m[4], m[5], m[6], m[7]
+    m8, m9, m10, m11, m12, m13, m14 = m[8], m[9], m[10], m[11], m[12], m[13], m[14]
+    none, one, two, four, eight = _U(0), _U(1), _U(2), _U(4), _U(8)
     for i in range(count):
         x = values[i] / scale
-        below = _I(x > m0) + _I(x > m1) + _I(x > m2) + _I(x > m3) + _I(x > m4)
-        below += _I(x > m5) + _I(x > m6) + _I(x > m7) + _I(x > m8) + _I(x > m9)
-        below += _I(x > m10) + _I(x > m11) + _I(x > m12) + _I(x > m13) + _I(x > m14)
+        third = x > m7
+        second = x > choose(third, m11, m3)
+        first = x > choose(second, choose(third, m13, m5), choose(third, m9, m1))
+        low = choose(second, choose(third, m12, m4), choose(third, m8, m0))
+        high = choose(second, choose(third, m14, m6), choose(third, m10, m2))
+        last = x > choose(first, high, low)
+        below = _U(choose(third, eight, none) | choose(second, four, none))
+        below = _U(_U(below | choose(first, two, none)) | choose(last, one, none))
         out[i] = np.uint8(below)
-    for i in range(count):
-        out[i] = np.uint8(codes[out[i]])
+    moved = False
+    for k in range(16):
+        moved = moved or codes[k] != k
+    if moved:
+        for i in range(count):
+            out[i] = np.uint8(codes[out[i]])
 
 
 @compiled
@@ -344,6 +373,44 @@ def pair(codes: Any, narrow: Any, count: Any, out: Any) -> None:
     else:
         for i in range(count):
             out[i] = np.uint8(_U(both[i]) | shift_right(_U(both[i]), _U(4)))
+
+
+def weave(
+    codes: Any, groups: Any, columns: Any, slots: Any, bits: Any, rows: Any, pitch: Any, out: Any
+) -> None:
+    """`scaled.weave`: words of the codes that stand above each other in some rows of a group.
+
+    Groups of words are `pitch` apart.
+    """
+    for group in range(groups):
+        own = pointer_at(codes, group * slots * columns)
+        words = pointer_at(out, group * pitch)
+        if slots == 8 and bits == 4:
+            weave_eight(own, columns, rows, words)
+            continue
+        first = pointer_at(own, rows[0] * columns)
+        for i in range(columns):
+            words[i] = _U(first[i])
+        for slot in range(1, slots):
+            row = pointer_at(own, rows[slot] * columns)
+            up = _U(bits * slot)
+            for i in range(columns):
+                words[i] = _U(words[i] | shift_left(_U(row[i]), up))
+
+
+@compiled
+def weave_eight(codes: Any, columns: Any, rows: Any, out: Any) -> None:
+    """A group of eight codes of four bits, which is what there is most of."""
+    a, b = pointer_at(codes, rows[0] * columns), pointer_at(codes, rows[1] * columns)
+    c, d = pointer_at(codes, rows[2] * columns), pointer_at(codes, rows[3] * columns)
+    e, f = pointer_at(codes, rows[4] * columns), pointer_at(codes, rows[5] * columns)
+    g, h = pointer_at(codes, rows[6] * columns), pointer_at(codes, rows[7] * columns)
+    for i in range(columns):
+        low = _U(_U(a[i]) | shift_left(_U(b[i]), _U(4)))
+        low = _U(low | _U(shift_left(_U(c[i]), _U(8)) | shift_left(_U(d[i]), _U(12))))
+        high = _U(shift_left(_U(e[i]), _U(16)) | shift_left(_U(f[i]), _U(20)))
+        high = _U(high | _U(shift_left(_U(g[i]), _U(24)) | shift_left(_U(h[i]), _U(28))))
+        out[i] = _U(low | high)
 
 
 @compiled

@@ -8,6 +8,7 @@ writes it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -19,6 +20,21 @@ from seedbed.stream.dtypes import Dtype
 
 Draws = NDArray[np.float32]
 Codes = NDArray[np.uint8]
+Words = NDArray[np.uint32]
+
+
+def weave(codes: Codes, rows: Sequence[int], bits: int, out: Words) -> None:
+    """Put codes that stand above each other together.
+
+    Args:
+        codes: (groups, rows, columns), each below 2^bits.
+        rows: that a word has codes of, from its lowest bits up.
+        bits: of a code; those of all rows have room in 32.
+        out: words, as (groups, columns).
+    """
+    out[...] = 0
+    for slot, row in enumerate(rows):
+        out |= codes[:, row].astype(np.uint32) << np.uint32(bits * slot)
 
 
 class Form(Protocol):

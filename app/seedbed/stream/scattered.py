@@ -52,10 +52,19 @@ def box_entry(vector_blocks: int) -> Any:
                     source, origin >> 2, (skip + n + group_words - 1) // group_words, keystream
                 )
                 drawn = pointer_at(keystream, skip)
-            elif run and run % group_words == 0 and begin_blocks(table, origin, run, n):
-                for i in range(0, n, run):
+            elif run >= group_words and begin_blocks(table, origin, run, n):
+                for i in range(0, n, run):  # what is too much of one, the next one writes over
                     block = (origin + table[i]) >> 2
-                    encrypt_counters(source, block, run // group_words, pointer_at(words, i))
+                    groups = (run + group_words - 1) // group_words
+                    encrypt_counters(source, block, groups, pointer_at(words, i))
+            elif run >= group_words:
+                for i in range(0, n, run):
+                    first = origin + table[i]
+                    skip = first & 3
+                    groups = (skip + run + group_words - 1) // group_words
+                    encrypt_counters(source, first >> 2, groups, keystream)
+                    for j in range(run):
+                        words[i + j] = keystream[skip + j]
             elif run:
                 words_of_runs(source, origin, n, run, table, blocks, wanted, keystream, words)
             else:
