@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +155,38 @@ def test_a_writer_that_holds_everyone_up(url: str) -> None:
                 with pytest.raises(UnavailableError):
                     put(hasty, NET, text_of(2), REPLACE)
                 assert hasty.get(NET).text == text_of(1)
+
+
+def test_replicas_share_records(tmp_path: Path, url: str) -> None:
+    """What one has recorded of a library another serves that has none, beside files of a spec."""
+    config = {
+        "model_type": "clip_vision_model", "architectures": ["CLIPVisionModelWithProjection"],
+        "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 1,
+        "num_attention_heads": 2, "projection_dim": 8, "image_size": 12, "patch_size": 4,
+    }  # fmt: skip
+    release = {"library": "transformers", "version": version("transformers")}
+    body = {"model": {"config": config, "recorded": release}, "files": {"notes.md": "ä\n"}}
+    options = {"registry_url": url, "published_ids": True}
+    with (
+        serving(tmp_path, **options) as first,
+        serving(tmp_path, **options, recorders=0) as second,
+        httpx.Client(timeout=PATIENCE_SECONDS) as client,
+    ):
+        alone = client.post(f"{second.url}/v1/checkpoints", json=body)
+        assert alone.status_code == 409, alone.text
+        put = client.put(f"{first.url}/v1/specs/openai-community/gpt2", json=body)
+        assert put.status_code == 201, put.text
+        for path in (
+            "openai-community/gpt2/resolve/seed-3/model.safetensors",
+            "openai-community/gpt2/resolve/main/notes.md",
+            "s3/openai-community/gpt2/seed-3/model.safetensors",
+            "s3/",
+            "s3/openai-community?list-type=2",
+        ):
+            answers = [client.get(f"{at.url}/{path}").raise_for_status() for at in (first, second)]
+            assert answers[0].content == answers[1].content
+            assert answers[0].headers.get("etag") == answers[1].headers.get("etag")
+    clear(url)
 
 
 def test_replicas_share_it(tmp_path: Path, cluster: Cluster, url: str) -> None:

@@ -317,6 +317,52 @@ class StoreSuite:
             assert entry.digest == digest_of(spec_of(cut)) != spec_of(cut).digest
             assert len(store.versions(NET)) == 2
 
+    def test_files_beside_are_part_of_the_content(self, url: str) -> None:
+        """Likewise those that differ in a file beside the weights; each text is kept as it is."""
+        with opened(url) as store:
+            body = json.loads(text_of(1))
+            cards = [json.dumps({**body, "files": {"README.md": c}}).encode() for c in ("ä", "\0")]
+            put(store, NET, text_of(1), ANY)
+            for card in cards:
+                with pytest.raises(OverwriteError):
+                    put(store, NET, card, ANY)
+                entry, _ = put(store, NET, card, REPLACE)
+                assert store.get(NET).text == card
+                assert store.find(entry.digest).spec().digest == spec_of(text_of(1)).digest
+            assert [content.text for content in store.versions(NET)] == [*cards[::-1], text_of(1)]
+
+    def test_namespaces(self, url: str) -> None:
+        """Each is told once, in order of their code points."""
+        with opened(url) as store:
+            for name in ("b", "B", "a.b", "a", "a-b", "b"):
+                for part in ("x", "y"):
+                    put(store, SpecId.of(name, part), text_of(1), ANY)
+            assert store.namespaces() == ("B", "a", "a-b", "a.b", "b")
+            assert store.namespaces(2) == ("B", "a")
+
+    def test_records(self, url: str) -> None:
+        """The first under a key is its answer, each has its digest, and the oldest go."""
+        times = itertools.count(1_000_000)
+        packed = bytes(range(256))
+        limits = RegistryLimits(max_records=3)
+        with opened(url, limits, now=lambda: next(times)) as store:
+            assert store.record("key") is None
+            for digest in ("b", "a", "b"):
+                store.put_record("key", digest, packed + digest.encode())
+            assert store.record("key") == (packed + b"b", "b")
+            assert store.record("key", "a") == (packed + b"a", "a")
+            assert store.record("key", "c") is None
+            assert store.record("Key") is None
+            for key in ("other", "another"):
+                store.put_record(key, "c", packed)
+            assert store.record("key") == (packed + b"a", "a")
+            assert store.record("key", "b") is None
+            works = [lambda: store.put_record("many", "d", packed)] * 6
+            assert at_once(works) == [None] * 6
+            assert store.record("many") == (packed, "d")
+            assert store.record("other") == (packed, "c")
+            assert store.record("key") is None
+
     def test_a_clock_that_goes_back(self, url: str) -> None:
         """Nothing is updated before it was created, and the newest content stays the newest."""
         times = iter([2_000_000_000_123_456, 1_000_000_000_000_000])

@@ -286,8 +286,9 @@ class SpecStore:
         query = select(records.c.packed, records.c.digest).where(records.c.key == key)
         if digest is not None:
             query = query.where(records.c.digest == digest)
+        query = query.order_by(records.c.created, records.c.digest).limit(1)
         with self._reading() as connection:
-            row = connection.execute(query.order_by(records.c.created).limit(1)).one_or_none()
+            row = connection.execute(query).one_or_none()
         return None if row is None else (row.packed, row.digest)
 
     def put_record(self, key: str, digest: str, packed: bytes) -> None:
