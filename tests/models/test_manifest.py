@@ -107,6 +107,58 @@ def test_what_no_guess_is_sound_for(manifest: dict[str, Any]) -> None:
     assert [one.name for one in Checkpoint(dropped).tensors] == ["w"]
 
 
+QUANTISED: dict[str, dict[str, tuple[str, list[int]]]] = {
+    # A module as each library stores it; of ours tests/quantization has all.
+    "fine-grained FP8": {
+        "weight": ("F8_E4M3", [256, 256]),
+        "weight_scale_inv": ("F8_E8M0", [2, 2]),
+    },
+    "static FP8": {"weight": ("F8_E4M3", [9, 9]), "input_scale": ("F32", []), "scale": ("F32", [])},
+    "FP8 of ComfyUI": {"scaled_fp8": ("F8_E4M3", [2]), "scale_weight": ("F32", [])},
+    "Marlin": {"B": ("I32", [16, 512]), "s": ("F16", [2, 256]), "workspace": ("I32", [16])},
+    "HQQ": {"W_q": ("F32", [128, 256]), "zero": ("F16", [256, 1]), "nbits": ("I64", [])},
+    "Quanto": {"weight._data": ("I8", [9, 9]), "weight._shift": ("F32", [9, 1])},
+    "AQLM": {"codes": ("I8", [32, 32, 1]), "codebooks": ("F16", [1, 65536, 1, 8])},
+    "QuIP#": {"Qidxs": ("I16", [32, 32]), "SU": ("F16", [256]), "Wscale": ("F32", [])},
+    "HIGGS": {"weight": ("I16", [16, 16]), "tables2": ("F16", [16, 16, 1])},
+    "FP-Quant": {"qweight": ("U8", [9, 9]), "forward_hadamard_matrix": ("BF16", [32, 32])},
+    "EXL3": {"trellis": ("I16", [16, 16, 64]), "suh": ("F16", [256]), "mcg": ("I32", [])},
+    "EETQ": {"weight": ("I8", [9, 9]), "weight_scales": ("F16", [9])},
+    "torch-int": {"weight": ("I8", [9, 9]), "a": ("F32", []), "b": ("F32", [])},
+    "torchao": {"weight:int_data": ("I8", [9, 9]), "weight:zero_point": ("I8", [9])},
+    "torchao's int4": {"qdata": ("I32", [8, 2, 32, 4]), "scale_and_zero": ("BF16", [2, 9, 2])},
+    "MLX": {"weight": ("U32", [256, 32]), "scales": ("BF16", [9, 4]), "biases": ("BF16", [9, 4])},
+    "SVDQuant": {"qweight": ("I8", [9, 9]), "lora_down": ("BF16", [9, 9]), "smooth": ("F16", [9])},
+    "bitsandbytes": {"weight": ("U8", [9, 1]), "weight.absmax": ("F32", [9]), "SCB": ("F32", [9])},
+    "sparse": {
+        "compressed": ("BF16", [99]),
+        "bitmask": ("U8", [9, 2]),
+        "row_offsets": ("I64", [9]),
+    },
+    "TensorRT-LLM": {"weight": ("F8_E4M3", [9, 9]), "weights_scaling_factor": ("F32", [])},
+    "SmoothQuant": {"smoothing_factor": ("F32", [9]), "activation_scaling_factor": ("F32", [])},
+    "GGUF": {"weight": ("U8", [256, 144])},
+}
+
+
+@pytest.mark.parametrize("library", QUANTISED)
+def test_nothing_of_a_quantised_module_is_guessed(library: str) -> None:
+    """But its bias: whichever tensors an init is given to, the others are asked for."""
+    header: dict[str, Any] = {
+        f"l.{name}": {"dtype": code, "shape": shape, "data_offsets": [0, 1]}
+        for name, (code, shape) in QUANTISED[library].items()
+    }
+    plain = {"l.bias": [9], "norm.weight": {"dtype": "F32", "shape": [9]}, "l.up.weight": [9, 9]}
+    built = spec_of({**header, **plain}).built
+    assert built is not None
+    assert built.unsaid == header.keys()
+    for name, entry in header.items():
+        given = {**header, name: {**entry, "init": "ones"}}
+        if len(header) > 1:
+            with pytest.raises(SpecError, match="nothing says what"):
+                Checkpoint(spec_of({**given, **plain}))
+
+
 def test_a_rule_that_makes_integers_of_a_guess() -> None:
     """A guess is for floats: a dtype of integers wants an init beside it."""
     rule = {"match": "a", "dtype": "I8"}

@@ -7,7 +7,7 @@ the rank, and every tensor filled by such a guess is reported as guessed.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Annotated, Any, Self
 
 from pydantic import (
@@ -210,7 +210,11 @@ def build_manifest(entries: Mapping[str, Entry], std: float = INITIALIZER_RANGE)
     """
     ordered = sorted(entries.items(), key=lambda item: item[0].encode())
     silent = {name: entry for name, entry in ordered if entry.init is None and not entry.same_as}
-    guesses = {name: guess(name, entry, std) for name, entry in silent.items()}
+    coded = {_parts(name)[0] for name, entry in ordered if _is_codes(entry)}
+    guesses = {
+        name: None if _is_beside_codes(name, coded) else guess(name, entry, std)
+        for name, entry in silent.items()
+    }
     return Model(
         tuple(_parameter(name, entry, guesses.get(name)) for name, entry in ordered),
         guessed=frozenset(silent),
@@ -220,7 +224,7 @@ def build_manifest(entries: Mapping[str, Entry], std: float = INITIALIZER_RANGE)
 
 
 def _parameter(name: str, entry: Entry, guessed: Scheme | None) -> Parameter:
-    init = entry.init or guessed or zero()  # zeros of what is unsaid reach no file
+    init = entry.init or guessed or (zero() if entry.same_as else one())  # for no file, if unsaid
     return Parameter(name, entry.shape, init, dtype=entry.dtype, same_as=entry.same_as)
 
 
@@ -234,7 +238,7 @@ def guess(name: str, entry: Entry, std: float) -> Scheme | None:
     codes, whatever they are called.
     """
     rank = len(entry.shape)
-    last = name.replace("/", ".").rpartition(".")[2]
+    _, last = _parts(name)
     if last == "num_batches_tracked":
         return zero()
     if entry.dtype is not None and not DTYPES[entry.dtype].is_float:
@@ -246,6 +250,33 @@ def guess(name: str, entry: Entry, std: float) -> Scheme | None:
     if (_TRAP.search(last) and not (last in _SCALES and rank < 2)) or _is_narrow(entry):
         return None
     return one() if rank < 2 else scheme("normal", std=std)
+
+
+def _parts(name: str) -> tuple[str, str]:
+    """The module of a tensor, and what it is called there."""
+    module, _, last = name.replace("/", ".").rpartition(".")
+    return module, last
+
+
+def _is_beside_codes(name: str, coded: Container[str]) -> bool:
+    """Whether a module has codes, so that what is called by no common name belongs to them.
+
+    Libraries call it anything: `SU`, `tables`, `biases`, `_shift`. A bias stays a bias.
+    """
+    module, last = _parts(name)
+    return module in coded and not last.endswith("bias")
+
+
+def _is_codes(entry: Entry) -> bool:
+    """Whether a matrix holds codes: in narrow floats, or integers that neither count nor mask."""
+    if entry.dtype is None or len(entry.shape) < 2:
+        return False
+    dtype = DTYPES[entry.dtype]
+    return _is_narrow(entry) if dtype.is_float else dtype.code not in _COUNTS
+
+
+_COUNTS = frozenset({"I64", "U64", "BOOL"})
+"""Integers of positions, indices and masks, beside which a plain weight may stand."""
 
 
 def _is_narrow(entry: Entry) -> bool:
@@ -264,7 +295,10 @@ _SCALES = frozenset({"scale", "layer_scale"})
 _BIAS_RANK = 2
 """A bias has a row for each expert at the most."""
 
-_TRAP = re.compile("scale|amax|absmax|zero|quant|^scb$|masks?$", re.IGNORECASE)
+_TRAP = re.compile(
+    "scale|scaling_factor|amax|absmax|zero|quant|hadamard|^smooth|^(scb|w_q)$|masks?$",
+    re.IGNORECASE,
+)
 
 _PLAIN_BITS = 16
 """The fewest in which a matrix is stored as it is."""
