@@ -64,7 +64,10 @@ def digest(tensors: Sequence[Known] | Sequence[Parameter]) -> str:
 def starts(
     parameters: Sequence[Parameter], truth: Sequence[Known], guessed: frozenset[str] = frozenset()
 ) -> dict[str, str]:
-    """Tensors that start otherwise, and how; those that say that they are guessed are left out."""
+    """Tensors that start otherwise, and how; those that say that they are guessed are left out.
+
+    So are tables that the recorder has no scheme for (`unsaid`): their values must be compared.
+    """
     want = {one.name: one for one in truth}
     wrong = {}
     for one in parameters:
@@ -77,13 +80,18 @@ def starts(
     return wrong
 
 
+def unsaid(truth: Sequence[Known]) -> list[str]:
+    """Tensors of which the recorder does not say how they start."""
+    return [t.name for t in truth if t.init is None and t.same_as is None and math.prod(t.shape)]
+
+
 def _start(one: Parameter, other: Known) -> str | None:
     if one.same_as != other.same_as:
         return f"equal to {one.same_as}, not {other.same_as}"
     if other.same_as is not None or math.prod(one.shape) == 0:
         return None
     if other.init is None:
-        return "cannot be said"
+        return None
     spelling = other.init if isinstance(other.init, str) else repr(other.init)
     mine = _filled(_Key(one))
     theirs = _recorded(spelling, _Frozen(other.init), one.shape)

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.catalogue import comparing, mending, oracle, ordering, reading, sweeping
+from scripts.catalogue.fitting import flattened
 from scripts.catalogue.limited import Timeout
 from seedbed.errors import SeedbedError
 from seedbed.models.catalogue import engine
@@ -72,7 +73,7 @@ def tied(config: Json, data: Json, number: int) -> Json:
 
 def biased(config: Json, data: Json) -> Json:
     """The same with every bias that a field says, so that each has its place in the order."""
-    for path in reading.flattened(data["defaults"]):
+    for path in flattened(data["defaults"]):
         at_ = tuple(path.split("."))
         if "bias" in at_[-1] and isinstance(reading.level(data["defaults"], at_), bool):
             config = reading.having(config, at_, True)
@@ -141,7 +142,7 @@ def _agreeing(values: Sequence[int], settled: Sequence[Json]) -> list[str]:
     """Fields that have these values: those at the top first."""
     names = [
         path
-        for path in reading.flattened(settled[0])
+        for path in flattened(settled[0])
         if all(
             type(at(one, path)) is int and at(one, path) == value
             for one, value in zip(settled, values, strict=True)
@@ -161,7 +162,7 @@ def present(where: Sequence[bool], settled: Sequence[Json], data: Json) -> str:
         return "True"
     texts = [
         f"not {path}"
-        for path in reading.flattened(data["defaults"])
+        for path in flattened(data["defaults"])
         if path.rpartition(".")[2] == "tie_word_embeddings"
     ]
     pairs = list(itertools.combinations(texts, 2))

@@ -83,6 +83,7 @@ def measure(case: Case, *, inits: bool, most: int = 2**63) -> dict[str, Any]:
     if inits:
         wrong = comparing.starts(model.parameters, kept, model.guessed)
         line["guessed"] = len(model.guessed)
+        line["unsaid"] = len(comparing.unsaid(kept))
         if wrong:
             name = next(iter(wrong))
             return {**line, "state": "WRONG", "why": f"init ({len(wrong)}): {name} {wrong[name]}"}
@@ -129,6 +130,12 @@ def table(lines: list[dict[str, Any]]) -> str:
     for state in ("WRONG", "no truth", "refused"):
         these = [line for line in lines if line["state"] == state]
         text += [f"{state:8s} {one['name'][:60]:60s} {one['class']}: {one['why']}" for one in these]
+    named = [one for one in lines if one.get("guessed") or one.get("unsaid")]
+    text += [
+        f"{'inits':8s} {one['name'][:60]:60s} {one['class']}: {one['guessed']} guessed, "
+        f"{one['unsaid']} of which the recorder does not say"
+        for one in named
+    ]
     return "\n".join(text)
 
 

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.catalogue import envelope, inert, oracle, reading, rules
+from scripts.catalogue.fitting import flattened
 from scripts.resumable import logged
 from seedbed.models.catalogue.settling import HARMLESS
 from seedbed.models.catalogue.store import index, load
@@ -54,7 +55,7 @@ def _library(kind: str, config: Mapping[str, Any]) -> Any:
 
 def _nested(kind: str, data: dict[str, Any]) -> None:
     """Nested configs that start from the same when given in part, and flat ones."""
-    every = list(reading.flattened(data["defaults"]))
+    every = list(flattened(data["defaults"]))
 
     def alike(one: Any, two: Any, paths: list[str]) -> bool:
         return (

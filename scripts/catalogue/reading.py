@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.catalogue import oracle
+from scripts.catalogue.fitting import flattened
 from scripts.resumable import logged
 from seedbed.errors import SeedbedError
 from seedbed.models.catalogue import types
@@ -258,15 +259,6 @@ class Reader:
                 value = level(defaults, tuple(path.split("."))) if path in self.declared else None
                 for other in others(value, name)[:2]:
                     yield "flat", name, {name: other}
-
-
-def flattened(defaults: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    """Dotted paths of all fields that are no objects."""
-    for key, value in defaults.items():
-        if isinstance(value, Mapping):
-            yield from flattened(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}"
 
 
 def read(kind: str, architecture: str, data: Mapping[str, Any]) -> list[Finding]:

@@ -45,7 +45,8 @@ class _Case:
 
     when: _Expression
     scheme: str | None
-    parameters: tuple[tuple[str, Any], ...]
+    parameters: Any
+    numbers: tuple[_Expression, ...]
     row: _Expression | None
 
 
@@ -96,17 +97,22 @@ class _Program:
     @staticmethod
     def _case(case: Json) -> _Case:
         row = case.get("row")
-        parameters = tuple(
-            (
-                key,
-                _Expression.of(value[1:]) if isinstance(value, str) and value[:1] == "=" else value,
-            )
-            for key, value in case.get("with", {}).items()
-        )
+        numbers: list[_Expression] = []
+
+        def compiled(value: Any) -> Any:
+            if isinstance(value, str) and value[:1] == "=":
+                numbers.append(_Expression.of(value[1:]))
+                return numbers[-1]
+            if isinstance(value, dict):
+                return {key: compiled(part) for key, part in value.items()}
+            return [compiled(part) for part in value] if isinstance(value, list) else value
+
+        parameters = compiled(case.get("with", {}))
         return _Case(
             _Expression.of(case.get("when", "True")),
             case.get("scheme"),
             parameters,
+            tuple(numbers),
             None if row is None else _Expression.of(row),
         )
 
@@ -216,23 +222,27 @@ class _Run:
         if case is None or case.scheme is None:
             self.guessed.append(name)
             return self._guess(name, shape), ()
-        values = tuple(
-            (key, self.value(argument) if isinstance(argument, _Expression) else argument)
-            for key, argument in case.parameters
-        )
-        key = (case.scheme, values)
+        key = (id(case), *map(self.value, case.numbers))
         if key not in self._schemes:
+            parameters = self._filled(case.parameters)
             try:
-                self._schemes[key] = SCHEMES[case.scheme].model_validate(dict(values))
+                self._schemes[key] = SCHEMES[case.scheme].model_validate(parameters)
             except ValueError as error:
-                raise ParameterError(
-                    f"{name} would start as {case.scheme} of {dict(values)}"
-                ) from (error)
+                message = f"{name} would start as {case.scheme} of {parameters}"
+                raise ParameterError(message) from error
         row = None if case.row is None else self.value(case.row)
         if row is None or not shape or not isinstance(row, int) or not -shape[0] <= row < shape[0]:
             return self._schemes[key], ()
         row %= shape[0]
         return self._schemes[key], (Block(row, row + 1, 0.0),)
+
+    def _filled(self, parameters: Any) -> Any:
+        """A scheme's parameters with the values of their expressions."""
+        if isinstance(parameters, _Expression):
+            return self.value(parameters)
+        if isinstance(parameters, dict):
+            return {key: self._filled(part) for key, part in parameters.items()}
+        return [*map(self._filled, parameters)] if isinstance(parameters, list) else parameters
 
     def _guess(self, name: str, shape: tuple[int, ...]) -> Scheme:
         """What most models do: no bias, unit scales, small weights."""
