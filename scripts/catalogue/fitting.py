@@ -208,7 +208,7 @@ class Fitter:
             if found is not None:
                 return found
         if all(values):
-            found = self._scaled(entry, rows, values, factors)
+            found = self._scaled(entry, rows, values, factors) or self._log(entry, rows, values)
             if found is not None:
                 return found
         return self._by_cases(entry, rows, values) if deep else None
@@ -290,6 +290,21 @@ class Fitter:
                             continue
                         top = _top(name, first)
                         return form.format(f=top, e=text) if top else None
+        return None
+
+    def _log(
+        self, entry: Sequence[Any], rows: Sequence[Row], values: Sequence[float]
+    ) -> str | None:
+        """The logarithm of a dimension, of one more or one less, or minus that."""
+        if any(abs(value) > 30 for value in values):
+            return None
+        for sign in ("", "-"):
+            whole = [math.exp(-value if sign else value) for value in values]
+            near = [round(value) for value in whole]
+            if all(abs(w - n) < 4 * NEAR * w for w, n in zip(whole, near, strict=True)):
+                text = self._whole(entry, rows, near)
+                if text is not None:
+                    return f"{sign}log({text})"
         return None
 
     def _by_cases(

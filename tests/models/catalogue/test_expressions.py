@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -54,6 +55,15 @@ def test_rounding_up_and_exact_quotients(value: int, multiple: int) -> None:
         assert refused.value.path == ("v",)
     else:
         assert evaluate("div(v, m)", {"v": value, "m": multiple}) * multiple == value
+
+
+def test_logarithms_are_those_of_the_stream() -> None:
+    """Of positive numbers, within a rounding of Python's; others have none."""
+    assert evaluate("-log(n - 1)", {"n": 8}) == pytest.approx(-math.log(7), rel=1e-15)
+    for value in (0, -1.5):
+        with pytest.raises(ParameterError, match="no logarithm") as refused:
+            evaluate("log(v)", {"v": value})
+        assert refused.value.path == ("v",)
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,10 @@ Python: each expression becomes a tree of closures over the operations below and
     div(hidden_size, num_attention_heads)     a quotient without remainder, or an error
     divisible(width * expand_ratio, 8)        the nearest multiple, but no tenth less
     4 * n_embd if n_inner is None else n_inner
+    -log(hc_mult - 1)                         natural
 
-Integers are exact; `/` and `sqrt` make floats. Every result is bounded, so that no config can make
-an expression work long: an integer has at most 63 bits, and an exponent is at most 8.
+Integers are exact; `/`, `sqrt` and `log` make floats. Every result is bounded, so that no config
+can make an expression work long: an integer has at most 63 bits, and an exponent is at most 8.
 """
 
 from __future__ import annotations
@@ -23,7 +24,10 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
+
 from seedbed.errors import ParameterError
+from seedbed.stream import elementary
 
 Scope = Mapping[str, Any]
 Evaluator = Callable[[Scope], Any]
@@ -65,6 +69,13 @@ def _divisible(value: float, divisor: int) -> int:
     return nearest + divisor if nearest < 0.9 * value else nearest
 
 
+def _log(value: float) -> float:
+    """The natural logarithm, the same on every machine."""
+    if not 0 < value < math.inf:
+        raise ParameterError(f"{value} has no logarithm")
+    return float(elementary.log(np.array([value], np.float64))[0])
+
+
 _BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: lambda a, b: a + b,
     ast.Sub: lambda a, b: a - b,
@@ -95,6 +106,7 @@ _CALLS: dict[str, Callable[..., Any]] = {
     "divisible": _divisible,
     "len": len,
     "int": int,
+    "log": _log,
     "sum": sum,
 }
 
