@@ -19,6 +19,7 @@ from benchmarks import (
     matrices,
     planning,
     quantised,
+    store,
 )
 from benchmarks.harness import Bench
 from seedbed.stream import NUMPY, get_engine
@@ -33,6 +34,7 @@ SECTIONS = {
     "plan": planning.run,
     "cold": cold.run,
     "large": large.run,
+    "store": store.run,
 }
 DOCUMENT = Path(__file__).parent.parent / "docs" / "performance.md"
 
