@@ -19,16 +19,29 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from seedbed.errors import ParameterError
 from seedbed.init.fill import Elements, Fill
 from seedbed.init.source import Source
 from seedbed.init.views import View
-from seedbed.stream import Box, Dtype, Pairs, Scaled, boxes, packed_bytes
+from seedbed.stream import Box, Dtype, Pairs, Scaled, Whole, boxes, packed_bytes
 
 _CODES = 1 << 20
 """Codes made at a time, which should stay in cache."""
 
 _BYTES = 1 << 22
 """The same of those that need no room but the file's."""
+
+_BYTE_BITS, _WORD_BITS = 8, 32
+
+
+def _other_dtype(code: str, dtype: Dtype) -> ParameterError:
+    """What is wrong with numbers of another dtype than codes: they would stand for others."""
+    return ParameterError(
+        f"codes of a quantised weight are {code}, which {dtype.code} does not hold; only what is "
+        "quantised in the same way does",
+        ("dtype",),
+    )
+
 
 _RUN = 512
 """Codes in the order of the draws, of a tile across it: enough for the keystream to be fast."""
@@ -51,7 +64,15 @@ class Quantised(View):
         return self.fill.writes_pairs
 
     def check(self, dtype: Dtype) -> None:
-        """Any dtype of a byte: what matters is the grid, which holds all of the fill's reach."""
+        """The dtype whose bytes codes are; the grid holds all of the fill's reach."""
+        scaled = self.scaled if isinstance(self.scaled, Scaled) else self.scaled.scaled
+        grid = scaled.grid
+        if isinstance(grid, Dtype) and grid.bits == _BYTE_BITS:
+            code = grid.code
+        else:
+            code = "I8" if isinstance(grid, Whole) and not grid.zero and grid.lowest < 0 else "U8"
+        if dtype.code != code:
+            raise _other_dtype(code, dtype)
 
     def write_box(self, source: Source, box: Box, out: Elements) -> None:
         """The same draws, in another form."""
@@ -158,9 +179,10 @@ class Packed(View):
     bits: int
 
     def check(self, dtype: Dtype) -> None:
-        """As many bits as the codes take, or more."""
-        if dtype.bits < self.bits * len(self.slots):
-            raise ValueError(f"{len(self.slots)} codes of {self.bits} bits are no {dtype.code}")
+        """Integers of as many bits as the codes take, or more."""
+        least = _BYTE_BITS if self.bits * len(self.slots) <= _BYTE_BITS else _WORD_BITS
+        if dtype.is_float or dtype.bits not in (least, _WORD_BITS):
+            raise _other_dtype("U8" if least == _BYTE_BITS else "I32", dtype)
 
     def write_box(self, source: Source, box: Box, out: Elements) -> None:
         """Tile by tile in the order of the draws, put together and turned while it is in cache."""
@@ -171,7 +193,8 @@ class Packed(View):
             if (wide := self._in_words(inner, there)) is not None:
                 words, rest = wide
                 self._write_tiles(source, _Slots(4 * slots.count, step, None), *words)
-            self._write_tiles(source, slots, *rest)
+            if rest[1].size:
+                self._write_tiles(source, slots, *rest)
 
     def _in_words(self, box: Box, out: Elements) -> tuple[_Part, _Part] | None:
         """Four bytes of codes that lie apart as a word, and what is left over.
@@ -289,8 +312,8 @@ class Straddling(View):
 
     def check(self, dtype: Dtype) -> None:
         """Words of 32 bits."""
-        if dtype.bits != _WORD_BITS:
-            raise ValueError(f"{dtype.code} is no word of {_WORD_BITS} bits")
+        if dtype.is_float or dtype.bits != _WORD_BITS:
+            raise _other_dtype("I32", dtype)
 
     def write_box(self, source: Source, box: Box, out: Elements) -> None:
         """Whole rows of words at a time, of which those that are wanted are kept."""
@@ -318,6 +341,3 @@ class Straddling(View):
         words = packed_bytes(codes.reshape(-1), self.bits).view("<u4")
         turned = words.reshape(count, self.across, self.bits).transpose(0, 2, 1)
         return np.ascontiguousarray(turned).reshape(-1)
-
-
-_WORD_BITS = 32
