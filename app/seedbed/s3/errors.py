@@ -7,6 +7,7 @@ from seedbed.errors import SeedbedError
 STATUSES = {
     "AccessDenied": 403,
     "InvalidArgument": 400,
+    "InvalidPartNumber": 416,
     "InvalidRange": 416,
     "InvalidRequest": 400,
     "MethodNotAllowed": 405,

@@ -41,13 +41,23 @@ def location() -> bytes:
     return _document("LocationConstraint", ())
 
 
-def bucket_list(names: Iterable[str]) -> bytes:
-    """All buckets."""
+def bucket_list(names: Iterable[str], prefix: str = "", last: str = "") -> bytes:
+    """A page of buckets.
+
+    Args:
+        names: of them.
+        prefix: that they were asked for by.
+        last: of them, if there are more.
+    """
     buckets = (
         f"<Bucket>{_element('Name', name)}<CreationDate>{_DATE}</CreationDate></Bucket>"
         for name in names
     )
-    parts = (f"<Owner>{_OWNER}</Owner>", "<Buckets>", *buckets, "</Buckets>")
+    optional = {"ContinuationToken": token_of(last) if last else "", "Prefix": prefix}
+    parts = (
+        f"<Owner>{_OWNER}</Owner>", "<Buckets>", *buckets, "</Buckets>",
+        *(_element(name, value) for name, value in optional.items() if value),
+    )  # fmt: skip
     return _document("ListAllMyBucketsResult", parts)
 
 

@@ -76,9 +76,15 @@ class FileResponse(Response):
         if request.method in ("GET", "HEAD"):
             self.headers["accept-ranges"] = "bytes"
             self.headers["cache-control"] = cache_control
-            if wanted := conditions(request.scope["headers"]):
-                self._selection = select(request.method, wanted, file.size, file.etag, max_ranges)
+            self._selection = self._select(request, max_ranges)
         self.status_code = self._selection.status
+
+    def _select(self, request: Request, max_ranges: int) -> Selection:
+        """What conditions and ranges leave of the file."""
+        wanted = conditions(request.scope["headers"])
+        if not wanted:
+            return self._selection
+        return select(request.method, wanted, self._file.size, self._file.etag, max_ranges)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer as conditions and ranges ask."""

@@ -78,6 +78,11 @@ def test_boto3(client: Any, files: dict[str, bytes], tmp_path: Path) -> None:
     assert client.get_bucket_location(Bucket="seedbed")["LocationConstraint"] is None
     assert "seedbed" in {bucket["Name"] for bucket in client.list_buckets()["Buckets"]}
     assert client.head_bucket(Bucket="seedbed")["BucketRegion"] == "us-east-1"
+    pages = client.get_paginator("list_buckets").paginate(PaginationConfig={"PageSize": 1})
+    assert "seedbed" in {bucket["Name"] for page in pages for bucket in page["Buckets"]}
+    bare = head["ETag"].strip('"')
+    part = client.get_object(Bucket="seedbed", Key=key, PartNumber=1, IfMatch=bare)
+    assert part["Body"].read() == weights
     for code, call in (
         ("NoSuchKey", lambda: client.get_object(Bucket="seedbed", Key=f"{FOLDER}/none")),
         ("NoSuchBucket", lambda: client.list_objects_v2(Bucket="nobody-s")),
@@ -93,6 +98,20 @@ def test_boto3(client: Any, files: dict[str, bytes], tmp_path: Path) -> None:
         with pytest.raises(ClientError) as caught:
             call()
         assert caught.value.response["Error"]["Code"] == code
+
+
+@pytest.mark.parametrize("version", ["s3", "s3v4"])
+def test_signed_urls(server: Server, files: dict[str, bytes], version: str) -> None:
+    """An object by a URL that boto3 has signed, in the older way and in the newer."""
+    client = boto3.client(
+        "s3", endpoint_url=f"{server.url}/s3", region_name="us-east-1", aws_access_key_id="any",
+        aws_secret_access_key="any", config=Config(signature_version=version),
+    )  # fmt: skip
+    key = {"Bucket": "seedbed", "Key": f"{FOLDER}/config.json"}
+    url = client.generate_presigned_url("get_object", Params=key, ExpiresIn=60)
+    client.close()
+    assert "Signature=" in url
+    assert httpx.get(url, trust_env=False).content == files["config.json"]
 
 
 @pytest.mark.parametrize("unsigned", [True, False])
@@ -119,6 +138,9 @@ def test_aws(server: Server, files: dict[str, bytes], tmp_path: Path, how: str) 
     _python(call, *words, "s3", "cp", f"s3://seedbed/{FOLDER}/", tmp_path / "out", "--recursive")
     assert _there(tmp_path / "out") == files
     assert f"PRE {NAME}/" in _python(call, *words, "s3", "ls", "s3://seedbed/")
+    assert "seedbed" in _python(call, *words, "s3", "ls", "--page-size", "1")
+    same = ("s3", "sync", f"s3://seedbed/{FOLDER}/", tmp_path / "out", "--no-progress")
+    assert _python(call, *words, *same) == ""
 
 
 def test_s3fs(server: Server, files: dict[str, bytes], tmp_path: Path) -> None:

@@ -78,6 +78,36 @@ def test_conditions(client: httpx.Client) -> None:
     past = client.get(link, headers={"range": "bytes=1000000-"})
     assert _code(past) == (416, "InvalidRange")
     assert past.headers["content-range"].startswith("bytes */")
+    assert ET.fromstring(past.content).findtext("Resource") == link
+    bare = etag.strip('"')
+    for headers, status in (
+        ({"if-match": bare}, 200),
+        ({"if-match": f"x, {bare}"}, 200),
+        ({"if-match": "x"}, 412),
+        ({"if-match": "*"}, 200),
+        ({"if-none-match": bare}, 304),
+        ({"if-none-match": "x"}, 200),
+        ({"if-none-match": "*"}, 304),
+    ):
+        assert client.get(link, headers=headers).status_code == status, headers
+
+
+def test_heads_and_parts(client: httpx.Client) -> None:
+    """HEAD knows ranges here, and every object is an upload of one part."""
+    link = f"{TINY}/42/config.json"
+    whole = client.get(link)
+    size = len(whole.content)
+    head = client.head(link, headers={"range": "bytes=10-19"})
+    assert (head.status_code, head.headers["content-length"], head.content) == (206, "10", b"")
+    assert head.headers["content-range"] == f"bytes 10-19/{size}"
+    past = client.head(link, headers={"range": f"bytes={size}-"})
+    assert (past.status_code, past.content) == (416, b"")
+    for part in (client.get(link, params={"partNumber": 1}), client.head(f"{link}?partNumber=1")):
+        assert (part.status_code, part.headers["x-amz-mp-parts-count"]) == (206, "1")
+        assert part.headers["content-range"] == f"bytes 0-{size - 1}/{size}"
+        assert part.content in {whole.content, b""}
+    both = client.get(f"{link}?partNumber=1", headers={"range": "bytes=0-1"})
+    assert _code(both) == (400, "InvalidRequest")
 
 
 def test_listings(client: httpx.Client) -> None:
@@ -156,6 +186,15 @@ def test_buckets(tmp_path: Path) -> None:
             client.put(f"/v1/specs/team/{name}", json=SPEC).raise_for_status()
         assert _all(client.get("/s3/"), "Buckets/Bucket/Name") == ["seedbed", "team"]
         assert client.get("/s3").content == client.get("/s3/").content
+        page = client.get("/s3", params={"max-buckets": 1})
+        assert _all(page, "Buckets/Bucket/Name") == ["seedbed"]
+        (token,) = _all(page, "ContinuationToken")
+        page = client.get("/s3", params={"max-buckets": 1, "continuation-token": token})
+        assert _all(page, "Buckets/Bucket/Name") == ["team"]
+        assert _all(page, "ContinuationToken") == []
+        page = client.get("/s3", params={"prefix": "te"})
+        assert _all(page, "Buckets/Bucket/Name") == ["team"]
+        assert _all(page, "Prefix") == ["te"]
         names = _all(_list(client, "team", delimiter="/"), "CommonPrefixes/Prefix")
         assert names == ["b-c/", "b.c/", "b/"]  # in the order of whole keys
         expected = client.get("/v1/specs/team/b/model.safetensors?seed=9").content
@@ -182,7 +221,13 @@ def test_buckets(tmp_path: Path) -> None:
         ("GET", f"{TINY}/seven/config.json", 404, "NoSuchKey"),
         ("GET", "/s3/seedbed/nothing", 404, "NoSuchKey"),
         ("GET", f"{TINY}/7/config.json?versionId=1", 404, "NoSuchVersion"),
-        ("GET", f"{TINY}/7/config.json?partNumber=1", 501, "NotImplemented"),
+        ("GET", f"{TINY}/7/config.json?partNumber=2", 416, "InvalidPartNumber"),
+        ("GET", f"{TINY}/7/config.json?partNumber=0", 400, "InvalidArgument"),
+        ("GET", f"{TINY}/7/config.json?partNumber=x", 400, "InvalidArgument"),
+        ("GET", f"{TINY}/7/config.json?tagging", 501, "NotImplemented"),
+        ("GET", f"{TINY}/7/config.json?response-content-type=text/html", 501, "NotImplemented"),
+        ("GET", "/s3?max-buckets=0", 400, "InvalidArgument"),
+        ("GET", "/s3?continuation-token=!", 400, "InvalidArgument"),
         ("GET", "/s3/seedbed?acl", 501, "NotImplemented"),
         ("GET", "/s3/seedbed?delimiter=x", 501, "NotImplemented"),
         ("GET", "/s3/seedbed?max-keys=-1", 400, "InvalidArgument"),

@@ -10,13 +10,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
-from datetime import datetime
-from email.utils import format_datetime, parsedate_to_datetime
 from typing import Any
 
 from fastapi import Request, Response
 from starlette.routing import Router
-from starlette.types import Message, Receive, Scope, Send
 
 from seedbed.errors import BusyError, IdError, LimitError, UnavailableError, UnknownSpecError
 from seedbed.files import Checkpoint
@@ -25,52 +22,38 @@ from seedbed.models import presets
 from seedbed.registry import SpecId, SpecStore
 from seedbed.s3 import (
     BRANCH,
-    EPOCH,
     MAX_KEYS,
     Listing,
     Object,
     Query,
     S3Error,
     bucket_list,
-    error,
     key_of,
     listed,
     location,
 )
 from seedbed.web.named_routes import NamedRoute
-from seedbed.web.problems import RequestProblem, shortened
-from seedbed.web.ranges import conditions
 from seedbed.web.repositories import BRANCH_CONTROL, HubError, checkpoint_at
-from seedbed.web.responses import FileResponse
+from seedbed.web.s3_objects import answer, refused
 from seedbed.web.service import Service, load_presets
 
 PATH = "/s3"
 
+_MOST_BUCKETS = 10_000
+"""Of one page, as S3 has it."""
+
 _PLANNED = 4
 """Checkpoints that one page of a listing has planned, at most; the next page goes on."""
 
-_MODIFIED = (b"last-modified", format_datetime(EPOCH, usegmt=True).encode())
 _REGION = {"x-amz-bucket-region": "us-east-1"}
 
 _LISTING = frozenset({
     "list-type", "prefix", "delimiter", "marker", "max-keys", "encoding-type", "start-after",
     "continuation-token", "fetch-owner",
 })  # fmt: skip
-_OF_ANY = frozenset({"x-id"})
-"""What the AWS SDKs add to say what they mean; signed URLs have `X-Amz-…` beside it."""
-
-
-def refused(refusal: S3Error, resource: str = "", *, head: bool = False) -> Response:
-    """An error, as S3 says it."""
-    headers = {"cache-control": "no-store"}
-    if refusal.retry_seconds is not None:
-        headers["retry-after"] = str(refusal.retry_seconds)
-    if refusal.status == 405:
-        # A body that waits for 100 Continue never comes; the next request would be taken for it.
-        headers |= {"allow": "GET, HEAD", "connection": "close"}
-    refusal.message = shortened(refusal.message)
-    body = b"" if head else error(refusal, resource)
-    return Response(body, refusal.status, headers, "application/xml")
+_OF_ANY = frozenset({"x-id", "AWSAccessKeyId", "Signature", "Expires"})
+"""What the AWS SDKs add to say what they mean, and what URLs have that are signed in the older way;
+those of the newer way have `X-Amz-…`."""
 
 
 def off() -> S3Error:
@@ -115,44 +98,20 @@ def _later(busy: BusyError | UnavailableError) -> S3Error:
     return S3Error("SlowDown", str(busy), busy.retry_seconds)
 
 
-class S3Response(FileResponse):
-    """A file as an object: what is wrong with a request is said as S3 says it."""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, or say to come again while there is no room."""
-        has_begun = False
-
-        async def watched(message: Message) -> None:
-            nonlocal has_begun
-            has_begun = True
-            await send(message)
-
-        try:
-            await super().__call__(scope, receive, watched)
-        except (BusyError, RequestProblem) as busy:
-            if has_begun:
-                raise
-            seconds = getattr(busy, "retry_seconds", None) or 1
-            await refused(S3Error("SlowDown", str(busy), seconds))(scope, receive, send)
-
-    def _precondition_failed(self) -> Response:
-        refusal = S3Error("PreconditionFailed", "A condition of the request does not hold.")
-        return refused(refusal, head=self._only_headers)
-
-    def _range_not_satisfiable(self) -> Response:
-        answer = refused(S3Error("InvalidRange", "The range lies past the end of the object."))
-        answer.headers["content-range"] = f"bytes */{self._file.size}"
-        return answer
-
-
 async def list_buckets(request: Request, service: Service) -> Response:
-    """All namespaces that have something."""
-    _require(request, _OF_ANY)
+    """All namespaces that have something, or a page of them."""
+    _require(request, _OF_ANY | {"max-buckets", "continuation-token", "prefix"})
+    asked = request.query_params
+    most = _number(asked.get("max-buckets") or str(_MOST_BUCKETS), "max-buckets")
+    if not 1 <= most <= _MOST_BUCKETS:
+        raise S3Error("InvalidArgument", f"max-buckets is from 1 to {_MOST_BUCKETS}.")
+    after, prefix = key_of(asked.get("continuation-token", "")), asked.get("prefix", "")
     names = [NAMESPACE]
     if service.registry.exists:
         with contextlib.suppress(UnavailableError):  # the presets are there in any case
-            names += await service.registry.ask(SpecStore.namespaces)
-    return _xml(bucket_list(sorted(names)))
+            names += await service.registry.ask(SpecStore.namespaces, _MOST_BUCKETS)
+    rest = sorted(name for name in names if name.startswith(prefix) and name > after)
+    return _xml(bucket_list(rest[:most], prefix, rest[most - 1] if len(rest) > most else ""))
 
 
 async def bucket(request: Request, service: Service, bucket: str) -> Response:
@@ -175,7 +134,7 @@ async def bucket(request: Request, service: Service, bucket: str) -> Response:
 async def get_object(request: Request, service: Service, bucket: str, **_: str) -> Response:
     """An object, whole, in a range, or its headers alone."""
     version = request.query_params.get("versionId", "null")
-    _require(request, _OF_ANY | {"versionId"})
+    _require(request, _OF_ANY | {"versionId", "partNumber"})
     root = request.scope.get("root_path", "")
     key = request.scope["path"].removeprefix(root).split("/", 3)[3]
     name, revision, file_name = (*key.split("/", 2), "", "")[:3]
@@ -185,11 +144,7 @@ async def get_object(request: Request, service: Service, bucket: str, **_: str) 
     if "/" in file_name or not checkpoint.has(file_name):
         raise S3Error("NoSuchKey", f"There is no {file_name[:200]!r} in {name}/{revision}.")
     file = Object(await service.file_in(checkpoint, file_name))
-    response = S3Response(
-        request, file, service.streamer, download_name=file_name, max_ranges=1,
-        cache_control=BRANCH_CONTROL, headers=[_MODIFIED],
-    )  # fmt: skip
-    return _dated(request, response, file)
+    return answer(request, file, service.streamer)
 
 
 async def refuse(_: Request, __: Service, **___: str) -> Response:
@@ -197,27 +152,6 @@ async def refuse(_: Request, __: Service, **___: str) -> Response:
     raise S3Error(
         "MethodNotAllowed", "These buckets are read-only: objects are a function of their key."
     )
-
-
-def _dated(request: Request, response: S3Response, file: Object) -> Response:
-    """The answer that conditions on dates ask for, where none is on the ETag (RFC 9110 §13.2.2)."""
-    wanted = conditions(request.scope["headers"])
-    since = _date(request.headers.get("if-unmodified-since"))
-    if since is not None and since < EPOCH and "if-match" not in wanted:
-        raise S3Error("PreconditionFailed", "The object was modified since.")
-    since = _date(request.headers.get("if-modified-since"))
-    if since is not None and since >= EPOCH and "if-none-match" not in wanted:
-        return Response(status_code=304, headers={"etag": f'"{file.etag}"'})
-    return response
-
-
-def _date(text: str | None) -> datetime | None:
-    """A date of HTTP; None if it is none, which is to be ignored."""
-    try:
-        date = parsedate_to_datetime(text) if text else None
-    except ValueError:
-        return None
-    return date if date is not None and date.tzinfo is not None else None
 
 
 def _xml(body: bytes) -> Response:
@@ -250,6 +184,17 @@ async def _require_bucket(service: Service, bucket: str) -> None:
     raise S3Error("NoSuchBucket", f"There is no bucket {bucket[:200]!r}.")
 
 
+def _number(text: str, name: str) -> int:
+    """A parameter as a number; one that is longer than any that matters is cut.
+
+    Raises:
+        S3Error: it is none.
+    """
+    if not (text.isascii() and text.isdigit()):
+        raise S3Error("InvalidArgument", f"{name} is a whole number.")
+    return int(text[:9])
+
+
 def _query(request: Request) -> Query:
     """What a listing is asked to be.
 
@@ -259,19 +204,17 @@ def _query(request: Request) -> Query:
     _require(request, _LISTING | _OF_ANY)
     asked = request.query_params
     version = {"": 1, "2": 2}.get(asked.get("list-type", ""))
-    most = asked.get("max-keys") or str(MAX_KEYS)
+    most = _number(asked.get("max-keys") or str(MAX_KEYS), "max-keys")
     encoding = asked.get("encoding-type", "")
     if version is None or encoding not in {"", "url"}:
         raise S3Error("InvalidArgument", "list-type is 2, and encoding-type is url.")
-    if not (most.isascii() and most.isdigit()):
-        raise S3Error("InvalidArgument", "max-keys is a whole number.")
     if (delimiter := asked.get("delimiter", "")) not in {"", "/"}:
         raise S3Error("NotImplemented", "The only delimiter is /.")
     token = asked.get("continuation-token", "")
     start = asked.get("start-after" if version == 2 else "marker", "")
     return Query(
         asked.get("prefix", ""), delimiter, key_of(token) if token else start,
-        min(int(most[:9]), MAX_KEYS), version, encoding == "url", start, token,
+        min(most, MAX_KEYS), version, encoding == "url", start, token,
     )  # fmt: skip
 
 
