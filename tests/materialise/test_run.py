@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import re
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -197,12 +198,32 @@ def test_a_store_that_gives_less(tmp_path: Path) -> None:
         make(file, Liar(tmp_path, 1), Wish(verify=True), int)
 
 
-@pytest.mark.parametrize("url", ["http://bucket/x", "ftp://a/", "file://elsewhere/x", "s4://b"])
-def test_no_target(url: str) -> None:
-    """What names no store is refused with what would."""
-    with pytest.raises(SpecError) as caught:
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("http://bucket/x", "no store"),
+        ("ftp://a/", "no store"),
+        ("s4://b", "no store"),
+        ("file://elsewhere/x", "another machine"),
+        ("s3://", "no bucket"),
+        ("gs:///x/", "no bucket"),
+        ("s3://b/what?/", "%3F"),
+        ("az://c/a#b/", "%23"),
+        ("file:///tmp/a#b", "%23"),
+        ("s3://b/../x/", "where it leads"),
+        ("s3://b/a/%2e%2e/x/", "where it leads"),
+        ("file:///tmp/./x", "where it leads"),
+        ("s3://b/a//x/", "empty part"),
+        ("s3://b:1/x/", "more than a bucket"),
+        ("s3://id:secret@b/x/", "the URL has more than a bucket"),
+    ],
+)
+def test_no_target(url: str, said: str) -> None:
+    """What names no target, or might name another, is refused before obstore reads it otherwise."""
+    with pytest.raises(SpecError, match=re.escape(said)) as caught:
         open_target(url, 1)
     assert caught.value.path == ("output",)
+    assert "secret" not in str(caught.value)
 
 
 def test_folders_by_url(tmp_path: Path) -> None:

@@ -188,17 +188,39 @@ def kind_of(url: str) -> StoreKind | None:
     """The kind of store that a target is in, known without asking it; None for a folder.
 
     Raises:
-        SpecError: the URL names no kind of target.
+        SpecError: the URL names no target, or more than one may be meant.
     """
-    scheme = urlsplit(url).scheme.lower()
-    if "://" not in url or scheme == "file":
+    if "://" not in url:
         return None
-    if scheme not in KINDS:
+    scheme = urlsplit(url).scheme.lower()
+    if scheme != "file" and scheme not in KINDS:
         raise SpecError(
             f"{url!r} is no store: s3://bucket/prefix/, gs://…, az://…, or a folder",
             ("output",),
         )
-    return KINDS[scheme]
+    if wrong := _wrong_with(url):
+        named = "the URL" if "@" in url else repr(url)  # it may have a secret
+        raise SpecError(f"{named} {wrong}", ("output",))
+    return KINDS.get(scheme)
+
+
+def _wrong_with(url: str) -> str | None:
+    """What of a URL would be left out, or be read otherwise by somebody."""
+    parts = urlsplit(url)
+    path, scheme = unquote(parts.path), parts.scheme.lower()
+    in_store = scheme != "file"
+    has_account = scheme.startswith("abfs")  # before an @
+    faults = (
+        ("?" in url or "#" in url, "has ? or #, which end a path: write them as %3F and %23"),
+        ({".", ".."} & set(path.split("/")), "has . or .. in its path: write where it leads"),
+        (in_store and not parts.netloc, "names no bucket"),
+        (in_store and "//" in path, "has an empty part in its path"),
+        (
+            in_store and not has_account and set("@:") & set(parts.netloc),
+            "has more than a bucket before its path: the environment has the rest",
+        ),
+    )
+    return next((what for wrong, what in faults if wrong), None)
 
 
 def open_target(url: str, threads: int) -> Target:
