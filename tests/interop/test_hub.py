@@ -236,6 +236,7 @@ def test_metadata(hub: Server, line: str, tmp_path: Path) -> None:
                 for one in api.get_paths_info(name, ["model.safetensors", "no"], revision=at)
             ],
             "refs": [one.name for one in api.list_repo_refs(name).branches],
+            "commits": [one.commit_id for one in api.list_repo_commits(name, revision=at)],
             "file": [api.file_exists(name, "no"), api.file_exists(name, "config.json")],
             "repo": [api.repo_exists("tests/none"), api.repo_exists(name)],
             "revision": [api.revision_exists(name, one) for one in ("no", "7", "main", info.sha)],
@@ -256,6 +257,7 @@ def test_metadata(hub: Server, line: str, tmp_path: Path) -> None:
     assert found["tree"]["model.safetensors"] == len(weights)
     assert found["paths"] == ["model.safetensors"]
     assert found["refs"] == ["main"]
+    assert found["commits"] == [found["sha"]]
     assert found["file"] == found["repo"] == [False, True]
     assert found["revision"] == [False, True, True, True]
     assert found["found"] == sorted(SPECS)

@@ -175,6 +175,9 @@ LARGEST: Mapping[str, list[Ask]] = {
         Ask("/api/models/seedbed/tiny-gpt2/paths-info/main", "POST",
             b"&".join([b"paths=a"] * 8000), "application/x-www-form-urlencoded"),
     ],
+    "/api/models/{namespace}/{name}/commits/{rest:path}": [
+        Ask("/api/models/seedbed/qwen3-235b-a22b/commits/main"),
+    ],
     "/api/models/{namespace}/{name}/refs": [Ask("/api/models/seedbed/tiny-gpt2/refs")],
     "/api/models/{rest:path}": [Ask("/api/models/a/b/c/" + "d/" * 10_000)],
     "/{namespace}/{name}/resolve/{rest:path}": [
@@ -204,6 +207,7 @@ LARGEST: Mapping[str, list[Ask]] = {
         Ask("/api/models/gpt2/revision/seed-4"), Ask(f"/api/models/gpt2/revision/{'a' * 60_000}"),
     ],
     "/api/models/{name}/tree/{rest:path}": [Ask("/api/models/gpt2-xl/tree/main?expand=true")],
+    "/api/models/{name}/commits/{rest:path}": [Ask("/api/models/gpt2-xl/commits/main")],
     "/api/models/{name}/paths-info/{rest:path}": [
         Ask("/api/models/gpt2/paths-info/main", "POST", _PATHS.encode()),
     ],

@@ -113,6 +113,13 @@ def test_what_a_repository_is(hub: httpx.Client) -> None:
         {"name": "main", "ref": "refs/heads/main", "targetCommit": info["sha"]}
     ]
     assert "pullRequests" in hub.get(f"{API}/refs?include_prs=1").json()
+    for revision, sha in (("main", info["sha"]), ("seed-7", None), (info["sha"], info["sha"])):
+        (commit,) = hub.get(f"{API}/commits/{revision}?expand[]=formatted").json()
+        assert commit["id"] == (sha or hub.get(f"{API}/revision/{revision}").json()["sha"])
+        assert commit["title"] == commit["formatted"]["title"]
+        assert "Random weights" in commit["title"]
+    unknown = hub.get(f"{API}/commits/nothing")
+    assert unknown.headers["x-error-code"] == "RevisionNotFound"
     found = hub.get("/api/models?search=TINY-G&limit=3").json()
     assert len(found) == 3
     assert all("tiny-g" in one["id"] for one in found)
@@ -208,7 +215,15 @@ def test_named_specs_are_repositories(client: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["words/my-revision", "tree/tree", "raw/resolve", "resolve/raw", "paths-info/refs"]
+    "name",
+    [
+        "words/my-revision",
+        "tree/tree",
+        "raw/resolve",
+        "resolve/raw",
+        "paths-info/refs",
+        "commits/commits",
+    ],
 )
 def test_names_may_be_words_of_the_protocol(
     client: httpx.Client, hub: httpx.Client, name: str
@@ -227,6 +242,8 @@ def test_names_may_be_words_of_the_protocol(
         for verb in ("resolve", "raw"):
             file = hub.get(f"/{name}/{verb}/{revision}/model.safetensors").raise_for_status()
             assert file.headers["x-repo-commit"] == sha
+        commits = hub.get(f"/api/models/{name}/commits/{revision}").raise_for_status().json()
+        assert [one["id"] for one in commits] == [sha]
     assert hub.get(f"/api/models/{name}/refs").raise_for_status()
 
 

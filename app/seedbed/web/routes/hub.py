@@ -294,6 +294,23 @@ async def refs(request: Request, service: Service, name: str, namespace: str = "
     return JSONResponse(answer)
 
 
+async def commits(
+    request: Request, service: Service, name: str, namespace: str = "", **_: str
+) -> Response:
+    """The history of a revision: one commit, since none is made from another."""
+    snapshot = await find(request, service, namespace, name, "/".join(_rest(request)))
+    commit: dict[str, Any] = {
+        "id": snapshot.commit,
+        "title": snapshot.title,
+        "message": "",
+        "authors": [{"user": NAMESPACE}],
+        "date": _EPOCH,
+    }
+    if "formatted" in request.query_params.getlist("expand[]"):
+        commit["formatted"] = {"title": snapshot.title, "message": ""}
+    return JSONResponse([commit], headers={"x-repo-commit": snapshot.commit})
+
+
 async def list_repositories(request: Request, service: Service) -> Response:
     """Repositories whose id has a text in it."""
     query = request.query_params
@@ -345,11 +362,13 @@ _ROUTES: Mapping[str, tuple[tuple[str, ...], Endpoint]] = {
     "/api/models/{namespace}/{name}/revision/{rest:path}": (("GET", "HEAD"), model_info),
     "/api/models/{namespace}/{name}/tree/{rest:path}": (("GET", "HEAD"), tree),
     "/api/models/{namespace}/{name}/paths-info/{rest:path}": (("POST",), paths_info),
+    "/api/models/{namespace}/{name}/commits/{rest:path}": (("GET", "HEAD"), commits),
     "/api/models/{namespace}/{name}/refs": (("GET", "HEAD"), refs),
     # Ids without a namespace, as a few on the Hub once had; of two segments the above are meant.
     "/api/models/{name}": (("GET", "HEAD"), model_info),
     "/api/models/{name}/revision/{rest:path}": (("GET", "HEAD"), model_info),
     "/api/models/{name}/tree/{rest:path}": (("GET", "HEAD"), tree),
+    "/api/models/{name}/commits/{rest:path}": (("GET", "HEAD"), commits),
     "/api/models/{name}/paths-info/{rest:path}": (("POST",), paths_info),
     "/api/models/{rest:path}": (("GET", "HEAD"), unknown),
     "/{namespace}/{name}/resolve/{rest:path}": (("GET", "HEAD"), resolve),
