@@ -102,7 +102,15 @@ def test_one_file_fails(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "there", ["another seed", "other shards", "a file of somebody", "a file of the name"]
+    "there",
+    [
+        "another seed",
+        "smaller shards",
+        "one file",
+        "shards of one file",
+        "a file of somebody",
+        "a file of the name",
+    ],
 )
 def test_something_else_is_there(tmp_path: Path, there: str) -> None:
     """It is refused before anything is written; --overwrite replaces it, but for others' files."""
@@ -111,8 +119,13 @@ def test_something_else_is_there(tmp_path: Path, there: str) -> None:
     match there:
         case "another seed":
             _written(_checkpoint(seed=8), Folder(tmp_path, 1))
-        case "other shards":
+        case "smaller shards":
+            _written(_checkpoint(shard="60KB"), Folder(tmp_path, 1))
+        case "one file":
             _written(_checkpoint(shard="1MB"), Folder(tmp_path, 1))
+        case "shards of one file":
+            _written(checkpoint, Folder(tmp_path, 1))
+            checkpoint = _checkpoint(shard="1MB")
         case "a file of somebody":
             stranger.write_text("mine")
         case _:
@@ -123,8 +136,8 @@ def test_something_else_is_there(tmp_path: Path, there: str) -> None:
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
     watched = Watched(tmp_path)
     _written(checkpoint, watched, Wish(overwrite=True))
-    if there == "another seed":
-        assert watched.done[0] == f"-{INDEX}" or INDEX not in before
+    if INDEX in before:  # which would say that the rest is whole
+        assert watched.done[0] == f"-{INDEX}"
     if there == "a file of somebody":
         assert stranger.read_text() == "mine"
         stranger.unlink()

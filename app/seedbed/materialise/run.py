@@ -64,7 +64,7 @@ class Run:
 
     Attributes:
         whole: names of files that are there already and are kept.
-        removed: names of other weights that are in the way, and are deleted.
+        removed: names of other weights that are in the way, and are deleted, an index first.
 
     Raises:
         OutputError: something else is there, and is not to be replaced.
@@ -94,7 +94,8 @@ class Run:
         # The last one would say that the rest is whole.
         self._goes_first = self._last in there and not whole.issuperset(self._first)
         self.whole = frozenset(whole - {self._last} if self._goes_first else whole)
-        self.removed = tuple(name for name in others if _WEIGHTS.fullmatch(name))
+        removed = [name for name in others if _WEIGHTS.fullmatch(name)]
+        self.removed = tuple(sorted(removed, key=lambda name: not name.endswith(".index.json")))
 
     def files(self) -> Iterator[File]:
         """All files, in their order."""
@@ -107,10 +108,10 @@ class Run:
         Args:
             execute: who does it.
         """
-        for name in self.removed:
-            self._target.remove(name)
         if self._goes_first:
             self._target.remove(self._last)
+        for name in self.removed:
+            self._target.remove(name)
         failed = False
         for names in (self._first, [self._last]):
             todo = [name for name in names if self._wish.verify or name not in self.whole]
