@@ -57,12 +57,16 @@ class Bucket:
             self._asked = from_url(url, retry_config=_FIRST_TRIES)
 
     def sizes(self) -> Mapping[str, int]:
-        """Bytes of the objects there, by name; not of what lies deeper."""
+        """Bytes of the objects there, by name; not of what lies deeper.
+
+        An object of the prefix's own name is what consoles make for an empty folder.
+        """
         with self._explained():
             listing = obstore.list_with_delimiter(self._asked)
         prefix = getattr(self._asked, "prefix", None)
         cut = f"{prefix}/" if prefix else ""
-        return {entry["path"].removeprefix(cut): entry["size"] for entry in listing["objects"]}
+        sizes = {entry["path"].removeprefix(cut): entry["size"] for entry in listing["objects"]}
+        return {name: size for name, size in sizes.items() if name}
 
     def holds(self, file: File) -> bool:
         """Whether size and ETag, in the object's metadata, are those of the file."""

@@ -192,6 +192,18 @@ def test_given_up(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     assert bucket.sizes() == {}
 
 
+def test_what_else_is_listed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The marker of a folder is nothing, nor is what lies deeper; everything else is told of."""
+    for name, value in store.told().items():
+        monkeypatch.setenv(name, value)
+    for key in ("made/by/", "made/by/deeper/x", "made/by/deeper/", "made/bystander"):
+        store.client.put_object(Bucket=BUCKET, Key=key, Body=b"")
+    for url in (f"s3://{BUCKET}/made/by/", f"s3://{BUCKET}/made/by"):
+        assert open_target(url, 1).sizes() == {}
+    store.client.put_object(Bucket=BUCKET, Key="made/by/a b%ü", Body=b"xy")
+    assert open_target(f"s3://{BUCKET}/made/by/", 1).sizes() == {"a b%ü": 2}
+
+
 @pytest.mark.parametrize(
     ("told", "words"),
     [
