@@ -23,6 +23,7 @@ from seedbed.stream import (
     Levels,
     LogUniform,
     Normal,
+    Pairs,
     Scaled,
     TruncatedNormal,
     Uniform,
@@ -143,6 +144,23 @@ def test_every_engine_packs_alike(
         first = row * packed.strides[0] + column * packed.strides[1]
         parts = [int(codes[first + slot]) << packed.bits * k for k, slot in enumerate(packed.slots)]
         assert int(word) % 2 ** WORDS[code][1] == sum(parts)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("start", range(6))
+def test_pairs_begin_anywhere_in_a_block(engine: str, start: int) -> None:
+    """Two codes to a byte, of more than the kernels make at a time, also from an odd place on."""
+    drawn, scaled = Normal(0.01, 0.05), Scaled(0.1, DTYPES["F4"])
+    count = 5000
+    codes, pairs = np.empty(count, np.uint8), np.empty(count // 2, np.uint8)
+    get_engine("numpy").draw_box(7, "w", drawn, scaled, Box.run(start, count), codes)
+    for box, out in (
+        (Box.run(start, count), pairs),
+        (Box(start, (5, 1000), (1000, 1)), pairs.reshape(5, 500)),
+    ):
+        pairs[:] = 0
+        get_engine(engine).draw_box(7, "w", drawn, Pairs(scaled), box, out)
+        assert (pairs == (codes[::2] | codes[1::2] << 4)).all()
 
 
 @pytest.mark.parametrize(

@@ -478,16 +478,16 @@ def fill_entry(vector_blocks: int) -> Any:
         kind: Any, form: Any, source: Any, start: Any, count: Any, parameters: Any,
         narrow: Any, words: Any, values: Any, out: Any,
     ) -> None:  # fmt: skip
-        skip = start & 3
-        block = start >> 2
         done = 0
         while done < count:
+            first = start + done
+            skip = first & 3
             n = min(PIECE_WORDS - skip, count - done)
+            if form >= NARROW_4:  # whole bytes, of which the first may begin within a block
+                n &= -2
             groups = (skip + n + group_words - 1) // group_words
-            encrypt_counters(source, block, groups, words)
+            encrypt_counters(source, first >> 2, groups, words)
             encode(kind, form, pointer_at(words, skip), n, parameters, narrow, values, out, done)
             done += n
-            skip = 0
-            block += PIECE_WORDS >> 2
 
     return from_key
