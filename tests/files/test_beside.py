@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from seedbed.errors import SpecError
 from seedbed.files import Checkpoint, CheckpointSpec, spec_from_token
+from seedbed.init import Limits
 from seedbed.registry import digest_of
 
 LIST = [{"name": "w", "shape": [4], "init": "normal"}]
@@ -44,6 +45,24 @@ def test_weights_do_not_depend_on_them() -> None:
         again = spec_from_token(one.spec.token, 10_000)
         assert (again.files, digest_of(again)) == (one.spec.files, digest_of(one.spec))
     assert digest_of(bare.spec) == bare.spec.digest
+
+
+def test_an_adapter() -> None:
+    """Beside its config weights have the name that PEFT looks for, and are one file."""
+    adapter = checkpoint({"adapter_config.json": {"peft_type": "LORA"}})
+    names = ("README.md", "adapter_config.json", "adapter_model.safetensors")
+    elsewhere = Checkpoint.unpacked(adapter.pack(), adapter.ordered, Limits())
+    for one in (adapter, elsewhere):
+        assert one.names == names
+        assert one.whole.name == "adapter_model.safetensors"
+        assert content(one, one.whole.name) == content(checkpoint(), "model.safetensors")
+        assert content(one, "model.safetensors") == content(one, one.whole.name)
+    two = {"model": {"list": [{**LIST[0], "name": name} for name in "ab"]}, "max_shard_size": 16}
+    files = {"files": {"adapter_config.json": {"peft_type": "LORA"}}}
+    assert Checkpoint(CheckpointSpec.model_validate(two)).is_sharded
+    with pytest.raises(SpecError, match="one file; this would be 2") as refused:
+        Checkpoint(CheckpointSpec.model_validate({**two, **files})).names  # noqa: B018
+    assert refused.value.path == ("max_shard_size",)
 
 
 def test_what_lies_beside() -> None:

@@ -20,6 +20,10 @@ from seedbed.models import plain
 CARD_NAME = "README.md"
 CONFIG_NAME = "config.json"
 GENERATION_NAME = "generation_config.json"
+ADAPTER_CONFIG_NAME = "adapter_config.json"
+ADAPTER_NAME = "adapter_model.safetensors"
+"""The weights, where that config is beside them: names that PEFT gives them."""
+
 MAX_FILES = 64
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,95}")
 _WEIGHTS = (".safetensors", ".index.json")

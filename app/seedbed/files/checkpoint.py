@@ -10,7 +10,15 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
-from seedbed.files.beside import CARD_NAME, CONFIG_NAME, GENERATION_NAME, written
+from seedbed.errors import SpecError
+from seedbed.files.beside import (
+    ADAPTER_CONFIG_NAME,
+    ADAPTER_NAME,
+    CARD_NAME,
+    CONFIG_NAME,
+    GENERATION_NAME,
+    written,
+)
 from seedbed.files.card import make_card
 from seedbed.files.identity import SpecIdentity
 from seedbed.files.layout import Layout
@@ -122,6 +130,12 @@ class Checkpoint:
     def _model(self) -> Model | None:
         return None if isinstance(self.spec, SpecIdentity) else self.spec.built
 
+    @property
+    def _name_of_whole(self) -> str:
+        """Loaders of adapters ask for their weights by another name than those of models."""
+        beside = self._beside if isinstance(self.spec, SpecIdentity) else self.spec.files
+        return ADAPTER_NAME if ADAPTER_CONFIG_NAME in beside else FILE_NAME
+
     @cached_property
     def whole(self) -> VirtualFile:
         """All tensors in one file, however large.
@@ -133,7 +147,7 @@ class Checkpoint:
             self.spec,
             self._limits,
             self._engine,
-            FILE_NAME,
+            self._name_of_whole,
             self._matrices,
             self.tensors,
             layout=self._layout,
@@ -162,10 +176,19 @@ class Checkpoint:
 
         Raises:
             LimitError: there would be more files than a limit.
+            SpecError: an adapter would be in several, which no loader reads.
         """
         parts = split_tensors(self.ordered, self.spec.max_shard_size)
         parts = parts or ((),)  # a layer may have no tensors
         self._limits.require("max_shards", len(parts), "shards")
+        if len(parts) == 1:
+            return {self._name_of_whole: parts[0]}
+        if self._name_of_whole != FILE_NAME:
+            raise SpecError(
+                f"what has {ADAPTER_CONFIG_NAME} is an adapter, whose weights are one file; this "
+                f"would be {len(parts):,}",
+                ("max_shard_size",),
+            )
         return dict(zip(shard_names(len(parts)), parts, strict=True))
 
     @property
@@ -196,7 +219,7 @@ class Checkpoint:
         Raises:
             LimitError: larger than a file may be.
         """
-        if name == FILE_NAME:
+        if name in {FILE_NAME, self._name_of_whole}:
             return self.whole
         if not self.has(name):
             return None

@@ -227,7 +227,8 @@ class CheckpointSpec(BaseModel):
         default_factory=dict,
         description="Files beside the weights, by name: a text, or an object that is written as "
         "JSON. README.md is in place of the card that Seedbed writes, config.json where the model "
-        "has none of its own. Weights do not depend on them.",
+        "has none of its own. Weights do not depend on them; beside an adapter_config.json their "
+        "file is adapter_model.safetensors.",
         examples=[{"config.json": {"model_type": "mine"}, "README.md": "# My model"}],
     )
 

@@ -14,7 +14,7 @@ from seedbed.files import Checkpoint, File
 from seedbed.materialise.plan import order
 from seedbed.materialise.targets import Done, Target, Wish
 
-_WEIGHTS = re.compile(r"model(-\d{5,}-of-\d{5,})?\.safetensors(\.index\.json)?")
+_WEIGHTS = re.compile(r"(adapter_)?model(-\d{5,}-of-\d{5,})?\.safetensors(\.index\.json)?")
 """What a reader would take for a part of the same checkpoint."""
 
 _ASKED_AT_ONCE = 16
