@@ -18,15 +18,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seedbed.errors import LimitError, SpecError
-from seedbed.files import Checkpoint, CheckpointSpec, is_short
+from seedbed.files import Checkpoint, CheckpointSpec, VirtualFile, is_short
 from seedbed.files.price import price
-from seedbed.init import Limits
+from seedbed.init import Limits, MatrixCache, Source
 from seedbed.init.views import View
 from seedbed.quantization import METHODS, MOST_OF_A_WEIGHT, SHORT
 from seedbed.quantization.modules import compressed_patterns, module_of, transformers_patterns
 from seedbed.quantization.scales import scale_up, value_of
 from seedbed.quantization.steps import work
-from seedbed.stream import DTYPES, get_engine
+from seedbed.stream import DTYPES, Box, get_engine
 from tests.strategies import byte_ranges, untimed
 
 VECTORS = Path(__file__).with_name("vectors.json")
@@ -87,6 +87,62 @@ def test_any_range_is_that_of_the_whole(name: str, data: st.DataObject) -> None:
     file = checkpoint(name).whole
     start, stop = data.draw(byte_ranges(file.size))
     assert file.read(start, stop) == whole(name)[start:stop]
+
+
+RULES = (
+    {"match": "*.k_proj.weight", "init": "uniform"},
+    {"match": "*.mlp.weight", "dtype": "F16"},
+    {"match": "*.mlp.weight", "init": "ones"},
+    {"match": "*.bias", "drop": True},
+    {"match": "layers.0.k_proj.*", "drop": True},
+    {"match": "norm.weight", "same_as": "layers.0.n2"},
+    {"match": "*experts*", "init": {"scheme": "normal", "std": 0.5}},
+)
+"""Of the unquantised names, each of which leaves every method a weight."""
+
+
+@settings(untimed, max_examples=150)
+@given(
+    st.sampled_from([*SHORT]),
+    st.lists(st.sampled_from(RULES), max_size=4, unique_by=str),
+    st.integers(700, 40_000),
+    st.data(),
+)
+def test_shards_rules_and_slices(
+    name: str, rules: list[Any], most: int, data: st.DataObject
+) -> None:
+    """A tensor is the same in any shard; a slice along any axes, in any order, is one of it.
+
+    So are those of ranks, also where they cut a group or a block: all of these have one scale.
+    """
+    extra = {"name": "layers.0.n2", "shape": [8], "init": "ones", "dtype": "F32"}
+    optional = [{**rule, "optional": True} for rule in rules]
+    more: dict[str, Any] = {"rules": optional, "tensors": [*TENSORS, extra], "max_shard_size": most}
+    found = checkpoint(name, **more)
+    whole, whole_of = found.whole, contents(found)
+    stored: dict[str, bytes] = {}
+    for shard in (found.file(file) for file in found.names if file.endswith(".safetensors")):
+        assert isinstance(shard, VirtualFile)
+        for i, tensor in enumerate(shard.tensors):
+            start = shard.offset(i)
+            stored[tensor.name] = bytes(shard.read(start, start + tensor.size_bytes))
+    assert {key: text for key, (_, _, text) in whole_of.items()} == {
+        key: one.hex() for key, one in stored.items()
+    }
+
+    tensor = data.draw(st.sampled_from(whole.tensors))
+    elements = np.frombuffer(stored[tensor.name], tensor.dtype.storage).reshape(tensor.shape)
+    ranges = [sorted(data.draw(st.tuples(*[st.integers(0, e)] * 2))) for e in tensor.shape]
+    axes = data.draw(st.permutations(range(elements.ndim)))
+    strides = [math.prod(tensor.shape[axis + 1 :]) for axis in range(elements.ndim)]
+    part = elements[tuple(slice(*pair) for pair in ranges)]
+    start = sum(low * stride for (low, _), stride in zip(ranges, strides, strict=True))
+    out = np.empty([part.shape[axis] for axis in axes], tensor.dtype.storage)
+    box = Box(start, part.shape, tuple(strides))
+    source = Source(get_engine("auto"), 3, tensor.name, tensor.dtype, MatrixCache(1 << 20, 1))
+    if part.size:
+        tensor.fill.write_box(source, box, out.transpose(np.argsort(axes)))
+        assert out.tobytes() == part.transpose(axes).tobytes()
 
 
 def test_what_is_left_alone() -> None:

@@ -203,7 +203,7 @@ class Packed(View):
         """
         step, places = self._slots
         count = len(self.slots)
-        if step == 1 or places or not out.ndim or out.strides[-1] != out.itemsize != 1:
+        if step == 1 or places or not out.ndim or (out.itemsize, out.strides[-1]) != (1, 1):
             return None
         if self.bits * count != 8 or box.strides[-1] != count * step or box.extents[-1] < 4:
             return None

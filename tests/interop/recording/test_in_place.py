@@ -236,6 +236,39 @@ REFUSED: dict[str, tuple[Any, dict[str, Any], str]] = {
 }
 
 
+@pytest.mark.parametrize(
+    ("quantization", "codes", "others"),
+    [
+        ("fp8-block", "weight", (torch.bfloat16, torch.float8_e5m2, torch.uint8)),
+        ("w8a8", "weight", (torch.uint8, torch.float32)),
+        ("gptq-4bit", "qweight", (torch.int64, torch.float32, torch.uint8)),
+        ("awq-4bit", "qweight", (torch.float16,)),
+    ],
+)
+def test_codes_are_of_one_dtype(quantization: str, codes: str, others: tuple[Any, ...]) -> None:
+    """Quantised tensors are filled as in the file, also apart in memory, or refused by name."""
+    tensors = [
+        {"name": "layers.0.a.weight", "shape": [256, 256], "init": "normal"},
+        {"name": "lm_head.weight", "shape": [4, 256], "init": "ones"},
+    ]
+    source = {"tensors": tensors, "quantization": quantization}
+    file = VirtualFile(CheckpointSpec.model_validate({**source, "seed": 7}))
+    wanted = load(bytes(file.read(0, file.size)))
+    empty = {name: torch.zeros_like(tensor) for name, tensor in wanted.items()}
+    empty[f"layers.0.a.{codes}"] = torch.zeros_like(wanted[f"layers.0.a.{codes}"].T.contiguous()).T
+    init_(empty, source, seed=7)
+    as_bytes = {n: t.contiguous().reshape(-1).view(torch.uint8) for n, t in empty.items()}
+    for name, tensor in wanted.items():
+        assert torch.equal(as_bytes[name], tensor.reshape(-1).view(torch.uint8)), name
+    for other in others:
+        state = {
+            **empty,
+            f"layers.0.a.{codes}": torch.zeros(empty[f"layers.0.a.{codes}"].shape, dtype=other),
+        }
+        with pytest.raises(SpecError, match=f"layers.0.a.{codes}: codes of a quantised weight are"):
+            init_(state, source, seed=7)
+
+
 @pytest.mark.parametrize("case", REFUSED)
 def test_refused(case: str) -> None:
     """What does not fit is refused with the reason before anything is written."""
