@@ -307,6 +307,13 @@ def methods() -> Iterator[tuple[str, Any]]:
     group = {"targets": ["Linear"], "input_activations": static, "output_activations": static}
     groups = {"a": {**group, "weights": uneven, "format": "pack-quantized"}}
     cache = {"num_bits": 8, "type": "float"}
+    yield (
+        "w8-zero",
+        {
+            **SHORT["w8a8"],
+            "config_groups": {"a": {"targets": ["Linear"], "weights": static}},
+        },
+    )
     yield "static", {
         "quant_method": "compressed-tensors", "config_groups": groups, "kv_cache_scheme": cache,
     }  # fmt: skip

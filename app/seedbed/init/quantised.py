@@ -68,11 +68,13 @@ class Quantised(View):
         scaled = self.scaled if isinstance(self.scaled, Scaled) else self.scaled.scaled
         grid = scaled.grid
         if isinstance(grid, Dtype) and grid.bits == _BYTE_BITS:
-            code = grid.code
-        else:
-            code = "I8" if isinstance(grid, Whole) and not grid.zero and grid.lowest < 0 else "U8"
-        if dtype.code != code:
-            raise _other_dtype(code, dtype)
+            codes = [grid.code]
+        elif not isinstance(grid, Whole):
+            codes = ["U8"]
+        else:  # with a code of its own for 0 it may be counted from 0 or from -128
+            codes = ["I8"] if not grid.zero and grid.lowest < 0 else ["I8", "U8"]
+        if dtype.code not in codes:
+            raise _other_dtype(" or ".join(codes), dtype)
 
     def write_box(self, source: Source, box: Box, out: Elements) -> None:
         """The same draws, in another form."""
