@@ -41,7 +41,11 @@ Depths, and the order of tensors, were held to the library's for mixtures and fo
 about A to F: of the others they are as solved. Heads of bases that were known (`heading`) are held
 to both, at the defaults, 3, 21 and 64 layers.
 
-How it is made: `scripts/catalogue/solve.py`, then `mending`, `envelope` and `reordering` beside it.
+Types of towers, such as `siglip_text_model`, were solved after those, and were added (`adding`) if
+they hold at the defaults, ten depths up to 96 layers, and as the library saves each config.
+
+How it is made: `scripts/catalogue/solve.py`, then `adding` for new types, `heading` for heads, and
+`mending`, `envelope` and `reordering` beside it.
 
 """
 

@@ -10,11 +10,9 @@ import re
 import time
 from typing import Any
 
-import building
-import sampling
-from solving import INDICES, flatten
-from studying import Build, Explainer, Explanation, Study, pattern_of, with_labels
-
+from scripts.catalogue import building, sampling
+from scripts.catalogue.solving import INDICES, flatten
+from scripts.catalogue.studying import Build, Explainer, Explanation, Study, pattern_of, with_labels
 from seedbed.errors import SeedbedError
 from seedbed.models.catalogue import engine
 from seedbed.models.catalogue.expressions import compile_expression

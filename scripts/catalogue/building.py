@@ -229,6 +229,25 @@ def _takes(architecture: type, model_type: str) -> bool:
     return wanted is None or issubclass(own, wanted)
 
 
+def parts() -> dict[str, list[str]]:
+    """Model type to the public classes for its config, which no auto class may list: towers."""
+    found: dict[str, list[str]] = {}
+    for name in dir(transformers):
+        if not name[0].isupper() or "PreTrained" in name or "Pretrained" in name:
+            continue
+        try:
+            cls = getattr(transformers, name)
+            own = cls.config_class if issubclass(cls, transformers.PreTrainedModel) else None
+        except (ImportError, TypeError, AttributeError):
+            continue
+        model_type = getattr(own, "model_type", "")
+        if model_type in CONFIG_MAPPING and CONFIG_MAPPING[model_type] is own:
+            found.setdefault(model_type, []).append(name)
+    for names in found.values():
+        names.sort(key=lambda name: ("Projection" in name, name))
+    return found
+
+
 def architectures() -> dict[str, list[str]]:
     """Model type to the names of its classes: bare model first, then heads, as people use them."""
     from transformers.models.auto import modeling_auto
@@ -273,6 +292,9 @@ def architectures() -> dict[str, list[str]]:
                 if name not in into and inspect.isclass(cls) and name[:4] != "Timm":
                     if _takes(cls, model_type):
                         into.append(name)
+    for model_type, names in parts().items():
+        if not found.get(model_type):
+            found[model_type] = names
     masked = set(modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES.values())
     for names in found.values():
         # What both can do is mostly an encoder.

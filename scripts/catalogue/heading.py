@@ -2,10 +2,11 @@
 
     python -m scripts.catalogue.heading qwen2_vl=Qwen2VLForConditionalGeneration …
 
-A head is its base under other names, and a few tensors more. Which name became which is told by
-builds of both; the further tensors are explained by the fields that all builds agree with. Then the
-class is held to builds that took no part, to the library's defaults at full size, and to depths;
-what differs once is not written. Needs the interop environment.
+A head is its base under other names, a few tensors more, and perhaps a few less: a bare model has
+no `lm_head`. Which name became which is told by builds of both; the further tensors are explained
+by the fields that all builds agree with. Then the class is held to builds that took no part, to the
+library's defaults at full size, and to depths; what differs once is not written. Needs the interop
+environment.
 """
 
 from __future__ import annotations
@@ -14,14 +15,22 @@ import argparse
 import copy
 import itertools
 import json
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from scripts.catalogue import comparing, mending, oracle, ordering, reading, sweeping
+from scripts.catalogue import (
+    comparing,
+    keeping,
+    oracle,
+    ordering,
+    reading,
+    sampling,
+    studying,
+    sweeping,
+)
 from scripts.catalogue.fitting import flattened
 from scripts.catalogue.limited import Timeout
+from scripts.catalogue.naming import Unsolved, neighbouring, renamed, respell
 from seedbed.errors import SeedbedError
 from seedbed.models.catalogue import engine
 from seedbed.models.catalogue.expressions import evaluate
@@ -39,16 +48,8 @@ DEPTHS = (1, 2, 3, 5, 8, 13, 21, 48, 64, 96)
 Json = dict[str, Any]
 
 
-class Unsolved(Exception):
-    """Why a head is not explained."""
-
-
 def sampled(kind: str, architecture: str, seed: int, count: int) -> list[Json]:
     """Configs that the library builds, of random fields; the sampler is that of `solve`."""
-    sys.path.insert(0, str(Path(__file__).parent))
-    import sampling
-    import studying
-
     builder = studying.Builder(kind, architecture)
     sampler = sampling.Sampler(builder.config_class, seed=seed)
     found = []
@@ -83,44 +84,6 @@ def biased(config: Json, data: Json) -> Json:
 def outlined(kind: str, architecture: str, config: Json) -> tuple[Any, ...]:
     """Names, dtypes and shapes of a class."""
     return oracle.outline({**config, "model_type": kind}, architecture, seconds=40)
-
-
-def renamed(pairs: Sequence[tuple[Sequence[Any], Sequence[Any]]]) -> dict[str, str]:
-    """Pattern of the base → pattern of the head, the same for all pairs of builds.
-
-    Raises:
-        Unsolved: a tensor of the base has no place in the head.
-    """
-    found: dict[str, str] = {}
-    for base, head in pairs:
-        theirs: dict[tuple[Any, ...], set[str]] = {}
-        for one in head:
-            pattern, place = ordering.split(one.name)
-            theirs.setdefault((place, one.shape, one.dtype), set()).add(pattern)
-        for one in base:
-            pattern, place = ordering.split(one.name)
-            near = theirs.get((place, one.shape, one.dtype), set())
-            if pattern in found:
-                if found[pattern] not in near:
-                    raise Unsolved(f"{pattern} is not {found[pattern]} everywhere")
-                continue
-            best = max(near, key=lambda other: _common(pattern, other), default=None)
-            if best is None or _common(pattern, best)[0] < min(2, pattern.count(".") + 1):
-                raise Unsolved(f"{pattern} has no place in the head")
-            found[pattern] = best
-    if len(set(found.values())) != len(found):
-        raise Unsolved("two tensors of the base are one of the head")
-    return found
-
-
-def _common(one: str, two: str) -> tuple[int, int]:
-    """How many parts of two names are the same from the end, and from the start; then the length."""
-    count = 0
-    for a, b in zip(reversed(one.split(".")), reversed(two.split(".")), strict=False):
-        if a != b:
-            break
-        count += 1
-    return count, -abs(len(one) - len(two))
 
 
 def size(values: Sequence[int], settled: Sequence[Json]) -> tuple[str, list[str]]:
@@ -200,23 +163,9 @@ def solve(kind: str, architecture: str, base: str, data: Json) -> Json:
         raise Unsolved(f"{len(rows)} configs that the base takes")
     names = renamed([(b, h) for _, b, h in rows])
     one = copy.deepcopy(data["classes"][base])
-    unseen = {t[0] for t in one["tensors"]} - set(names)
-    for pattern in sorted(unseen):  # such as biases that no sample had: as their neighbours
-        stem = next((k for k in names if k.rpartition(".")[0] == pattern.rpartition(".")[0]), None)
-        if stem is None:
-            raise Unsolved(f"{pattern} was in no sample")
-        names[pattern] = f"{names[stem].rpartition('.')[0]}.{pattern.rpartition('.')[2]}"
-    loops = {}
-    for tensor in one["tensors"]:
-        old, new = tensor[0].split("*"), names[tensor[0]].split("*")
-        for depth in range(len(old) - 1):
-            key = "*".join(new[: depth + 1])
-            value = one["loops"]["*".join(old[: depth + 1])]
-            if loops.setdefault(key, value) != value:
-                raise Unsolved(f"the loop of {key}")
-        tensor[0] = names[tensor[0]]
-    one["loops"] = loops
-    one.pop("passes", None)
+    for pattern in sorted({t[0] for t in one["tensors"]} - set(names)):
+        names[pattern] = neighbouring(pattern, names)
+    respell(one, names)
     further = sorted(
         {ordering.split(h.name)[0] for _, _, head in rows for h in head} - set(names.values())
     )
@@ -339,16 +288,14 @@ def add(kind: str, architecture: str, base: str) -> str:
         return f"WRONG: {wrong}"
     if counts["unseen"] - counts["refused"] < LEAST_RIGHT:
         return f"too few: {counts}"
-    (mending.DATA / f"{kind}.json.gz").write_bytes(mending.packed(data))
-    whole = json.loads(json.dumps(index()))
-    whole["types"][kind][architecture] = {
-        "status": "exact", "unseen": counts["unseen"],
+    state = {
+        "status": "exact",
+        "unseen": counts["unseen"],
         "patterns": len({t[0] for t in data["classes"][architecture]["tensors"]}),
-        "guessed": counts["guessed"], "refused": counts["refused"],
-    }  # fmt: skip
-    (mending.DATA / "index.json.gz").write_bytes(mending.packed(whole))
-    for cache in (load, index, engine._program):
-        cache.cache_clear()
+        "guessed": counts["guessed"],
+        "refused": counts["refused"],
+    }
+    keeping.keep(kind, data, {architecture: state})
     return f"exact: {counts}"
 
 

@@ -15,7 +15,8 @@ import re
 from pathlib import Path
 from types import ModuleType
 
-from scripts.catalogue import mending, oracle, reading
+from scripts.catalogue import oracle, reading
+from scripts.catalogue.keeping import packed
 from seedbed.models.transformers import FAMILIES
 
 OUTPUT = Path(__file__).parents[2] / "app/seedbed/models/transformers/heard.json.gz"
@@ -61,7 +62,7 @@ def heard(kind: str) -> list[str]:
 
 def main() -> None:
     """Write the names of every type that has a family."""
-    OUTPUT.write_bytes(mending.packed({kind: heard(kind) for kind in sorted(FAMILIES)}))
+    OUTPUT.write_bytes(packed({kind: heard(kind) for kind in sorted(FAMILIES)}))
 
 
 if __name__ == "__main__":

@@ -13,12 +13,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import building
 import numpy as np
 import torch
-from solving import INDICES, Table
-from studying import Build, Explainer, Index, Study, limited, pattern_of, relevant
 from transformers import initialization
+
+from scripts.catalogue import building
+from scripts.catalogue.solving import INDICES, Table
+from scripts.catalogue.studying import Build, Explainer, Index, Study, limited, pattern_of, relevant
 
 _METHODS = ("normal_", "uniform_", "zero_", "fill_", "copy_", "exponential_", "erfinv_", "mul_", "add_", "sub_", "div_", "clamp_", "log_normal_", "bernoulli_", "random_", "orthogonal_", "log_", "neg_", "exp_")  # fmt: skip
 _FUNCTIONS = tuple(initialization.TORCH_INIT_FUNCTIONS)

@@ -1,8 +1,8 @@
 """Which tensors a class keeps in F32 where the others are of a narrower dtype.
 
-    .venv-interop/bin/python -m scripts.catalogue.kept LOG
+    .venv-interop/bin/python -m scripts.catalogue.kept LOG [CLASS …]
 
-Writes `kept.json.gz` beside `models/kept.py`: class → names with `*` for numbers.
+Classes that are named are done, and what is known of the others stays. Writes `kept.json.gz` beside `models/kept.py`: class → names with `*` for numbers.
 
 A tensor is kept in F32 if its class gives it that dtype whatever the default is, or if
 `from_pretrained` always loads it so (`_keep_in_fp32_modules_strict`). Each class is recorded once,
@@ -70,10 +70,12 @@ def kept(model_type: str, name: str) -> list[str]:
 def main() -> None:
     """Record all classes, and say which could not be."""
     log = Path(sys.argv[1])
-    data = dict(logged(log))
+    asked = set(sys.argv[2:])
+    data = dict(json.loads(gzip.decompress(TARGET.read_bytes()))) if asked else {}
+    data.update(logged(log) if log.exists() else {})
     with log.open("a") as lines:
         for model_type, name in classes():
-            if name in data:
+            if name not in asked if asked else name in data:
                 continue
             try:
                 data[name] = kept(model_type, name)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import copy
-import gzip
 import importlib
 import inspect
 import json
@@ -25,12 +24,12 @@ from typing import Any
 
 from scripts.catalogue import envelope, inert, oracle, reading, rules
 from scripts.catalogue.fitting import flattened
+from scripts.catalogue.keeping import DATA, packed
 from scripts.resumable import logged
 from seedbed.models.catalogue.settling import HARMLESS
 from seedbed.models.catalogue.store import index, load
 from seedbed.models.config import INERT
 
-DATA = Path(__file__).parents[2] / "app/seedbed/models/catalogue/data"
 ROUNDS = 6
 
 
@@ -208,11 +207,6 @@ def _refuse(
         if became != default and became is not None:
             one["alike"][finding.given] = became
         note["refused"].append(finding.given)
-
-
-def packed(value: Any) -> bytes:
-    """Data as the package has it."""
-    return gzip.compress(json.dumps(value, separators=(",", ":")).encode(), 9, mtime=0)
 
 
 def main() -> None:

@@ -14,7 +14,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from scripts.catalogue import comparing, mending, oracle, ordering
+from scripts.catalogue import comparing, oracle, ordering
+from scripts.catalogue.keeping import DATA, packed
 from seedbed.models.catalogue import engine
 from seedbed.models.catalogue.store import load
 
@@ -33,7 +34,7 @@ def reorder(kind: str, architecture: str, configs: list[dict[str, Any]]) -> str:
         run = engine._Run(program, program.settled.settle(config), 1_000_000)
         if [one.name for one in run.parameters(program.body)] != names:
             return "is of another order still"
-    (mending.DATA / f"{kind}.json.gz").write_bytes(mending.packed(data))
+    (DATA / f"{kind}.json.gz").write_bytes(packed(data))
     load.cache_clear()
     engine._program.cache_clear()
     return f"in order, {len(arrangement.passes)} loops in passes"

@@ -18,8 +18,9 @@ from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any
 
-import building
 from transformers.activations import ACT2FN
+
+from scripts.catalogue import building
 
 Path = tuple[str, ...]
 Config = dict[str, Any]

@@ -17,7 +17,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from scripts.catalogue import mending, oracle, reading
+from scripts.catalogue import oracle, reading
+from scripts.catalogue.keeping import packed
 from scripts.catalogue.sweeping import plain
 from seedbed.errors import SeedbedError
 from seedbed.models.catalogue import types
@@ -99,7 +100,7 @@ def main() -> None:
             ]
             kept.setdefault(f"{kind}.", bare)
     if given.output:
-        given.output.write_bytes(mending.packed(kept))
+        given.output.write_bytes(packed(kept))
 
 
 if __name__ == "__main__":

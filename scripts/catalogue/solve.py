@@ -1,9 +1,8 @@
-#!/usr/bin/env python3
 """Solve the catalogue: build model types, explain them, check, and keep what is true.
 
-    python scripts/catalogue/solve.py --cache /tmp/catalogue [--only bert,gpt2] [--redo failed]
-    python scripts/catalogue/solve.py --cache /tmp/catalogue --recheck 3
-    python scripts/catalogue/solve.py --cache /tmp/catalogue --write build/catalogue
+    python -m scripts.catalogue.solve --cache /tmp/catalogue [--only bert,gpt2] [--redo failed]
+    python -m scripts.catalogue.solve --cache /tmp/catalogue --recheck 3
+    python -m scripts.catalogue.solve --cache /tmp/catalogue --write build/catalogue
 
 Each type is solved in a process of its own with a time limit, and its result kept in the cache, so
 that a run can be broken off and taken up again. `--write` makes data like the
@@ -27,19 +26,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-sys.path.insert(0, str(ROOT / "app"))
-
-import assembling
-import building
-import inits
-import sampling
-import studying
+from scripts.catalogue import assembling, building, inits, sampling, studying
+from scripts.catalogue.keeping import DATA, packed
 
 # Of the processor, for one class.
 PROBE_SECONDS, EXPLAIN_SECONDS, INIT_SECONDS = (12.0, 10.0), (12.0, 15.0), 12.0
-DATA = ROOT / "app/seedbed/models/catalogue/data"
+UNCHECKED = "too few unseen configs that are within what was studied"
 # What people use first comes first.
 POPULAR = [
     "llama",
@@ -383,12 +375,12 @@ def write(cache: Path, data: Path) -> None:
                 for k, v in state.items()
                 if k in {"status", "guessed", "unseen", "patterns", "refused"}
             }
-            | ({"why": _reason(state)} if state["status"] != "exact" else {})
+            | ({"why": reason(state)} if state["status"] != "exact" else {})
             for name, state in one["states"].items()
         }
         target = data / f"{model_type}.json.gz"
         if one["data"]["classes"]:
-            target.write_bytes(_packed(one["data"]))
+            target.write_bytes(packed(one["data"]))
             total += target.stat().st_size
         elif target.exists():
             target.unlink()
@@ -396,11 +388,11 @@ def write(cache: Path, data: Path) -> None:
         if path.name.removesuffix(".json.gz") not in types and path.name != "index.json.gz":
             path.unlink()
     index = {"version": 1, "transformers": building.transformers.__version__, "types": types}
-    (data / "index.json.gz").write_bytes(_packed(index))
+    (data / "index.json.gz").write_bytes(packed(index))
     print(f"{len(types)} types, {total:,} bytes")
 
 
-def _reason(state: dict[str, Any]) -> str:
+def reason(state: dict[str, Any]) -> str:
     """Why a class is not exact, in a class of reasons."""
     why = " ".join(str(w) for w in state.get("why", ()))
     if state["status"] == "not built":
@@ -427,14 +419,8 @@ def _reason(state: dict[str, Any]) -> str:
     if state["status"] == "wrong":
         return "differs on an unseen config"
     if state["status"] == "unchecked":
-        return "too few unseen configs that are within what was studied"
+        return UNCHECKED
     return "failed"
-
-
-def _packed(value: Any) -> bytes:
-    return gzip.compress(
-        json.dumps(value, separators=(",", ":"), sort_keys=False).encode(), 9, mtime=0
-    )
 
 
 def recheck(model_type: str, cache: Path, seed: int) -> None:

@@ -27,8 +27,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scripts.catalogue import comparing, heading, measure, mending, oracle, ordering, reading
+from scripts.catalogue import comparing, heading, measure, oracle, ordering, reading
 from scripts.catalogue.fitting import Fitter, Row, flattened
+from scripts.catalogue.keeping import DATA, packed
 from scripts.catalogue.limited import Timeout
 from scripts.resumable import logged
 from seedbed.errors import SeedbedError
@@ -359,7 +360,7 @@ def apply(lines: Iterable[Json]) -> list[str]:
             if name in data["classes"] and line["order"]:
                 data = in_order(data, name, line["order"], line["passes"])
         if data != before:
-            (mending.DATA / f"{kind}.json.gz").write_bytes(mending.packed(data))
+            (DATA / f"{kind}.json.gz").write_bytes(packed(data))
             changed.add(kind)
     load.cache_clear()
     for kind, states in whole["types"].items():
@@ -367,7 +368,7 @@ def apply(lines: Iterable[Json]) -> list[str]:
             if state["status"] == "exact":
                 unknown = guessed(load(kind)["classes"][name])
                 state["guessed"] = len({one.partition(" if ")[0] for one in unknown})
-    (mending.DATA / "index.json.gz").write_bytes(mending.packed(whole))
+    (DATA / "index.json.gz").write_bytes(packed(whole))
     return sorted(changed)
 
 

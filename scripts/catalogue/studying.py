@@ -8,13 +8,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import building
 import numpy as np
-import sampling
 import transformers
-from limited import Timeout, limited
-from solving import INDICES, Table, flatten
 
+from scripts.catalogue import building, sampling
+from scripts.catalogue.limited import Timeout, limited
+from scripts.catalogue.solving import INDICES, Table, flatten
 from seedbed.models.catalogue.expressions import compile_expression
 
 # Of the processor, for one expression: of the fields that are known to matter, and of all.

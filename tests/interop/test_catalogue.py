@@ -16,7 +16,6 @@ from tests.serving import Server
 
 pytestmark = pytest.mark.interop
 
-SCRIPTS = Path(__file__).parents[2] / "scripts" / "catalogue"
 OFFLINE = {
     "HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error", "TOKENIZERS_PARALLELISM": "false",
 }  # fmt: skip
@@ -53,14 +52,9 @@ def test_unseen_configs_have_the_librarys_tensors(
     model_type: str, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Names, shapes, dtypes and draws are those of real models of freshly sampled configs."""
-    monkeypatch.syspath_prepend(str(SCRIPTS))
     for variable, value in OFFLINE.items():  # which the scripts would set for good
         monkeypatch.setenv(variable, value)
-    import assembling
-    import building
-    import inits
-    import sampling
-    import studying
+    from scripts.catalogue import assembling, building, inits, sampling, studying
 
     builder = studying.Builder(model_type, name)
     sampler = sampling.Sampler(builder.config_class, seed=987_654)
