@@ -23,15 +23,23 @@ def free_port() -> int:
     """A TCP port of this machine that nobody has, nor will have before it is listened on.
 
     It is below those that a system gives to clients, and each process of pytest-xdist has its own.
+    None is given twice: a test may ask for two before it listens on the first.
     """
     process = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     ports = range(10_000 + process % _PROCESSES, _FIRST_OF_CLIENTS, _PROCESSES)
     for port in random.SystemRandom().sample(ports, len(ports)):
+        if port in _given:
+            continue
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
+            if len(_given) > len(ports) // 2:
+                _given.clear()  # the first of them are long done with
+            _given.add(port)
             return port
     raise RuntimeError("no port is free")
 
+
+_given: set[int] = set()
 
 _PROCESSES = 64
 _FIRST_OF_CLIENTS = 32_768

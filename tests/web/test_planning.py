@@ -19,6 +19,7 @@ from seedbed.errors import BusyError, Choices, EngineError, LimitError, Paramete
 from seedbed.memory import MemoryBudget
 from seedbed.web import planner
 from seedbed.web.planning import Planners, Turns
+from tests.processes import attempts
 from tests.serving import Server, wait_until
 from tests.web import odd_jobs
 from tests.web.local import MIB
@@ -249,7 +250,7 @@ def test_a_template_that_dies() -> None:
             first = made.template.pid
             assert first is not None
             os.kill(first, signal.SIGKILL)
-            for _ in range(200):
+            for _ in attempts("another to take its place"):
                 try:
                     assert await all_of(made, odd_jobs.say, b"b") == [b"b"]
                     break
@@ -339,11 +340,13 @@ def test_waiting_ends() -> None:
     """Who waits too long, or finds too many waiting, is refused; who leaves makes room."""
 
     async def work() -> None:
-        made, over = turns(1, queue=1, patience=0.05), asyncio.Event()
+        made, over = turns(1, queue=1), asyncio.Event()
         holder = asyncio.create_task(_hold(made, "a", [], over))
         await _settle()
+        made._patience_seconds = 0.01
         with pytest.raises(BusyError, match="none of them ended"):
             await _hold(made, "b", [])
+        made._patience_seconds = 30.0
         leaver = asyncio.create_task(_hold(made, "b", []))
         await _settle()
         with pytest.raises(BusyError, match="wait for that already"):
