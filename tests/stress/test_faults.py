@@ -224,13 +224,13 @@ def test_process_that_was_stopped(tmp_path: Path) -> None:
     with (
         serving(tmp_path, head_seconds=2, stall_seconds=2, body_seconds=30) as server,
         Raw(server.port, receive_buffer=2**14) as raw,
-        Raw(server.port) as half,
     ):
         _, headers = raw.get(f"{SIXTEEN_MIB}?seed=1").head()
-        half.send(b"GET /healthz HTTP/1.1\r\n")
+        half = Raw(server.port).send(b"GET /healthz HTTP/1.1\r\n")  # not before: its time counts
         os.kill(server.pid, signal.SIGSTOP)
         time.sleep(3)
         os.kill(server.pid, signal.SIGCONT)
-        assert half.send(b"Host: here\r\n\r\n").answer().status == 200
+        with half:
+            assert half.send(b"Host: here\r\n\r\n").answer().status == 200
         body = raw.take(int(headers["content-length"]))
     assert hashlib.sha256(body).hexdigest() == digest_of(1)

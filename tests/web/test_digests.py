@@ -90,7 +90,7 @@ def test_who_stays_gets_the_sum(digests: Digests) -> None:
 
 def test_turns(digests: Digests) -> None:
     """Small files are summed beside huge ones, another client's at once and one's own first."""
-    huge = [file_of(10**6 + i) for i in range(3)]  # of a gigabyte each
+    huge = [file_of(3 * 10**6 + i) for i in range(3)]  # of three gigabytes each
 
     async def ask() -> None:
         waits = [asyncio.create_task(digests.of(request("192.0.2.1"), one)) for one in huge]

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from seedbed.web.shared import Shared
+from tests.processes import PATIENCE_SECONDS
 
 
 class Work:
@@ -29,8 +30,8 @@ class Work:
 
 
 def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run a test in a loop of its own, which it has ten seconds for."""
-    asyncio.run(asyncio.wait_for(test(), 10))
+    """Run a test in a loop of its own, with a bound on a hang."""
+    asyncio.run(asyncio.wait_for(test(), PATIENCE_SECONDS))
 
 
 async def settle() -> None:
