@@ -75,7 +75,7 @@ def test_when_to_ask_again(tmp_path: Path) -> None:
 
 def test_a_database_that_hangs_holds_up_only_so_many(tmp_path: Path) -> None:
     """Questions end after a bound, those past the queue at once, and threads stay few."""
-    registry = Registry(f"sqlite:///{tmp_path}/r.db", connections=2, queued=3, seconds=0.2)
+    registry = Registry(f"sqlite:///{tmp_path}/r.db", connections=2, queued=3, seconds=0.5)
     release = threading.Event()
     names = set()
 
@@ -89,7 +89,7 @@ def test_a_database_that_hangs_holds_up_only_so_many(tmp_path: Path) -> None:
         answers = await asyncio.gather(*questions, return_exceptions=True)
         texts = [str(answer) for answer in answers if isinstance(answer, UnavailableError)]
         assert len(texts) == 9
-        assert len([text for text in texts if "within 0.2 seconds" in text]) == 5
+        assert len([text for text in texts if "within 0.5 seconds" in text]) == 5
         assert len([text for text in texts if "5 requests are waiting" in text]) == 4
         # The two that hang still count, though nobody waits for them; those not begun do not.
         questions = [registry.ask(hang) for _ in range(4)]
@@ -159,7 +159,7 @@ def test_reads_go_on_while_writes_wait(tmp_path: Path) -> None:
     A write that had not begun by then never does.
     """
     path = tmp_path / "r.db"
-    registry = Registry(f"sqlite:///{path}", connections=1, queued=50, seconds=1)
+    registry = Registry(f"sqlite:///{path}", connections=1, queued=50, seconds=3)
     first, second = text_of(1), text_of(2)
 
     async def write(name: str) -> None:

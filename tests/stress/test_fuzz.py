@@ -138,15 +138,15 @@ def quiet(server: Server) -> None:
 
 
 @pytest.mark.parametrize("count", sizes(200, 2000, 20_000))
-def test_mutated_requests(target: Server, count: int) -> None:
+def test_mutated_requests(impatient: Server, count: int) -> None:
     """Requests with bytes put in, taken out or doubled get 4xx or 501 at worst, or no answer."""
     choice = random.Random(count)
-    process = psutil.Process(target.pid)
+    process = psutil.Process(impatient.pid)
     before = process.memory_info().rss
     sent = [mutated(choice.choice(CORPUS), choice) for _ in range(count)]
-    statuses = statuses_of(target, sent)
+    statuses = statuses_of(impatient, sent)
     grown = process.memory_info().rss - before
-    quiet(target)
+    quiet(impatient)
     assert statuses.keys() >= {200, 400, 408, 422}
     assert grown < 40 * MIB
     note("mutated_requests", count=count, grown_mb=round(grown / 1e6, 1), statuses=statuses)

@@ -6,6 +6,7 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
@@ -24,7 +25,7 @@ from tests.stress.loads import (
     usage,
 )
 from tests.stress.scale import note, sizes
-from tests.web.local import MIB
+from tests.web.local import MIB, TERABYTE
 
 
 @pytest.mark.parametrize("slow", sizes(12, 60, 200))
@@ -97,6 +98,9 @@ def test_bursts_past_the_limits(tmp_path: Path, clients: int) -> None:
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
         pooled = httpx.Client(base_url=server.url, timeout=PATIENCE_SECONDS, limits=limits)
 
+        both = ExitStack()  # of the slots, until somebody has been refused
+        somebody = threading.Event()
+
         def obey(i: int) -> int:
             start.wait(PATIENCE_SECONDS)
             for _ in attempts("a turn"):
@@ -106,12 +110,18 @@ def test_bursts_past_the_limits(tmp_path: Path, clients: int) -> None:
                 assert response.status_code == 429
                 assert response.json()["type"] == "urn:seedbed:problem:busy"
                 refused[i] += 1
+                somebody.set()
                 time.sleep(int(response.headers["retry-after"]) * random.uniform(1, 1.5))
             assert digests[i % 3] == hashlib.sha256(response.content).hexdigest()
             return 1
 
-        with pooled, ThreadPoolExecutor(clients) as pool:
-            assert sum(pool.map(obey, range(clients))) == clients
+        with pooled, both, ThreadPoolExecutor(clients) as pool:
+            for _ in range(2):
+                both.enter_context(pooled.stream("GET", TERABYTE))
+            answers = pool.map(obey, range(clients))
+            assert somebody.wait(PATIENCE_SECONDS)
+            both.close()
+            assert sum(answers) == clients
     assert refused.total() > 0
     note("bursts", clients=clients, refusals=refused.total(), most_of_one=max(refused.values()))
 

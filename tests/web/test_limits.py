@@ -180,8 +180,15 @@ def test_tokens_that_inflate() -> None:
 
 @pytest.fixture(scope="module")
 def bodies() -> Iterator[Local]:
-    """A service that takes bodies of 1,000 bytes, and waits a quarter of a second for them."""
-    with Local(engine="numpy", max_body_bytes=1000, body_seconds=0.25) as local:
+    """A service that takes bodies of 1,000 bytes."""
+    with Local(engine="numpy", max_body_bytes=1000) as local:
+        yield local
+
+
+@pytest.fixture(scope="module")
+def hasty() -> Iterator[Local]:
+    """A service that waits a quarter of a second for a body."""
+    with Local(engine="numpy", body_seconds=0.25) as local:
         yield local
 
 
@@ -243,9 +250,9 @@ def test_body_just_small_enough(bodies: Local) -> None:
 @pytest.mark.parametrize(
     "head", [b"Content-Length: 100\r\n\r\n{", b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n"]
 )
-def test_body_that_does_not_come(bodies: Local, head: bytes) -> None:
+def test_body_that_does_not_come(hasty: Local, head: bytes) -> None:
     """A body that has not come in time is 408, and the connection is closed."""
-    with Raw(bodies.port) as raw:
+    with Raw(hasty.port) as raw:
         answer = raw.send(HEAD, head).answer()
         assert answer.status == 408
         assert answer.headers["content-type"] == "application/problem+json"
@@ -254,9 +261,9 @@ def test_body_that_does_not_come(bodies: Local, head: bytes) -> None:
         assert raw.has_ended()
 
 
-def test_body_that_drips(bodies: Local) -> None:
+def test_body_that_drips(hasty: Local) -> None:
     """It is the whole body that must come in time: a byte now and then does not help."""
-    with Raw(bodies.port) as raw:
+    with Raw(hasty.port) as raw:
         raw.send(HEAD, b"Content-Length: 900\r\n\r\n")
         raw.socket.setblocking(False)  # noqa: FBT003
         for _ in attempts("an answer"):
