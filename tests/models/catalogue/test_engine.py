@@ -12,6 +12,7 @@ import pytest
 
 from seedbed.errors import LimitError, ParameterError, SpecError
 from seedbed.init.schemes import Scheme
+from seedbed.init.schemes.sequences import RopeInvFreq
 from seedbed.models.catalogue import build, engine, types
 from seedbed.stream import Normal
 
@@ -104,6 +105,27 @@ def test_near_names_are_offered() -> None:
     with pytest.raises(SpecError) as refused:
         build({**LLAMA, "architectures": ["LlamaForCauslLM"]})
     assert "LlamaForCausalLM" in refused.value.allowed
+
+
+def test_whole_numbers_are_known() -> None:
+    """What holds whole numbers says which, since none are drawn, but for indices of windows."""
+    unknown = set()
+    for path in (Path(engine.__file__).parent / "data").glob("*.json.gz"):
+        for parts in json.loads(gzip.decompress(path.read_bytes())).get("classes", {}).values():
+            for name, _, _, dtype, init in parts["tensors"]:
+                if dtype.startswith("I") and not parts["inits"][init]:
+                    unknown.add(name.rpartition(".")[2])
+    assert unknown == {"relative_position_index", "summary_idxs"}
+
+
+def test_the_wavelengths_of_bros() -> None:
+    """The inverse frequencies of boxes are the library's; of small boxes alone they are ones."""
+    bros = build({"model_type": "bros", "architectures": ["BrosModel"]})
+    found = [p for p in bros.parameters if p.name.endswith("inv_freq")]
+    assert [p.shape for p in found] == [(12,), (12,)]
+    for parameter in found:
+        assert isinstance(parameter.init, RopeInvFreq)
+        assert parameter.init.theta == 10000
 
 
 def test_padding_rows_and_rescaled_projections() -> None:
