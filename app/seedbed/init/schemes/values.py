@@ -150,7 +150,7 @@ class RandomIntegers(Scheme):
         if low >= high:
             raise PydanticCustomError(
                 "range_empty",
-                "no integer is from {low} up to and without {high}: high is past the greatest",
+                "there is no integer from {low} to below {high}: high is one past the greatest",
                 {"low": low, "high": high},
             )
         if low < 0 and high > 2**63:
