@@ -222,6 +222,8 @@ def test_what_names_no_scheme_is_no_init(init: Any) -> None:
 @untimed
 @given(scheme_objects(), shapes())
 @example({"scheme": "truncated_normal", "upper": 1e300}, [])  # past float32, and no draw reaches it
+@example({"scheme": "mamba_dt_bias", "floor": 701.0}, [])  # past what inverse_softplus takes
+@example({"scheme": "parts", "parts": [{"box": [[0, 1]], "init": "zeros"}]}, [1, 0])  # nothing
 def test_any_parameters_make_a_fill_or_are_refused(init: dict[str, Any], shape: list[int]) -> None:
     """Parameters of any size give finite values within the summary's bounds, or a named refusal."""
     try:

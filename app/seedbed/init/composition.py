@@ -88,6 +88,8 @@ class _Composition:
                     for start, stop in itertools.pairwise(cuts)
                 ]
                 return _concatenated([self.of(piece, inside) for piece in boxes], axis)
+        if not all(box):  # no elements: whatever fills it fills nothing, and no part meets it
+            inside = list(parts)
         self._pieces += 1
         if self._pieces > _PIECES:
             raise ShapeError(

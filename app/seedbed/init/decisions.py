@@ -320,13 +320,13 @@ def fill_for(
     """
     try:
         fill = scheme.fill(shape) if make is None else make()
+        fill.check(dtype)
     except ParameterProblem as problem:
         if problem.parameter in type(scheme).model_fields:
             raise ParameterError(problem.message, ("init", problem.parameter)) from problem
         raise ParameterError(
             f"{scheme.scheme} makes no draws for shape {list(shape)}: {problem.message}", ("init",)
         ) from problem
-    fill.check(dtype)
     if (elements := math.prod(shape)) % dtype.per_unit:
         raise ParameterError(
             f"{elements:,} elements of {dtype.bits} bits fill no whole bytes: {dtype.code} comes "
