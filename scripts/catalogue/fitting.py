@@ -15,7 +15,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from seedbed.errors import SeedbedError
+from seedbed.init import SCHEMES
 from seedbed.models.catalogue.expressions import evaluate
 from seedbed.models.catalogue.settling import at
 
@@ -42,6 +45,7 @@ class Row:
         sample: number of the model.
         scope: fields and indices that expressions may name.
         init: the recorder's word.
+        values: of a real build, where the recorder has no word.
     """
 
     sample: int
@@ -49,6 +53,7 @@ class Row:
     init: Any
     shape: tuple[int, ...]
     same_as: str | None = None
+    values: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +80,18 @@ class Number:
     """The place of a number."""
 
     index: int
+
+
+TABLE = 3e-4
+"""Of sines: the library works with float32, and an angle is as large as a position."""
+
+
+def tables(width: str) -> Iterator[dict[str, str]]:
+    """Ways to write sines and cosines of positions; the last has interleaved's frequencies."""
+    yield {"layout": "interleaved"}
+    yield {"layout": "concatenated"}
+    base = f"=exp(log(10000) * (({width}) - 2) / ({width}))"
+    yield {"layout": "concatenated", "base": base}
 
 
 _FILLED = {"zeros": 0.0, "ones": 1.0}
@@ -145,10 +162,40 @@ class Fitter:
             return "no elements"
         if any(row.same_as for row in rows):
             return "equal to another tensor"
+        if all(row.init is None and row.values is not None for row in rows):
+            return self._table(entry, rows)
         if any(row.init is None for row in rows):
             return "cannot be said"
         claims = [taken_apart(row.init) for row in rows]
         return self._cases(entry, rows, claims)
+
+    def _table(self, entry: Sequence[Any], rows: Sequence[Row]) -> list[Json] | str:
+        """Cases of a table that has the same values in every build: sines of positions."""
+        if any(len(row.shape) != 2 or row.shape[1] % 2 or row.shape[1] < 4 for row in rows):
+            return "cannot be said"
+        zero = [
+            next((n for n, line in enumerate(row.values) if not np.asarray(line).any()), None)
+            for row in rows
+        ]
+        row = self._row(rows, zero)
+        for filling in tables(entry[2][1]):
+            for one, line in zip(rows, zero, strict=True):
+                parameters = {
+                    name: evaluate(value[1:], one.scope) if value[:1] == "=" else value
+                    for name, value in filling.items()
+                }
+                fill: Any = SCHEMES["sinusoidal"].model_validate(parameters).fill(one.shape)
+                values = fill.formula.at(np.arange(math.prod(one.shape))).reshape(one.shape)
+                if line is not None:
+                    values[line] = 0.0
+                if not np.allclose(values, one.values, rtol=0, atol=TABLE):
+                    break
+            else:
+                if row is False:
+                    return "which row is zeros"
+                case: Json = {"scheme": "sinusoidal", "with": filling}
+                return [case if row is None else {**case, "row": row}]
+        return "cannot be said"
 
     def _cases(
         self, entry: Sequence[Any], rows: Sequence[Row], claims: Sequence[Claim]
@@ -266,8 +313,13 @@ class Fitter:
             (f"{a} * {b}", [x * y for x, y in zip(f, g, strict=True)])
             for (a, f), (b, g) in itertools.combinations(spreads[:8], 2)
         ]
+        roots = [
+            (f"sqrt({name})", [math.sqrt(c) for c in column])
+            for name, column in spreads[:8]
+            if min(column) > 0
+        ]
         plain = [("", [1.0] * len(rows))]
-        moving = [one for one in (*plain, *factors[:24], *double) if all(one[1])]
+        moving = [one for one in (*plain, *factors[:24], *double, *roots) if all(one[1])]
         for name, column in moving[1:]:
             text = _constant(name, [v / c for v, c in zip(values, column, strict=True)])
             if text is not None:

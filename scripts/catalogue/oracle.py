@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,3 +100,21 @@ def outline(config: Json, architecture: str, *, seconds: float = 60.0) -> tuple[
         Outlined(name, CODES.get(one.dtype, str(one.dtype)), tuple(one.shape))
         for name, one in state.items()
     )
+
+
+def values(
+    config: Json, architecture: str, names: Sequence[str], seed: int, *, seconds: float = 30.0
+) -> dict[str, Any]:
+    """Values of some tensors of a model that is really built: of small ones.
+
+    Raises:
+        Timeout: it took longer than `seconds` of this process.
+        Exception: whatever the library raises.
+    """
+    with limited(seconds), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        read = config_of(config)
+        read.dtype = None
+        model = getattr(transformers, architecture)._from_config(read, dtype=torch.float32)
+        state = revert_weight_conversion(model, model.state_dict())
+        return {name: state[name].numpy().copy() for name in names}

@@ -27,6 +27,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from scripts.catalogue import comparing, heading, measure, oracle, ordering, reading
 from scripts.catalogue.fitting import Fitter, Row, flattened
 from scripts.catalogue.keeping import DATA, packed
@@ -46,6 +48,9 @@ SPREADS = re.compile(r"init|std|range|factor|scale|gain|dt_|time_step|a_|drop_pa
 SECONDS = 20.0
 """To look for configs that the library builds."""
 
+FEW = 400
+"""Tensors of a model that is really built where the recorder has no word for a table."""
+
 LARGEST = 6000
 """Tensors of a default model that is still recorded."""
 
@@ -59,6 +64,7 @@ class Sample:
     config: Json
     scope: Json
     truth: tuple[Any, ...]
+    values: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -131,10 +137,25 @@ def recorded(kind: str, name: str, data: Json, config: Json) -> Sample | None:
     program = engine._Program(data, name)
     try:
         scope = program.settled.settle(whole)
+        heading.built(data, name, whole)
         truth = oracle.truth(whole, name, seconds=30).tensors
+        values = tables(whole, name, truth) if len(truth) <= FEW else {}
     except (Exception, Timeout):
         return None
-    return Sample(whole, scope, truth)
+    return Sample(whole, scope, truth, values)
+
+
+def tables(config: Json, name: str, truth: Sequence[Any]) -> dict[str, Any]:
+    """Values of what the recorder has no word for, and two real builds give alike."""
+    unsaid = [one for one in comparing.unsaid(truth) if math.prod(_shape(truth, one)) <= 1 << 20]
+    if not unsaid:
+        return {}
+    one, two = (oracle.values(config, name, unsaid, seed) for seed in (1, 2))
+    return {key: one[key] for key in unsaid if np.array_equal(one[key], two[key])}
+
+
+def _shape(truth: Sequence[Any], name: str) -> tuple[int, ...]:
+    return next(one.shape for one in truth if one.name == name)
 
 
 def drawn(kind: str, name: str, seed: int, count: int) -> list[Json]:
@@ -188,7 +209,10 @@ def rows_of(one: Json, every: Iterable[Sample]) -> dict[str, list[Row]]:
                 except SeedbedError:
                     continue
                 if there:
-                    row = Row(number, scope, tensor.init, tuple(tensor.shape), tensor.same_as)
+                    row = Row(
+                        number, scope, tensor.init, tuple(tensor.shape), tensor.same_as,
+                        sample.values.get(tensor.name),
+                    )  # fmt: skip
                     rows.setdefault(key(entry), []).append(row)
     return rows
 

@@ -12,8 +12,8 @@ Python: each expression becomes a tree of closures over the operations below and
     4 * n_embd if n_inner is None else n_inner
     -log(hc_mult - 1)                         natural
 
-Integers are exact; `/`, `sqrt` and `log` make floats. Every result is bounded, so that no config
-can make an expression work long: an integer has at most 63 bits, and an exponent is at most 8.
+Integers are exact; `/`, `sqrt`, `log` and `exp` make floats. Every result is bounded, so that no
+config can make an expression work long: an integer has at most 63 bits, an exponent is at most 8.
 """
 
 from __future__ import annotations
@@ -76,6 +76,13 @@ def _log(value: float) -> float:
     return float(elementary.log(np.array([value], np.float64))[0])
 
 
+def _exp(value: float) -> float:
+    """The exponential, the same on every machine."""
+    if not abs(value) <= 700:
+        raise ParameterError(f"exp({value}) is no number")
+    return float(elementary.exp(np.array([value], np.float64))[0])
+
+
 _BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: lambda a, b: a + b,
     ast.Sub: lambda a, b: a - b,
@@ -104,6 +111,7 @@ _CALLS: dict[str, Callable[..., Any]] = {
     "sqrt": math.sqrt,
     "div": _div,
     "divisible": _divisible,
+    "exp": _exp,
     "len": len,
     "int": int,
     "log": _log,
