@@ -591,7 +591,11 @@ def test_a_preset_with_the_name_of_a_scheme(invoke: Callable[..., Any]) -> None:
         ),
         (("constant", "3", "--value", "[" * 5000), "value", "must be a number"),
         (("constant", "3", "--value", "300", "--dtype", "U8"), "value", "outside U8"),
-        (("random_integers", "3", "--low", "5", "--high", "5"), "high", "there is no integer from 5"),
+        (
+            ("random_integers", "3", "--low", "5", "--high", "5"),
+            "high",
+            "there is no integer from 5",
+        ),
         (("random_integers", "3", "--low", "0", "--high", "300", "--dtype", "U8"), "high", "299"),
         (("he_normal", "3"), "shape", "at least 2 dimensions"),
         (("he_normal", "3x3", "--gain", "1e300"), "scheme", "makes no draws"),
