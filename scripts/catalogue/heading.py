@@ -20,13 +20,11 @@ from typing import Any
 
 from scripts.catalogue import (
     comparing,
+    holding,
     keeping,
     oracle,
     ordering,
     reading,
-    sampling,
-    studying,
-    sweeping,
 )
 from scripts.catalogue.fitting import flattened
 from scripts.catalogue.limited import Timeout
@@ -37,39 +35,13 @@ from seedbed.models.catalogue.expressions import evaluate
 from seedbed.models.catalogue.settling import at
 from seedbed.models.catalogue.store import index, load
 
-SOLVED, UNSEEN = 14, 8
-"""Sampled configs: to solve from, and to hold the class to."""
+SOLVED = 14
+"""Sampled configs to solve from."""
 
-LEAST_RIGHT = 5
-
-TIES = (None, True, False)
-DEPTHS = (1, 2, 3, 5, 8, 13, 21, 48, 64, 96)
+HELD = (3, 21, 64)
+"""Depths that a class is held to; its base was held to more."""
 
 Json = dict[str, Any]
-
-
-def sampled(kind: str, architecture: str, seed: int, count: int) -> list[Json]:
-    """Configs that the library builds, of random fields; the sampler is that of `solve`."""
-    builder = studying.Builder(kind, architecture)
-    sampler = sampling.Sampler(builder.config_class, seed=seed)
-    found = []
-    for _ in sampler.walk(builder.build, lambda: len(found) >= count):
-        assert builder.last is not None
-        found.append(json.loads(json.dumps(builder.last.given)))
-        if len(found) >= count:
-            break
-    return found
-
-
-def tied(config: Json, data: Json, number: int) -> Json:
-    """The same with one of the ways to tie: at the top, and in each nested config."""
-    paths = [("tie_word_embeddings",)]
-    paths += [(path, "tie_word_embeddings") for path in data["nested"] if path == "text_config"]
-    turns = itertools.islice(itertools.cycle(TIES), number, None)
-    for path, value in zip(paths, turns, strict=False):
-        if value is not None:
-            config = reading.having(config, path, value)
-    return config
 
 
 def biased(config: Json, data: Json) -> Json:
@@ -79,11 +51,6 @@ def biased(config: Json, data: Json) -> Json:
         if "bias" in at_[-1] and isinstance(reading.level(data["defaults"], at_), bool):
             config = reading.having(config, at_, True)
     return config
-
-
-def outlined(kind: str, architecture: str, config: Json) -> tuple[Any, ...]:
-    """Names, dtypes and shapes of a class."""
-    return oracle.outline({**config, "model_type": kind}, architecture, seconds=40)
 
 
 def size(values: Sequence[int], settled: Sequence[Json]) -> tuple[str, list[str]]:
@@ -146,7 +113,8 @@ def solve(kind: str, architecture: str, base: str, data: Json) -> Json:
         Unsolved: it is not the base and a few tensors.
     """
     configs = [
-        tied(config, data, n) for n, config in enumerate(sampled(kind, architecture, 77, SOLVED))
+        holding.tied(config, data, n)
+        for n, config in enumerate(holding.sampled(kind, architecture, 77, SOLVED))
     ]
     configs += [biased(config, data) for config in configs[:2]]
     program = engine._Program(data, base)
@@ -155,7 +123,11 @@ def solve(kind: str, architecture: str, base: str, data: Json) -> Json:
         try:
             settled = program.settled.settle({**config, "model_type": kind})
             rows.append(
-                (settled, outlined(kind, base, config), outlined(kind, architecture, config))
+                (
+                    settled,
+                    holding.outlined(kind, base, config),
+                    holding.outlined(kind, architecture, config),
+                )
             )
         except (SeedbedError, Timeout):
             continue
@@ -214,7 +186,7 @@ def _started(kind: str, architecture: str, data: Json, further: list[str], confi
 
 
 def _right(data: Json, architecture: str, config: Json, truth: Any, name: str) -> bool:
-    parameters = [p for p in built(data, architecture, config)[0] if p.name == name]
+    parameters = [p for p in holding.built(data, architecture, config)[0] if p.name == name]
     return comparing.starts(parameters, truth) == {}
 
 
@@ -225,57 +197,6 @@ def _ordered(kind: str, architecture: str, data: Json, names: list[list[str]]) -
     ordering.reorder(data["classes"][architecture], arrangement)
 
 
-def built(data: Json, architecture: str, config: Json) -> tuple[tuple[Any, ...], frozenset[str]]:
-    """What the data makes of a config: parameters, and names whose init is a guess."""
-    program = engine._Program(data, architecture)
-    run = engine._Run(program, program.settled.settle(config), 1_000_000)
-    return tuple(run.parameters(program.body)), frozenset(run.guessed)
-
-
-def held(kind: str, architecture: str, data: Json) -> tuple[dict[str, int], str | None]:
-    """How many unseen configs were right or refused; and the first that was wrong."""
-    counts = {"unseen": 0, "refused": 0, "guessed": 0}
-
-    def hold(config: Json, *, inits: bool) -> str | None:
-        whole = {**config, "model_type": kind, "architectures": [architecture]}
-        try:
-            parameters, guessed = built(data, architecture, whole)
-        except SeedbedError:
-            counts["refused"] += 1
-            counts["unseen"] += 1
-            return None
-        try:
-            truth: Any = (
-                oracle.truth(whole, architecture).tensors
-                if inits
-                else outlined(kind, architecture, config)
-            )
-        except (Exception, Timeout):
-            return None
-        counts["unseen"] += 1
-        what = comparing.tensors(parameters, truth)
-        if what is None and inits:
-            counts["guessed"] = max(counts["guessed"], len({*map(_pattern, guessed)}))
-            wrong = comparing.starts(parameters, truth, guessed)
-            what = f"init: {next(iter(wrong.items()))}" if wrong else None
-        return None if what is None else f"{json.dumps(config)[:200]}: {what}"
-
-    for n, config in enumerate(sampled(kind, architecture, 4242, UNSEEN)):
-        if wrong := hold(tied(config, data, n + 1), inits=n % 3 == 0):
-            return counts, wrong
-    for name, config in sweeping.cases(kind):
-        depth = int(name.rpartition("=")[2]) if "=" in name else 0
-        if depth not in (0, 3, 21, 64):
-            continue
-        if wrong := hold(config, inits=False):
-            return counts, wrong
-    return counts, None
-
-
-def _pattern(name: str) -> str:
-    return ordering.split(name)[0]
-
-
 def add(kind: str, architecture: str, base: str) -> str:
     """Solve a head, hold it, and write it; says what came of it."""
     data = copy.deepcopy(dict(load(kind)))
@@ -283,20 +204,13 @@ def add(kind: str, architecture: str, base: str) -> str:
         data["classes"][architecture] = solve(kind, architecture, base, data)
     except Unsolved as error:
         return f"not explained: {error}"
-    counts, wrong = held(kind, architecture, data)
-    if wrong is not None:
-        return f"WRONG: {wrong}"
-    if counts["unseen"] - counts["refused"] < LEAST_RIGHT:
-        return f"too few: {counts}"
-    state = {
-        "status": "exact",
-        "unseen": counts["unseen"],
-        "patterns": len({t[0] for t in data["classes"][architecture]["tensors"]}),
-        "guessed": counts["guessed"],
-        "refused": counts["refused"],
-    }
-    keeping.keep(kind, data, {architecture: state})
-    return f"exact: {counts}"
+    held = holding.hold(kind, architecture, data, depths=HELD)
+    if held.wrong is not None:
+        return f"WRONG: {held.wrong}"
+    if not held.exact:
+        return f"too few: {held}"
+    keeping.keep(kind, data, {architecture: held.state(data, architecture)})
+    return f"exact: {held}"
 
 
 def main() -> None:
