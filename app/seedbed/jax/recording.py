@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -10,6 +9,7 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
+from seedbed.errors import SpecError
 from seedbed.jax.emission import said
 from seedbed.jax.interpreter import given, laws_of
 from seedbed.jax.laws import Chance, Drawn, Law, Pieces, apart, is_random, origin_of
@@ -51,17 +51,16 @@ def record(
 
     Args:
         init_fn: gives back a tree of arrays: linen's `model.init`, a function that makes an nnx
-            module or state, an equinox module, plain dicts.
+            module or state, an equinox module, plain dicts. It is traced twice: what differs then
+            is random, by means that JAX does not see.
         args: a key and whatever else it takes, arrays or their shapes.
         fallback: `literal` lists known numbers that no scheme gives, up to 65,536 of an array.
 
     Raises:
-        SpecError: two arrays of the tree have one name.
+        SpecError: two arrays of the tree have one name, or the function makes other ones the
+            second time.
     """
-    before = _outer()
-    traced = _read(init_fn, args)
-    if before != _outer():
-        traced = _agreed(traced, _read(init_fn, args))
+    traced = _agreed(_read(init_fn, args), _read(init_fn, args))
     return _described(traced, listing=fallback == "literal")
 
 
@@ -77,13 +76,10 @@ def _read(init_fn: Callable[..., Any], args: tuple[Any, ...]) -> _Read:
     return _Read(laws_of(closed, [given(x) for x in jax.tree_util.tree_leaves(args)]), shapes, tree)
 
 
-def _outer() -> str:
-    """The states of Python's and NumPy's generators, which JAX does not see."""
-    return repr((random.getstate(), np.random.get_state()))  # noqa: NPY002
-
-
 def _agreed(first: _Read, second: _Read) -> _Read:
     """The first, with what the second has otherwise as random."""
+    if first.tree.names != second.tree.names or first.shapes != second.shapes:
+        raise SpecError("the function makes other arrays each time that it runs")
     other = Chance("other in every run, by numbers from outside of JAX")
 
     def init(read: _Read, n: int) -> Any:

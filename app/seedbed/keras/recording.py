@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 from seedbed.errors import SpecError
@@ -21,11 +22,44 @@ def record(build: Callable[[], Any]) -> Recording:
     The model is built under `keras.StatelessScope`, where variables keep their initialisers.
 
     Args:
-        build: makes a model that knows its shapes: functional, or built.
+        build: makes a model that knows its shapes: functional, or built. It runs twice: what
+            differs then is random, by means that Keras does not see.
 
     Raises:
-        SpecError: the model has no variables yet, or two of one path.
+        SpecError: the model has no variables yet, two of one path, or other ones the second time.
     """
+    first, second = _read(build), _read(build)
+    if [(t.name, t.shape) for t in first.tensors] != [(t.name, t.shape) for t in second.tensors]:
+        raise SpecError("build() makes other variables each time that it runs")
+    problem = "law: other in every build, by numbers from outside of Keras"
+    tensors = tuple(
+        a if a == b else replace(a, init=None, same_as=None, problem=problem)
+        for a, b in zip(first.tensors, second.tensors, strict=True)
+    )
+    refused = {t.name: t.problem for t in tensors if t.problem is not None}
+    report = Report(
+        library="keras",
+        tensors=len(tensors),
+        elements=sum(math.prod(t.shape) for t in tensors),
+        schemes=schemes_of(tensors),
+        refused=refused,
+        copied=first.copied,
+        literals=tuple(name for name, why in refused.items() if why.startswith("literal")),
+        noted=first.noted,
+    )
+    return Recorded(tensors, report)
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What one build holds, equal variables by name, and what the report should say of some."""
+
+    tensors: tuple[Entry, ...]
+    copied: dict[str, str]
+    noted: dict[str, str]
+
+
+def _read(build: Callable[[], Any]) -> _Read:
     variables = built(build)
     if not variables:
         raise SpecError("the model has no variables: give it an Input, or call build(shape)")
@@ -50,19 +84,7 @@ def record(build: Callable[[], Any]) -> Recording:
                     noted[entry.name] = f"Keras draws it from the seed of {first.name}"
         if entries.setdefault(entry.name, entry) is not entry:
             raise SpecError(f"two variables of the model have the path {entry.name!r}")
-    tensors = tuple(entries.values())
-    refused = {t.name: t.problem for t in tensors if t.problem is not None}
-    report = Report(
-        library="keras",
-        tensors=len(tensors),
-        elements=sum(math.prod(t.shape) for t in tensors),
-        schemes=schemes_of(tensors),
-        refused=refused,
-        copied=copied,
-        literals=tuple(name for name, why in refused.items() if why.startswith("literal")),
-        noted=noted,
-    )
-    return Recorded(tensors, report)
+    return _Read(tuple(entries.values()), copied, noted)
 
 
 def _config(initialiser: Any) -> object:

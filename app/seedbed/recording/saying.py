@@ -29,6 +29,10 @@ CODES = {
 }  # fmt: skip
 """Seedbed's name of a dtype, by NumPy's, which JAX and Keras have too."""
 
+_LARGEST = float(np.finfo(np.float32).max)
+_LARGE = 3.38e38
+"""Beyond it are the ends of F32 and BF16 alone, whose shortest decimals are outside of them."""
+
 Kind = Literal["dtype", "unfilled", "literal", "parts", "copy", "law"]
 
 
@@ -51,12 +55,15 @@ def constant(number: complex, *, rounded: bool) -> Init | Unsaid:
     """The init of one value everywhere; `rounded` to float32 or less, so that it has few digits."""
     if isinstance(number, complex):
         return Unsaid("literal", f"the constant {number}")
+    if isinstance(number, float) and _LARGEST < abs(number) < math.inf:
+        return Unsaid("literal", f"the constant {number}, which no float32 holds")
     if not math.isfinite(number):
         return {"scheme": "constant", "value": _spelled(number)}
     if number in (0, 1) and math.copysign(1, number) > 0:
         return "ones" if number else "zeros"
     if rounded:
-        number = float(str(np.float32(number)))  # the shortest decimal that means it
+        exact = float(np.float32(number))
+        number = exact if abs(exact) > _LARGE else float(str(np.float32(number)))  # the shortest
     return {"scheme": "constant", "value": number}
 
 

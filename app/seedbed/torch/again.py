@@ -1,40 +1,48 @@
 """A second recording beside the first: what differs is random by means that torch does not see.
 
-Python's and NumPy's generators hand out numbers that look like any other; seeded ones give the same
-in every build, others do not.
+Python's, NumPy's and the system's generators hand out numbers that look like any other, and no hook
+sees them all; seeded ones give the same in every build, others do not. A single number is enough to
+be wrong about a tensor: its standard deviation, or where a part ends.
 """
 
 from __future__ import annotations
 
-import random
+from dataclasses import replace
 
-import numpy as np
 import torch
 
+from seedbed.errors import SpecError
 from seedbed.torch.laws import Chance, Constant, Drawn, Law, Pieces, Table
+from seedbed.torch.names import Saved
+from seedbed.torch.sharing import shared
 from seedbed.torch.values import REAL, Value, reality
 
 
-def outer_generators() -> str:
-    """The states of Python's and NumPy's generators, to see whether somebody drew."""
-    return repr((random.getstate(), np.random.get_state()))  # noqa: NPY002
+def agreed(first: Saved, second: Saved) -> Saved:
+    """The first recording, with what the second has otherwise as random.
 
-
-def has_tables(value: Value) -> bool:
-    """Whether some of its numbers are known, and not by a constant."""
-    if isinstance(value.law, Pieces):
-        return any(has_tables(piece) for _, piece in value.law.pieces)
-    return isinstance(value.law, Table) and value.elements <= REAL
-
-
-def agreed(first: dict[str, Value], second: dict[str, Value]) -> dict[str, Value]:
-    """The first recording, with what the second has otherwise as random."""
-    return {
+    Raises:
+        SpecError: they have other names, or others of them are tied.
+    """
+    names, others = list(first.values), list(second.values)
+    if names != others or first.tied != second.tied:
+        differing = sorted({*names} ^ {*others}) or sorted(
+            n for n in {*names, *first.tied, *second.tied}
+            if first.tied.get(n) != second.tied.get(n)
+        )  # fmt: skip
+        raise SpecError(
+            "build() makes other tensors each time that it runs: "
+            + (", ".join(differing[:5]) or "the same ones in another order")
+        )
+    copies, other_copies = shared(first), shared(second)
+    chance = Chance("other in every build, by numbers from outside of torch")
+    values = {
         name: value
-        if name in second and _alike(value, second[name])
-        else value.like(law=Chance("other in every build, by numbers from outside of torch"))
-        for name, value in first.items()
+        if _alike(value, second.values[name]) and copies.get(name) == other_copies.get(name)
+        else value.like(law=chance)
+        for name, value in first.values.items()
     }
+    return replace(first, values=values)
 
 
 def _alike(a: Value, b: Value) -> bool:

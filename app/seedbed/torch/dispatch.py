@@ -9,10 +9,19 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
+from seedbed.errors import SpecError
 from seedbed.torch.calls import Operation, Target
 from seedbed.torch.laws import Chance
 from seedbed.torch.operations import meaning
-from seedbed.torch.recorder import FOREIGN, META, ForeignWriteError, Recorder, current, place
+from seedbed.torch.recorder import (
+    FOREIGN,
+    META,
+    ForeignWriteError,
+    Recorder,
+    current,
+    place,
+    refuse_scattered,
+)
 from seedbed.torch.replays import CPU, Replay
 from seedbed.torch.values import REAL, Value, reality, unfilled
 
@@ -25,6 +34,14 @@ _EMPTY = frozenset(
     )
 )  # fmt: skip
 _LIFT = frozenset(("lift_fresh", "lift_fresh_copy"))
+_PRODUCTS = frozenset(
+    (
+        "mm", "bmm", "addmm", "addbmm", "baddbmm", "mv", "addmv", "dot", "linear", "convolution",
+        "_convolution", "conv_tbc", "_scaled_dot_product_flash_attention_for_cpu",
+    )
+)  # fmt: skip
+"""What autocast carries out in another dtype on the CPU; it leaves tensors on meta alone."""
+
 _BATCH_NORM = frozenset(("native_batch_norm", "cudnn_batch_norm", "miopen_batch_norm"))
 """Write running statistics whatever their schema says."""
 
@@ -59,6 +76,11 @@ class Dispatch(TorchDispatchMode):
         device = self._device(func, ghosts, kwargs)
         if len(ghosts) < len(tensors):
             args, kwargs = self._adopted(func, args, kwargs)
+        if name in _PRODUCTS and self.recorder.is_autocast:
+            raise SpecError(
+                f"{place()}: {name} under torch.autocast, whose dtypes recording does not follow: "
+                "build the model outside of it"
+            )
         return self._record(func, name, args, kwargs, device, generator)
 
     def _real_only(self, func: Any, name: str, args: Any, kwargs: Any) -> Any:
@@ -129,7 +151,7 @@ class Dispatch(TorchDispatchMode):
     ) -> Any:
         schema = func._schema
         is_view = not schema.is_mutable and any(r.alias_info is not None for r in schema.returns)
-        if is_view or name in ("set_", "resize_"):
+        if is_view or torch.Tag.inplace_view in func.tags:
             return func(*args, **kwargs)
         if name in _EMPTY:
             out = func(*args, **kwargs)
@@ -157,11 +179,18 @@ class Dispatch(TorchDispatchMode):
         if schema.is_mutable:
             self._changed(operation, gives)
             return out
+        self._made(operation, gives, out, device)
+        return out
+
+    def _made(self, operation: Operation, gives: Gives, out: Any, device: torch.device) -> None:
+        """What an operation gives back."""
         for number, x in enumerate(tree_flatten(out)[0]):
-            if isinstance(x, torch.Tensor) and self.memory.has(x):
+            if not isinstance(x, torch.Tensor):
+                continue
+            refuse_scattered(x)
+            if self.memory.has(x):
                 value = gives(meaning(operation, Target(x, number)), number)
                 self.memory.write(x, value, device)
-        return out
 
     def _turn(self, func: Any, generator: torch.Generator | None, flat: list[Any]) -> Gives:
         """What an operation's results become by where its generator stands."""

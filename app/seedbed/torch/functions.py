@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_map
 
+from seedbed.torch.memory import geometry_of
 from seedbed.torch.recorder import FOREIGN, META, Recorder, current
 from seedbed.torch.replays import CPU
-from seedbed.torch.values import reality
+from seedbed.torch.values import Value, reality, table
 
 _PLACES: dict[Any, Any] = {
     torch.Tensor.device.__get__: lambda device: device,
@@ -23,8 +25,17 @@ _PLACES: dict[Any, Any] = {
 _STAYS = frozenset(("cuda", "share_memory_"))
 """Give the tensor itself: there is no other place, and no memory to be shared."""
 
+_OF_DATA = frozenset(("tensor", "as_tensor", "asarray"))
+"""Make a tensor of numbers in lists."""
+
 _INFERRED = frozenset(("to", "type_as", "tensor", "new", "new_tensor"))
 """Put what they make where a tensor among their arguments is, if nothing else is asked for."""
+
+_BY_PYTHON = frozenset(("apply_", "map_", "map2_"))
+"""Call a function for each element, and do nothing on meta."""
+
+_LENT = frozenset(("numpy", "__array__", "__dlpack__"))
+"""Give somebody else the memory of a tensor."""
 
 _HANDED_OUT = frozenset(("tolist", "numpy", "__array__", "__repr__", "__dlpack__", "data_ptr"))
 
@@ -56,9 +67,27 @@ class Functions(TorchFunctionMode):
                 copy = tensor.detach().clone().requires_grad_(tensor.requires_grad)
                 memo[id(tensor)] = copy
             return memo[id(tensor)]
+        if name in _BY_PYTHON:
+            return self._by_python(func, name, args)
+        if name == "is_set_to":
+            with torch._C.DisableTorchFunction():
+                return _is_same_memory(*args)
         if name in _STAYS and isinstance(args[0], torch.Tensor):
             return args[0]
         return self._called(func, name, args, kwargs)
+
+    def _by_python(self, func: Any, name: str, args: Any) -> torch.Tensor:
+        """Each element through a function of Python, which sees it."""
+        with torch._C.DisableTorchFunction():
+            values = [self.recorder.memory.read(x) for x in args[:-1]]
+            for value in values:
+                self.recorder.looked(name, value)
+            with reality():
+                numbers = [value.real().clone() for value in values]
+                func(*numbers, args[-1])
+            self.recorder.memory.write(args[0], table(numbers[0]))
+        made: torch.Tensor = args[0]
+        return made
 
     def _called(self, func: Any, name: str, args: Any, kwargs: Any) -> Any:
         """What torch makes of ghosts, as ghosts."""
@@ -66,6 +95,11 @@ class Functions(TorchFunctionMode):
             with self:
                 args = args[0], _index(args[1]), *args[2:]
         args, kwargs = _here(name, args, kwargs)
+        if name == "type" and len(args) == 1 and not kwargs:
+            return self._type(args[0])
+        if name in _OF_DATA and any(map(_has_tensors, args)):
+            return self._of_data(func, args, kwargs)
+        self.recorder.is_autocast = torch.is_autocast_enabled("cpu")  # no dispatch sees it
         call = self._inferred if name in _INFERRED else _plainly
         out = call(func, name, args, kwargs)
         if type(out) is torch.Tensor and name != "__get__":
@@ -74,6 +108,31 @@ class Functions(TorchFunctionMode):
                     foreign = any(isinstance(x, torch.Tensor) for x in args)
                     return self.recorder.adopt(out, note=FOREIGN if foreign else None)
         return out
+
+    def _type(self, tensor: torch.Tensor) -> Any:
+        """The name of a tensor's type, which has the device in it."""
+        with torch._C.DisableTorchFunction():
+            if self.recorder.device_of(tensor) in (None, META):
+                return tensor.type()
+            with reality():
+                return torch.empty(0, dtype=tensor.dtype).type()
+
+    def _of_data(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """A tensor of lists that have tensors in them, of which torch takes the numbers."""
+        values: list[Value] = []
+
+        def real(x: Any) -> Any:
+            if not isinstance(x, torch.Tensor):
+                return x
+            values.append(self.recorder.memory.read(x))
+            return values[-1].real()
+
+        with torch._C.DisableTorchFunction():
+            args = tree_map(real, args)
+            with reality():
+                out = func(*args, **{key: x for key, x in kwargs.items() if key != "device"})
+            is_known = all(value.is_known for value in values)
+            return self.recorder.adopt(out, None if is_known else "made of single random numbers")
 
     def _inferred(self, func: Any, name: str, args: Any, kwargs: Any) -> Any:
         """What is made where another tensor is, which torch itself sees on meta."""
@@ -102,15 +161,23 @@ class Functions(TorchFunctionMode):
         tensor = args[0]
         with torch._C.DisableTorchFunction():
             if name == "data_ptr":  # an address of its own, which nobody may read
-                store = self.recorder.memory.find(tensor)
-                base = id(store) << 16 if store is not None else 0
+                base = tensor.untyped_storage().data_ptr()
                 return base + tensor.storage_offset() * tensor.element_size()
             if name == "__repr__":
                 return f"tensor(..., size={tuple(tensor.shape)}, dtype={tensor.dtype})"
             value = self.recorder.memory.read(tensor)
             self.recorder.looked(name, value)
             with reality():
-                return func(value.real().clone(), *args[1:], **kwargs)
+                numbers = value.real().clone()
+                out = func(numbers, *args[1:], **kwargs)
+            if name in _LENT:
+                self.recorder.memory.lend(tensor, numbers)
+            return out
+
+
+def _is_same_memory(a: torch.Tensor, b: torch.Tensor) -> bool:
+    same = a.untyped_storage()._cdata == b.untyped_storage()._cdata
+    return same and geometry_of(a) == geometry_of(b)
 
 
 def _plainly(func: Any, _name: str, args: Any, kwargs: Any) -> Any:
@@ -128,6 +195,13 @@ def _along_axis(x: Any) -> Any:
     if isinstance(x, np.ndarray):
         return torch.from_numpy(x)
     return torch.tensor(list(x)) if isinstance(x, list | range) and x else x
+
+
+def _has_tensors(x: Any) -> bool:
+    """Whether there are tensors in lists of numbers."""
+    return isinstance(x, list | tuple) and any(
+        isinstance(part, torch.Tensor) or _has_tensors(part) for part in x
+    )
 
 
 def _is_data(x: Any, name: str) -> bool:

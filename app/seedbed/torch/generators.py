@@ -79,9 +79,18 @@ class Generators:
         self._first: dict[torch.Generator, torch.Tensor] = {}
 
     @contextlib.contextmanager
-    def kept(self) -> Iterator[None]:
-        """In the end, put generators back to where they were, but those that others have moved."""
-        self._meet(torch.default_generator, frozenset())
+    def kept(self, seed: int | None = None) -> Iterator[None]:
+        """In the end, put generators back to where they were, but those that others have moved.
+
+        Args:
+            seed: of torch's own meanwhile.
+        """
+        moved = torch.default_generator
+        self._meet(moved, frozenset())
+        if seed is not None:
+            with reality():
+                key = _key(moved.manual_seed(seed))
+            self._stands[moved] = key, self._places.setdefault(key, _Place(frozenset()))
         try:
             yield
         finally:

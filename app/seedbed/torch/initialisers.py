@@ -129,6 +129,7 @@ def exchanged() -> Iterator[None]:
             if not _users:
                 for name, code in _codes.items():
                     getattr(torch.nn.init, name).__code__ = code
+                del torch.UntypedStorage.data_ptr
 
 
 def _exchange() -> None:
@@ -152,3 +153,11 @@ def _exchange() -> None:
             function.__code__, function.__globals__, name, function.__defaults__
         )
         function.__code__ = _BODIES[name].__code__
+    torch.UntypedStorage.data_ptr = _data_ptr
+
+
+def _data_ptr(storage: torch.UntypedStorage) -> int:
+    """An address; of memory that does not exist, one that no other has and nobody may read."""
+    if current() is not None and storage.device.type == "meta":
+        return int(storage._cdata) << 40
+    return int(torch._C.StorageBase.data_ptr(storage))

@@ -35,6 +35,7 @@ from seedbed.torch.laws import (
     Whole,
     numbers,
 )
+from seedbed.torch.lending import Lent
 from seedbed.torch.values import Identity, Value, reality, table, unfilled
 
 MANY = 4096
@@ -58,6 +59,7 @@ class Store:
     Attributes:
         storage: torch's own, kept so that its address is not used again.
         device: where it says it is.
+        lent: what others may have changed meanwhile.
     """
 
     storage: Any
@@ -65,7 +67,21 @@ class Store:
     dtype: torch.dtype
     device: torch.device
     writes: list[Write] = field(default_factory=list)
+    lent: list[Lent] = field(default_factory=list)
     _read: dict[Geometry, Value] = field(default_factory=dict)
+
+    def look(self) -> None:
+        """Take in what others have changed."""
+        for lent in self.lent:
+            if (real := lent.changed()) is not None:
+                self.write(lent.place, table(real))
+                self.pass_on(lent)
+
+    def pass_on(self, but: Lent | None = None) -> None:
+        """Let others see what was changed here."""
+        for lent in self.lent:
+            if lent is not but:
+                lent.follow(self.read(lent.place))
 
     def write(self, geometry: Geometry, value: Value) -> None:
         """Let these elements hold this from now on."""
@@ -326,6 +342,7 @@ class Memory:
             if self.has(tensor):
                 return unfilled(tensor.shape, tensor.dtype, "on the meta device")
             return table(tensor)
+        store.look()
         if store.dtype != tensor.dtype:
             return store.read_as(tensor)
         return store.read(geometry_of(tensor))
@@ -339,10 +356,18 @@ class Memory:
             device = device or torch.device("cpu")
             store = Store(storage, elements, tensor.dtype, device)
             self.stores[storage._cdata] = store
+        store.look()
         if store.dtype != tensor.dtype:
             self._overwrite(store, tensor, value)
         else:
             store.write(geometry_of(tensor), value)
+        store.pass_on()
+
+    def lend(self, tensor: torch.Tensor, numbers: torch.Tensor) -> None:
+        """Others have the numbers of a tensor of this recording, in this memory."""
+        store = self.find(tensor)
+        if store is not None and store.dtype == tensor.dtype:
+            store.lent.append(Lent.of(geometry_of(tensor), numbers))
 
     @staticmethod
     def _overwrite(store: Store, tensor: torch.Tensor, value: Value) -> None:

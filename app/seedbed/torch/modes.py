@@ -18,12 +18,16 @@ from seedbed.torch.recorder import RECORDERS, Recorder
 
 
 @contextlib.contextmanager
-def recording() -> Iterator[Recorder]:
-    """Record what this thread does with torch; nothing of it stays, whatever happens."""
+def recording(seed: int | None = None) -> Iterator[Recorder]:
+    """Record what this thread does with torch; nothing of it stays, whatever happens.
+
+    Args:
+        seed: of torch's generator meanwhile; it goes on from where it stands if it is None.
+    """
     recorder = Recorder()
     with contextlib.ExitStack() as stack:
         stack.enter_context(exchanged())
-        stack.enter_context(recorder.generators.kept())
+        stack.enter_context(recorder.generators.kept(seed))
         RECORDERS.stack.append(recorder)
         stack.callback(RECORDERS.stack.remove, recorder)
         stack.enter_context(Dispatch(recorder))

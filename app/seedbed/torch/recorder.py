@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from seedbed.errors import SpecError
 from seedbed.torch.generators import Generators
 from seedbed.torch.laws import Chance
 from seedbed.torch.memory import Memory
@@ -44,6 +45,7 @@ class Recorder:
         memory: what every storage holds.
         generators: where random numbers come from.
         looks: where code looked at numbers that are random or were never filled, and how.
+        is_autocast: whether the call that runs is under `torch.autocast` of the CPU.
         placed: where what is made says it is, though torch asks for meta, as it sees ghosts there.
     """
 
@@ -51,6 +53,7 @@ class Recorder:
         self.memory = Memory()
         self.generators = Generators()
         self.looks: dict[str, str] = {}
+        self.is_autocast = False
         self.placed: torch.device | None = None
 
     @contextlib.contextmanager
@@ -78,6 +81,7 @@ class Recorder:
             chance: why they are random, if they are.
             note: what the report should say of all that is made of it.
         """
+        refuse_scattered(real)
         with reality():
             ghost = torch.empty_strided(real.shape, real.stride(), dtype=real.dtype, device=META)
         value = table(real)
@@ -86,12 +90,27 @@ class Recorder:
         if note:
             value = value.like(notes=frozenset([note]))
         self.memory.write(ghost, value)
+        if not real.untyped_storage().resizable():  # not torch's own, but of an array
+            self.memory.lend(ghost, real)
         return ghost
 
     def device_of(self, tensor: torch.Tensor) -> torch.device | None:
         """Where a ghost says it is."""
         store = self.memory.find(tensor)
         return store.device if store is not None else META if tensor.is_meta else None
+
+
+def refuse_scattered(tensor: torch.Tensor) -> None:
+    """Raise an error for a tensor whose elements do not lie in memory one by one.
+
+    Raises:
+        SpecError: it is sparse, nested or quantised.
+    """
+    what = "nested" if tensor.is_nested else "quantised" if tensor.is_quantized else ""
+    if tensor.layout is not torch.strided:
+        what = what or "sparse"
+    if what:
+        raise SpecError(f"{place()}: a {what} tensor, of which recording knows no elements")
 
 
 _LIBRARIES = (str(Path(torch.__file__).parent), str(Path(__file__).parent))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -13,7 +13,7 @@ from torch import nn
 
 from seedbed.errors import SpecError
 from seedbed.recording import Entry, Recorded, Report, Unsaid, schemes_of
-from seedbed.torch.again import agreed, has_tables, outer_generators
+from seedbed.torch.again import agreed
 from seedbed.torch.emission import CODES, said
 from seedbed.torch.geometry import Box, Geometry
 from seedbed.torch.laws import Drawn, Law, Pieces
@@ -70,27 +70,29 @@ def record(
     Each parameter's and buffer's law is read off the operations that reach it.
 
     Args:
-        build: makes a module, or a state dict. It runs in this thread, once, or twice where
-            numbers that torch did not draw may be random.
+        build: makes a module, or a state dict. It runs in this thread, twice: what differs then
+            is random, by means that torch does not see.
         looks: let a spec be had although code looked at random values, as a print would; if what
             it saw decides what it builds, another build would be another model.
         fallback: `literal` lists known numbers that no scheme gives, up to 65,536 of a tensor.
 
     Raises:
-        SpecError: the build reads tensors from a file, or leaves one without a shape.
+        SpecError: the build reads tensors from a file, leaves one without a shape, or makes other
+            ones the second time.
     """
     reseed()
-    before = outer_generators()
     held, looked = _held(build)
-    if before != outer_generators() or any(map(has_tables, held.values.values())):
-        values = agreed(held.values, _held(build)[0].values)
-        held = replace(held, values=values)
+    held = agreed(held, _held(build, seed=ANOTHER)[0])
     return _described(held, {} if looks else looked, listing=fallback is not None)
 
 
-def _held(build: Build) -> tuple[Saved, Mapping[str, str]]:
-    """What a build holds, and where it looks at numbers."""
-    with recording() as recorder:
+ANOTHER = 0x5EED_BED5
+"""torch's seed in the second run, so that what is made of the seed itself differs."""
+
+
+def _held(build: Build, seed: int | None = None) -> tuple[Saved, Mapping[str, str]]:
+    """What a build holds, from a seed of torch's, and where it looks at numbers."""
+    with recording(seed) as recorder:
         try:
             built = build()
         except Exception as error:
@@ -98,7 +100,8 @@ def _held(build: Build) -> tuple[Saved, Mapping[str, str]]:
             where = [n for n, frame in enumerate(frames) if frame.filename.endswith(_READERS)]
             if not where:
                 raise
-            place = frames[max(where[0] - 1, 0)]
+            own = [f for f in frames[: where[0]] if not f.filename.startswith(_TORCH)]
+            place = (own or frames)[-1]
             raise SpecError(
                 f"build() reads tensors from a file at {place.filename}:{place.lineno}, for which "
                 "recording has no memory: read them before, and let build() use them"
@@ -106,6 +109,7 @@ def _held(build: Build) -> tuple[Saved, Mapping[str, str]]:
         return saved(built, recorder), recorder.looks
 
 
+_TORCH = str(Path(torch.__file__).parent)
 _READERS = (str(Path("torch/serialization.py")), str(Path("safetensors/torch.py")))
 """Modules that put what they read into storages of their own."""
 

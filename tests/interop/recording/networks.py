@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import random
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -430,3 +431,73 @@ def rescaled_parts(m: Any) -> None:  # noqa: D103
     m.lstm = nn.LSTM(16, 16)
     m.lstm.bias_ih_l0.data[16:32].fill_(1)
     m.lstm.bias_ih_l0.data /= 2
+
+
+@case
+def numbers_from_outside(m: Any) -> None:  # noqa: D103
+    rng = np.random.default_rng()
+    m.constant = nn.Parameter(torch.full((16,), random.SystemRandom().random()))
+    m.spread = nn.Parameter(torch.randn(64, 64) * rng.uniform(0.01, 1.0))
+    m.scalar = nn.Parameter(torch.tensor(rng.standard_normal()))
+    m.rows = nn.Parameter(torch.randn(32, 32))
+    with torch.no_grad():
+        m.rows[: int(rng.integers(1, 1 << 30)) % 30 + 1] = 0
+    m.seed = nn.Parameter(torch.full((3,), float(torch.initial_seed() % 99991)))
+    m.single = nn.Parameter(torch.tensor([torch.randn(()), torch.randn(())]))
+    m.known = nn.Parameter(torch.tensor([torch.ones(()), torch.ones(4).sum() - 3]))
+
+
+@case
+def memory_of_arrays(m: Any) -> None:  # noqa: D103
+    m.register_buffer("diagonal", torch.zeros(6, 6))
+    np.fill_diagonal(m.diagonal.numpy(), 1.0)
+    m.columns, m.half = nn.Parameter(torch.ones(6, 6)), torch.zeros(6, dtype=torch.float16)
+    m.columns.detach().t()[1:3].numpy()[:] = 4
+    np.asarray(m.half)[1:] = 2
+    m.register_buffer("halves", m.half)
+    exchanged = torch.zeros(6)
+    np.from_dlpack(exchanged)[2] = 7
+    m.register_buffer("exchanged", exchanged)
+    array = np.zeros(8, np.float32)
+    m.register_buffer("later", torch.from_numpy(array))
+    array[:4] = 3
+    torch.from_numpy(array)[4:] = 1
+    m.register_buffer("followed", torch.tensor(array * 2))
+    m.drawn = nn.Parameter(torch.from_numpy(np.zeros((40, 40), np.float32)))
+    nn.init.normal_(m.drawn)
+    drawn = np.zeros((40, 40), np.float32)
+    torch.from_numpy(drawn).normal_()
+    m.copied = nn.Parameter(torch.tensor(drawn))
+    m.register_buffer("filled", torch.empty(8))
+    np.copyto(m.filled.numpy(), np.arange(8, dtype=np.float32))
+
+
+@case
+def asked_of_ghosts(m: Any) -> None:  # noqa: D103
+    a, b = torch.ones(4), torch.ones(4)
+    storages = {x.untyped_storage().data_ptr() for x in (a, b, a[2:])}
+    first = a.data_ptr() == a.untyped_storage().data_ptr()
+    same = a.view(2, 2).view(4).is_set_to(a), a.is_set_to(b)
+    answers = len(storages), first, *same, a.type() == "torch.FloatTensor"
+    m.register_buffer("answers", torch.full((2,), float(hash(answers) % (1 << 20))))
+    a.apply_(lambda x: x + 2)
+    b.map_(a, lambda x, y: x + y)
+    m.register_buffer("a", a)
+    m.register_buffer("b", b)
+
+
+@case
+def turned_in_place(m: Any) -> None:  # noqa: D103
+    a, b, c = torch.randn(8, 6), torch.randn(8, 1), torch.arange(12.0).view(3, 4)
+    m.turned, m.flat = nn.Parameter(a.t_()), nn.Parameter(b.squeeze_())
+    m.register_buffer("table", c.transpose_(0, 1))
+
+
+@case
+def ends_of_dtypes(m: Any) -> None:  # noqa: D103
+    for dtype in (torch.float32, torch.bfloat16, torch.float16, torch.float64):
+        ends = torch.finfo(dtype)
+        name = str(dtype).removeprefix("torch.")
+        m.register_buffer(f"{name}_least", torch.full((3,), ends.min, dtype=dtype))
+        m.register_buffer(f"{name}_tiny", torch.full((3,), ends.tiny, dtype=dtype))
+    m.register_buffer("long", torch.full((3,), 2**63 - 1))

@@ -243,12 +243,23 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {
         lambda _: jnp.full((4,), np.random.normal()),  # noqa: NPY002
         "law: other in every run, by numbers from outside of JAX",
     ),
+    "a spread of a generator without a seed": (
+        lambda k: jax.random.normal(k, (4,)) * np.random.default_rng().uniform(1, 2),
+        "law: other in every run, by numbers from outside of JAX",
+    ),
     "complex": (lambda _: jnp.ones(3, jnp.complex64), "dtype: complex64 has no code in specs"),
     "a draw for an index": (
         lambda k: jax.random.randint(k, (4,), 0, 9).astype(jnp.float32),
         "law: ",
     ),
 }
+
+
+def test_other_arrays_each_time() -> None:
+    """A function whose arrays are random is refused."""
+    count = iter(range(1, 9))
+    with pytest.raises(SpecError, match="other arrays each time"):
+        sj.record(lambda _: [jnp.ones(3)] * next(count), jax.random.key(0))
 
 
 @pytest.mark.parametrize("name", REFUSED)

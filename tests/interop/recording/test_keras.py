@@ -134,6 +134,28 @@ def test_what_no_spec_says_is_refused_by_name(keras: Any) -> None:
         sk.record(lambda: keras.Sequential([keras.layers.Dense(3)]))
 
 
+def test_what_differs_in_the_next_build(keras: Any) -> None:
+    """Numbers that Keras did not draw and that another build has otherwise are refused."""
+    import seedbed.keras as sk
+
+    count = iter(range(1, 9))
+
+    def build() -> Any:
+        spread = keras.initializers.RandomNormal(stddev=np.random.default_rng().uniform(1, 2))
+        inputs = keras.Input((6,))
+        return keras.Model(inputs, keras.layers.Dense(8, kernel_initializer=spread)(inputs))
+
+    refused = sk.record(build).report.refused
+    assert list(refused) == ["dense/kernel"]
+    assert "other in every build" in refused["dense/kernel"]
+    with pytest.raises(SpecError, match="other variables each time"):
+        sk.record(
+            lambda: keras.Sequential(
+                [keras.Input((6,)), *(keras.layers.Dense(6) for _ in range(next(count)))]
+            )
+        )
+
+
 def test_a_model_is_filled_in_place(keras: Any, server: Any) -> None:
     """By assign, with the file's bytes, though Keras has numbered its layers on; or not at all."""
     from safetensors.numpy import load

@@ -395,6 +395,58 @@ def test_what_others_draw() -> None:
 
     kinds = {name: text.split(":")[0] for name, text in record(build).report.refused.items()}
     assert kinds == {"numpy": "law", "python": "law", "bounds": "law", "seeded": "literal"}
+    random_ = ("constant", "spread", "scalar", "rows", "seed", "single")
+    assert problems("numbers_from_outside") == dict.fromkeys(random_, "law")
+
+
+def test_builds_that_differ() -> None:
+    """A build whose tensors, ties or order are random is refused, with their names."""
+    count = iter(range(1, 9))
+
+    def many() -> nn.Module:
+        return nn.Sequential(*(nn.Linear(2, 2, bias=False) for _ in range(next(count))))
+
+    def tied() -> nn.Module:
+        model = nn.Sequential(*(nn.Linear(2, 2, bias=False) for _ in range(3)))
+        model[1 + next(count) % 2].weight = model[0].weight
+        return model
+
+    def ordered() -> nn.Module:
+        names = ["a", "b"] if next(count) % 2 else ["b", "a"]
+        return nn.ModuleDict({name: nn.Linear(2, 2, bias=False) for name in names})
+
+    for build, which in ((many, "1.weight"), (tied, "1.weight, 2.weight"), (ordered, "another or")):
+        with pytest.raises(SpecError, match=f"other tensors each time that it runs: .*{which}"):
+            record(build)
+
+
+def test_memory_of_others() -> None:
+    """What NumPy writes to a tensor's memory is in it, and what it has of draws is refused."""
+    assert set(problems("memory_of_arrays").values()) == {"law", "literal"}
+    assert problems("memory_of_arrays")["copied"] == "law"
+    assert inits("memory_of_arrays") == {
+        "diagonal": "eye", "columns": "parts", "drawn": "normal", "filled": "arange",
+    }  # fmt: skip
+    assert problems("turned_in_place") == {"table": "literal"}
+    assert problems("ends_of_dtypes") == {"float64_least": "literal"}
+
+
+def test_what_has_no_elements() -> None:
+    """Sparse, nested and quantised tensors, and products under autocast, are refused by line."""
+
+    def under_autocast() -> dict[str, Any]:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            return {"w": torch.ones(4, 4) @ torch.ones(4, 4)}
+
+    for build, what in (
+        (lambda: {"w": torch.eye(4).to_sparse()}, "a sparse tensor"),
+        (lambda: {"w": torch.sparse_coo_tensor([[0], [1]], [1.0], (2, 2))}, "a sparse tensor"),
+        (lambda: {"w": torch.nested.nested_tensor([torch.ones(2)])}, "a nested tensor"),
+        (lambda: torch.ao.nn.quantized.Linear(4, 4), "a quantised tensor"),
+        (under_autocast, "mm under torch.autocast"),
+    ):
+        with pytest.raises(SpecError, match=rf"test_recording\.py:\d+: {what}"):
+            record(build)
 
 
 def test_a_spec_loads_where_the_module_would() -> None:
