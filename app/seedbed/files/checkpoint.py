@@ -110,9 +110,8 @@ class Checkpoint:
 
     def pack(self) -> Packed:
         """Everything but the tensors, to be `unpacked` elsewhere beside `ordered`."""
-        spec = self.spec
         return Packed(
-            identity=spec if isinstance(spec, SpecIdentity) else SpecIdentity.of(spec),
+            identity=SpecIdentity.of(self.spec),
             config=self.config,
             beside=self._beside,
             count=len(self.ordered),

@@ -29,8 +29,10 @@ class SpecIdentity:
     quantization: Mapping[str, Any] | None
 
     @classmethod
-    def of(cls, spec: CheckpointSpec) -> SpecIdentity:
-        """Of a whole spec."""
+    def of(cls, spec: CheckpointSpec | SpecIdentity) -> SpecIdentity:
+        """Of a whole spec, or of what is left of it already."""
+        if isinstance(spec, SpecIdentity):
+            return spec
         return cls(**{field.name: getattr(spec, field.name) for field in fields(cls)})
 
     def with_seed(self, seed: int) -> SpecIdentity:

@@ -120,7 +120,7 @@ class VirtualFile:
 
     @cached_property
     def _identity(self) -> SpecIdentity:
-        return self.spec if isinstance(self.spec, SpecIdentity) else SpecIdentity.of(self.spec)
+        return SpecIdentity.of(self.spec)
 
     def with_seed(self, seed: int) -> VirtualFile:
         """The same file from another seed: nothing is planned again, since no plan has a seed."""
