@@ -37,12 +37,12 @@ and the answer names those tensors.
 
 Since then all types were held to how the library's config classes read each field; what differed
 was mended or is refused, and expressions that said more than was seen hold only within bounds.
-Depths, and the order of tensors, were held to the library's for mixtures and for some 170 classes,
-about A to F: of the others they are as solved. Heads of bases that were known (`heading`) are held
-to both, at the defaults, 3, 21 and 64 layers.
+Heads of known classes (`heading`) and types of towers (`adding`) were solved after those.
 
-Types of towers, such as `siglip_text_model`, were solved after those, and were added (`adding`) if
-they hold at the defaults, ten depths up to 96 layers, and as the library saves each config.
+In the end every class that is served was held (`holding`) to eight configs of another seed, to the
+library's defaults, to ten depths from 1 to 96 layers, and to each of these as the library saves it:
+names, shapes, dtypes and order, and the inits of three of them. What differed once was mended or is
+served no more. Of 16,805 configs, 1,268 were refused as outside what was studied.
 
 How it is made: `scripts/catalogue/solve.py`, then `adding` for new types, `heading` for heads, and
 `mending`, `envelope` and `reordering` beside it.

@@ -1,20 +1,27 @@
 """Data held to configs that took no part in solving it: sampled ones, defaults at full size, depths.
 
-Needs the interop environment.
+    python -m scripts.catalogue.holding --log build/held.jsonl [--seed 31337] [type …]
+
+holds every class that is served, or those of some types, and goes on where the log ends. What it
+finds wrong is to be mended, or served no more. Needs the interop environment.
 """
 
 from __future__ import annotations
 
+import argparse
+import dataclasses
 import itertools
 import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from scripts.catalogue import comparing, oracle, ordering, reading, sampling, studying, sweeping
 from scripts.catalogue.limited import Timeout
 from seedbed.errors import SeedbedError
 from seedbed.models.catalogue import engine
+from seedbed.models.catalogue.store import index, load
 
 Json = dict[str, Any]
 
@@ -154,3 +161,31 @@ def _saved(architecture: str, data: Json, config: Json, truth: Any) -> str | Non
         return None
     what = comparing.tensors(parameters, truth)
     return None if what is None else f"as saved: {what}"
+
+
+def main() -> None:
+    """Hold what is served."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("types", nargs="*", help="Model types; all without any.")
+    parser.add_argument("--log", type=Path, required=True)
+    parser.add_argument("--seed", type=int, default=31337)
+    asked = parser.parse_args()
+    asked.log.touch()
+    done = {(line["type"], line["class"]) for line in map(json.loads, asked.log.open())}
+    for kind, states in sorted(index()["types"].items()):
+        for architecture, state in sorted(states.items()):
+            is_asked = not asked.types or kind in asked.types
+            if state["status"] != "exact" or (kind, architecture) in done or not is_asked:
+                continue
+            held = hold(
+                kind, architecture, dict(load(kind)), depths=sweeping.DEPTHS, seed=asked.seed
+            )
+            line = {"type": kind, "class": architecture, **dataclasses.asdict(held)}
+            with asked.log.open("a") as log:
+                log.write(json.dumps(line) + "\n")
+            if held.wrong is not None:
+                print(f"{kind} {architecture}: {held.wrong}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
