@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -25,12 +26,20 @@ HARMLESS = frozenset({
     "experts_implementation", "_experts_implementation",
 })  # fmt: skip
 
+_SPELT_CHARS = 100
+
 # Each changes weights in a way of its own, whatever the model type.
 REFUSED = {
     "quantization_config": "quantised weights are not initial weights",
-    "per_layer_config": "layers that differ from one another were not studied",
-    "pruned_heads": "pruned heads were not studied",
+    "per_layer_config": "layers that differ from one another are not known",
+    "pruned_heads": "what pruned heads leave is not known",
 }
+
+
+def _spelt(value: Any) -> str:
+    """A value of a config as JSON, if it is not too long to be read."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= _SPELT_CHARS else f"{text[:_SPELT_CHARS]}…"
 
 
 def kind_of(value: Any) -> str:
@@ -204,7 +213,7 @@ class Settled:
                 merged[name] = _plain(value, (*place, key))
             elif name in heard or (value is not None and f"{name}?" in heard):
                 raise SpecError(
-                    f"{key} can change the weights of {self._name}, and was not studied",
+                    f"{key} can change the weights of {self._name}, and how is not known",
                     (*place, key),
                 )
             else:
@@ -264,7 +273,9 @@ class Settled:
         named = value.get("model_type", facts["type"])
         if facts.get("auto") and named != facts["type"]:
             raise SpecError(
-                f"{named!r} was not studied here", (*place, "model_type"), (facts["type"],)
+                f"a {path} of type {named!r} is not known here",
+                (*place, "model_type"),
+                (facts["type"],),
             )
         return self._merge(value, defaults, f"{path}.", ignored)
 
@@ -281,10 +292,14 @@ class Settled:
             kind = kind_of(value)
             if kind not in kinds and not (kind in "iz-" and "f" in kinds):
                 raise SpecError(
-                    f"{value!r} was not studied",
+                    self._not_known(path, value),
                     tuple(path.split(".")),
                     [_KINDS[k] for k in kinds],
                 )
+
+    def _not_known(self, path: str, value: Any) -> str:
+        """What to say of a value with which nobody has seen the class."""
+        return f"{self._name} is not known with {path} = {_spelt(value)}"
 
     def _check_fixed(self, settled: Json) -> None:
         """Fields of one value, or of what the config's own class makes of that value."""
@@ -295,7 +310,7 @@ class Settled:
                 continue
             if actual != value or isinstance(actual, bool) != isinstance(value, bool):
                 raise SpecError(
-                    f"{actual!r} was not studied: {self._name} was built with {value!r} only",
+                    f"{self._not_known(path, actual)}, only with {_spelt(value)}",
                     tuple(path.split(".")),
                     (str(value),) if isinstance(value, (int, str)) else (),
                 )
@@ -308,11 +323,11 @@ class Settled:
                 continue  # a number beside words such as "auto": its kind is checked below
             if isinstance(value, (str, int)) and value not in names:
                 raise SpecError(
-                    f"{value!r} was not studied", tuple(path.split(".")), [str(n) for n in names]
+                    self._not_known(path, value), tuple(path.split(".")), [str(n) for n in names]
                 )
             if isinstance(value, list) and not all(item in names for item in value):
                 raise SpecError(
-                    "an item was not studied", tuple(path.split(".")), [str(n) for n in names]
+                    self._not_known(path, value), tuple(path.split(".")), [str(n) for n in names]
                 )
 
     def _check_lengths(self, settled: Json) -> None:
